@@ -73,10 +73,10 @@ fn main() {
         let checks = checks_during(&app, || {
             let dir = dir.path().to_owned();
             let begun = Instant::now();
-            let load = move |register| catalog::load_after(&dir, register);
+            let load = move |ids| catalog::load_after(&dir, ids);
             let reloaded = runtime.block_on(app.reload(load)).unwrap();
             println!(
-                "{} slots on sale after {:?}",
+                "{} slots active after {:?}",
                 reloaded.slots,
                 begun.elapsed()
             );
@@ -114,8 +114,8 @@ fn write(dir: &Path, spots: i64) {
     }
 }
 
-/// Checks one cart after another, all over the catalogue, while something goes on, and gives the
-/// nanoseconds that they took, in order.
+/// Checks carts of all services one after another while `act` runs, and returns their durations in
+/// nanoseconds, sorted.
 fn checks_during(app: &Arc<App>, act: impl FnOnce()) -> Vec<u64> {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -152,7 +152,7 @@ fn cart(service: i64, slot: i64) -> Cart {
     let item = LineItem {
         service_id: format!("s{service}").into(),
         start_sec: NOW + (slot + 1) * HOUR,
-        duration_sec: HOUR,
+        duration_sec: Seconds::HOUR,
         tickets: vec![OrderedTickets {
             ticket_id: "t".into(),
             count: 1,

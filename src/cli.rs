@@ -113,7 +113,7 @@ fn parse(
             check_config::action(flags, arguments, environment, read_file)
         }
         CHECK_CATALOG | COMPLETIONS | MAN | SETTINGS | HASH_PASSWORD => {
-            refuse_flags(&flags, name)?;
+            reject_flags(&flags, name)?;
             action_without_settings(name, arguments)
         }
         // `serve`; the parser knows no other.
@@ -151,7 +151,7 @@ fn with_flags_of(flags: Flags, arguments: &ArgMatches) -> Result<Flags, clap::Er
 }
 
 /// Rejects settings in front of a command that takes none.
-fn refuse_flags(flags: &Flags, command: &str) -> Result<(), clap::Error> {
+fn reject_flags(flags: &Flags, command: &str) -> Result<(), clap::Error> {
     match flags.given().next() {
         Some(flag) => Err(commands::conflict(format!(
             "the argument '{flag}' cannot be used with '{command}'"
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_command_line_is_said_by_its_parser() {
+    fn errors_of_a_command_line_are_those_of_clap() {
         for (text, expected) in [
             ("--bogus", "unexpected argument '--bogus' found"),
             ("--bogus serve", "unexpected argument '--bogus' found"),
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_check_of_a_catalogue_is_said_by_the_parser() {
+    fn errors_of_the_arguments_of_check_catalog_are_those_of_clap() {
         for (text, expected) in [
             ("check-catalog", "<DIR>"),
             ("check-catalog here --zone UTC", "--show <DATE>"),
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_an_export_is_said_by_the_parser() {
+    fn errors_of_the_arguments_of_an_export_are_those_of_clap() {
         for (text, expected) in [
             ("feeds exprt", "a similar subcommand exists: 'export'"),
             ("feeds export", "--out <DIR>"),
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_settings_are_told_all_at_once() {
+    fn all_wrong_settings_are_reported_at_once() {
         let given = [("BOXOFFICE_WORKERS", "many"), ("BOXOFFICE_LISTEN", "here")];
         let given = given.map(|(name, value)| (name.into(), value.into()));
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
@@ -488,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_that_are_not_text_are_refused() {
+    fn arguments_that_are_not_text_are_errors() {
         use std::os::unix::ffi::OsStringExt;
         let odd = OsString::from_vec(vec![b'x', 0xff]);
         let given = arguments("--data-dir").into_iter().chain([odd]);

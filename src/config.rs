@@ -66,6 +66,10 @@ impl Config {
         if let Some((location, path)) = flags.file().or_else(|| layers::file(&environment)) {
             match read_file(&path) {
                 Ok(text) => layers.add_file(&path, &text),
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    layers.add_unreadable_file(&path, &error);
+                }
+                // At the flag or the variable, which may name the wrong file.
                 Err(error) => {
                     let text = format!("cannot read \"{}\": {error}", path.display());
                     layers.error("unreadable", location, text);
@@ -160,7 +164,7 @@ impl Default for Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kernel::diagnostics::Diagnostic;
+    use kernel::{diagnostics::Diagnostic, files::text};
 
     const FILE: &str = "/etc/boxoffice.toml";
 
@@ -270,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn each_error_in_the_file_is_told_with_its_position() {
+    fn each_error_in_the_file_has_its_position() {
         for (file, expected) in [
             (
                 "workers = -1",
@@ -307,10 +311,10 @@ mod tests {
                 "2:9: string values must be quoted, expected literal string; this is not TOML",
             ),
         ] {
-            let told = errors(&["--config", FILE], &[], file);
+            let text = errors(&["--config", FILE], &[], file);
             assert!(
-                told.starts_with(&format!("{FILE}:{expected}")),
-                "{file:?}: {told}"
+                text.starts_with(&format!("{FILE}:{expected}")),
+                "{file:?}: {text}"
             );
         }
     }
@@ -418,8 +422,8 @@ mod tests {
     }
 
     #[test]
-    fn all_errors_of_all_layers_are_told_at_once() {
-        let told = errors(
+    fn all_errors_of_all_layers_are_reported_at_once() {
+        let text = errors(
             &["--config", FILE, "--workers=3", "--payment-timeout=1h"],
             &[
                 ("BOXOFFICE_WORKERS", "lots"),
@@ -438,22 +442,32 @@ mod tests {
             /etc/boxoffice.toml:3:1: workers: expected a number from 0 to 1024, not \"few\"\n\
             /etc/boxoffice.toml:4:1: listen: expected an IP address and port, not a table\n\
             /etc/boxoffice.toml:5:1: colour: unknown";
-        let (told, expected): (Vec<_>, Vec<_>) =
-            (told.lines().collect(), expected.lines().collect());
+        let (text, expected): (Vec<_>, Vec<_>) =
+            (text.lines().collect(), expected.lines().collect());
         for line in &expected {
-            assert!(told.contains(line), "{line}\nis not in {told:#?}");
+            assert!(text.contains(line), "{line}\nis not in {text:#?}");
         }
-        assert_eq!(told.len(), expected.len(), "{told:#?}");
+        assert_eq!(text.len(), expected.len(), "{text:#?}");
     }
 
     #[test]
     fn a_file_that_cannot_be_read_is_an_error() {
-        let environment = [("BOXOFFICE_CONFIG".into(), "/nowhere".into())];
-        let missing = |_: &Path| Err(io::Error::new(io::ErrorKind::NotFound, "no such file"));
-        let told = Config::from_layers(Flags::default(), environment, missing).unwrap_err();
-        assert_eq!(
-            told.to_string(),
-            "error[unreadable]: BOXOFFICE_CONFIG: cannot read \"/nowhere\": no such file"
-        );
+        let missing = || Err(io::Error::new(io::ErrorKind::NotFound, "no such file"));
+        let not_text = || text::of_file(b"# \xff");
+        let cases: [(&dyn Fn() -> io::Result<String>, &str); 2] = [
+            (
+                &missing,
+                "error[unreadable]: BOXOFFICE_CONFIG: cannot read \"/a.toml\": no such file",
+            ),
+            (
+                &not_text,
+                "error[unreadable]: /a.toml:1:3: cannot be read: this is not UTF-8",
+            ),
+        ];
+        for (read, expected) in cases {
+            let environment = [("BOXOFFICE_CONFIG".into(), "/a.toml".into())];
+            let errors = Config::from_layers(Flags::default(), environment, |_| read());
+            assert_eq!(errors.unwrap_err().to_string(), expected);
+        }
     }
 }

@@ -142,7 +142,7 @@ pub fn run(config: &Config, effective_settings: &[EffectiveSetting]) -> Result<(
         // After `run`, because the summary shows the addresses with their real ports.
         summary::log(config, effective_settings, &server, &summary);
         while signals.next().await == SignalAction::Reload {
-            server.ask_to_reload();
+            server.request_reload();
         }
         // The next signal to stop becomes the force that ends the drain.
         server.stop(signals.end()).await;
@@ -237,11 +237,11 @@ impl Server {
     }
 
     /// Requests a reload of all files in the background.
-    fn ask_to_reload(&self) {
+    fn request_reload(&self) {
         // First, so that the outcome of the reloads is recorded in the new file.
         self.app.audit().reopen();
-        self.catalog.ask();
-        self.security.ask();
+        self.catalog.request_reload();
+        self.security.request_reload();
     }
 
     /// The address for callers (`listen`).
@@ -271,7 +271,7 @@ impl Server {
         // Load balancers learn it from the next health checks. Until then connections are still
         // accepted.
         self.phase.send_replace(Phase::NotReady);
-        // Health watchers are told; a poll over HTTP reads the phase by itself.
+        // Health watchers get the change; a poll over HTTP reads the phase by itself.
         self.health.withdraw();
         tokio::time::sleep(self.drain_delay).await;
         self.phase.send_replace(Phase::Draining);

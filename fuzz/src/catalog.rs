@@ -10,7 +10,7 @@ use boxoffice::{
         ids::TicketId,
         openings::untouched,
         order::{LineItem, OrderedTickets, PriceTag},
-        slot::{Opening, Slot, Viewer},
+        slot::{MAX_DURATION, Opening, Slot, Viewer},
         time::{EpochSeconds, Seconds},
     },
     kernel::{
@@ -126,9 +126,9 @@ fn judge(dir: &Path, loaded: Loaded) {
 fn judge_opening(catalog: &Catalog, opening: &Opening) {
     let service = catalog
         .find_service(opening.first.service)
-        .expect("what is on sale is a service");
+        .expect("an opening belongs to a service");
     assert!(
-        (1..=86_400).contains(&opening.first.duration_sec),
+        (Seconds::ONE..=MAX_DURATION).contains(&Seconds::from(opening.first.duration_sec)),
         "{}: {opening:?}",
         service.id
     );
@@ -136,7 +136,7 @@ fn judge_opening(catalog: &Catalog, opening: &Opening) {
         opening
             .recurrence
             .as_ref()
-            .is_none_or(|every| every.every_sec > 0),
+            .is_none_or(|every| every.every > Seconds::ZERO),
         "{opening:?}"
     );
 }

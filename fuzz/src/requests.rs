@@ -105,7 +105,7 @@ fn read<R: Request>(bytes: &[u8]) {
             );
             judge(request);
         }
-        Err(error) => judge_refusal::<R>(&error),
+        Err(error) => assert_error::<R>(&error),
     }
 }
 
@@ -114,7 +114,7 @@ fn written<R: Request>(request: &R) -> Vec<u8> {
     json::write(request).expect("every message can be written as JSON")
 }
 
-fn judge_refusal<R: Request>(error: &ApiError) {
+fn assert_error<R: Request>(error: &ApiError) {
     assert_eq!(error.mapping().http, 400);
     let said = error.message().chars().count();
     assert!(
@@ -199,7 +199,7 @@ impl Request for CreateOrderRequest {
                     (command.token.as_str(), command.fingerprint),
                     (self.idempotency_token.as_str(), digest)
                 );
-                let asked = self.order.expect("an order without an order is refused");
+                let asked = self.order.expect("a request without an order is rejected");
                 assert!(
                     asked.order_id.is_empty() && is_merchant(command.order.merchant_id.as_str())
                 );
@@ -231,12 +231,12 @@ impl Request for CreateOrderRequest {
                 );
                 Ok(())
             }
-            Err(refused) => {
+            Err(rejected) => {
                 assert_eq!(
-                    refused.answered,
+                    rejected.answered,
                     Some((self.idempotency_token.into(), digest))
                 );
-                Err(refused.violations)
+                Err(rejected.violations)
             }
         }
     }

@@ -59,7 +59,7 @@ fn environment(text: &str) {
     }
 }
 
-/// What contradicts itself is refused.
+/// Contradictory settings are rejected.
 fn judge(config: &Config) {
     assert!(config.sales.payment_timeout < config.calls.call_timeout);
     assert_eq!(

@@ -220,8 +220,8 @@ impl<C: Clock + Clone> Authenticator<C> {
     }
 
     /// Drops the rate state of callers whose allowance is full again.
-    pub fn forget_the_absent(&self) {
-        self.limits.forget_the_absent();
+    pub fn remove_idle(&self) {
+        self.limits.remove_idle();
     }
 
     fn check_certificate(&self, transport: Transport, peer: &Peer) -> Result<(), AuthError> {

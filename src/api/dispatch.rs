@@ -257,7 +257,7 @@ impl Dispatcher {
                 &self.limits.request,
                 &self.is_merchant(),
             )?;
-            let spots_open = self.app.look_at(&lookup)?;
+            let spots_open = self.app.check_availability(&lookup)?;
             self.responses
                 .write(to_proto::availability_response(lookup, spots_open), format)
                 .await
@@ -292,7 +292,7 @@ impl Dispatcher {
     }
 
     /// The order of a rejected request that was accepted before, under older rules or another catalogue. A replay
-    /// must not depend on what is on sale now.
+    /// must not depend on the active catalogue.
     async fn replay_rejected(
         &self,
         rejected: RejectedOrder,
@@ -341,7 +341,7 @@ impl Dispatcher {
 
     /// Acquires a permit: a free one, or that of a response whose client does not read.
     async fn acquire(&self, deadline: Instant) -> Result<CallPermit, ApiError> {
-        // Without a queue: a call beyond the limit is told at once, while its client can still go
+        // Without a queue: a call beyond the limit is rejected at once, while its client can still go
         // elsewhere.
         let permit = match Arc::clone(&self.in_flight).try_acquire_owned() {
             Ok(permit) => Some(permit),

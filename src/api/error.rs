@@ -22,7 +22,7 @@ pub const ERROR_DOMAIN: &str = "boxoffice";
 const ACCEPTED_ENCODINGS: &str = "grpc-accept-encoding";
 
 /// The endpoints of the admin listener, as its answers list them.
-pub const ADMIN_URLS: &str = "this is the operator's address: /livez, /readyz, /metrics and /feeds, and \
+pub const ADMIN_URLS: &str = "this is the admin listener: /livez, /readyz, /metrics and /feeds, and \
                               grpc.health.v1.Health over gRPC";
 
 /// After which a retryable request should be repeated, unless the error knows better.
@@ -226,7 +226,7 @@ impl ApiError {
             Self::TooManyHeaders => TOO_MANY_HEADERS,
             Self::Auth(error) => auth_mapping(*error),
             Self::MerchantOutOfScope(_) => MERCHANT_OUT_OF_SCOPE,
-            Self::Order(error) => order_mapping(error),
+            Self::Order(error) => mapping_of(error.reason()),
             Self::Internal(_) => INTERNAL,
         }
     }
@@ -360,16 +360,10 @@ const fn auth_mapping(error: AuthError) -> StatusMapping {
     }
 }
 
-const fn order_mapping(error: &OrderError) -> StatusMapping {
-    match error {
-        OrderError::UnknownMerchant => INVALID_REQUEST,
-        OrderError::TokenReused => TOKEN_REUSED,
-        OrderError::InProgress => ORDER_IN_PROGRESS,
-        OrderError::Busy => CONCURRENCY_LIMIT,
-        OrderError::NoThread => THREADS_EXHAUSTED,
-        OrderError::StoreFailed | OrderError::StoreUnavailable => STORE_UNAVAILABLE,
-        OrderError::Unreadable | OrderError::Bug => INTERNAL,
-    }
+/// The row of a reason. The use cases name their reasons themselves, because the audit log records them.
+fn mapping_of(reason: &str) -> StatusMapping {
+    let row = ERROR_TABLE.iter().find(|row| row.reason == reason);
+    row.copied().unwrap_or(INTERNAL)
 }
 
 impl From<AuthError> for ApiError {
@@ -486,6 +480,24 @@ mod tests {
         let reasons: BTreeSet<_> = ERROR_TABLE.iter().map(|row| row.reason).collect();
         assert_eq!(reasons.len(), ERROR_TABLE.len());
         assert!(ERROR_TABLE.is_sorted_by_key(|row| row.http));
+    }
+
+    #[test]
+    fn every_error_of_a_use_case_has_the_row_of_its_reason() {
+        for (error, http) in [
+            (OrderError::UnknownMerchant, 400),
+            (OrderError::TokenReused, 400),
+            (OrderError::InProgress, 409),
+            (OrderError::Busy, 429),
+            (OrderError::NoThread, 503),
+            (OrderError::StoreFailed, 503),
+            (OrderError::Unreadable, 500),
+            (OrderError::Bug, 500),
+        ] {
+            let reason = error.reason();
+            let mapping = ApiError::Order(error).mapping();
+            assert_eq!((mapping.reason, mapping.http), (reason, http));
+        }
     }
 
     #[test]

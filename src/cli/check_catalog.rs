@@ -101,12 +101,16 @@ impl CheckCatalog {
         json.insert("format".to_owned(), JSON_FORM.into());
         let mut checked = None;
         if let Some(dir) = &self.dir {
-            let (read, is_good) = self.check(dir, now, &mut json, stdout, stderr)?;
-            if !is_good {
+            let findings = self.check(dir, now);
+            match self.format {
+                Format::Text => findings.print(stdout, stderr)?,
+                Format::Json => json.extend(findings.members()),
+            }
+            if findings.are_bad() {
                 self.finish(json, stdout)?;
                 return Ok(CATALOG);
             }
-            checked = Some(read);
+            checked = Some(findings.read);
         }
         if let Some(shown) = &self.calendar {
             match shown.read(checked, now) {
@@ -121,15 +125,8 @@ impl CheckCatalog {
         Ok(SUCCESS)
     }
 
-    /// Reads a directory and prints what was found. Also returns whether the catalogue can be used.
-    fn check(
-        &self,
-        dir: &Path,
-        now: EpochSeconds,
-        json: &mut Map<String, Value>,
-        stdout: &mut dyn Write,
-        stderr: &mut dyn Write,
-    ) -> io::Result<(Examined, bool)> {
+    /// Reads a directory, and summarizes the catalogue in it.
+    fn check<'d>(&self, dir: &'d Path, now: EpochSeconds) -> Findings<'d> {
         let mut read = catalog::examine(dir);
         let mut summary = None;
         if let Some(loaded) = &read.loaded {
@@ -138,18 +135,12 @@ impl CheckCatalog {
             numbers.warn(&loaded.catalog, now, &mut read.diagnostics);
             summary = Some(numbers);
         }
-        let findings = Findings {
+        Findings {
             dir,
-            read: &read,
-            summary: summary.as_ref(),
+            read,
+            summary,
             strict: self.strict,
-        };
-        match self.format {
-            Format::Text => findings.print(stdout, stderr)?,
-            Format::Json => findings.add_to(json),
         }
-        let is_good = !findings.are_bad();
-        Ok((read, is_good))
     }
 
     fn finish(&self, json: Map<String, Value>, stdout: &mut dyn Write) -> io::Result<()> {

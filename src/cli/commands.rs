@@ -83,7 +83,7 @@ fn check_catalog() -> Command {
     let show = "Print the calendar of a day, such as 2026-12-01, `today` or `tomorrow`: the slots of each \
                 service with their prices and remaining spots";
     let zone = "Time zone of that day, such as Europe/Berlin; default UTC";
-    let from = "Operator's address of a running server to ask for its calendar, such as http://127.0.0.1:50052";
+    let from = "Admin listener of a running server to ask for its calendar, such as http://127.0.0.1:50052";
     let data = "Data directory of a stopped server, to subtract its sales";
     Command::new(CHECK_CATALOG)
         .about("Check a catalogue and report all errors and warnings")
@@ -167,7 +167,7 @@ fn export() -> Command {
     let text =
         |name: &'static str, label: &'static str| Arg::new(name).long(name).value_name(label);
     let out = "Directory to write; an earlier export there is replaced as a whole";
-    let from = "Operator's address of a running server, such as http://127.0.0.1:50052; without it, the \
+    let from = "Admin listener of a running server, such as http://127.0.0.1:50052; without it, the \
                 catalogue and the store of these settings are read, whose server must be stopped";
     let days = format!(
         "Limit to slots that start within this number of days, from {} to {}",

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_sent_as_a_password_is_refused() {
+    fn a_password_that_cannot_be_sent_is_an_error() {
         let long = "x".repeat(MAX_BYTES + 1);
         for (read, expected) in [
             ("", "a password must not be empty"),

@@ -34,7 +34,7 @@ fn run_server(config: &Config, settings: &[EffectiveSetting]) -> u8 {
     match catch_unwind(AssertUnwindSafe(|| server::run(config, settings))) {
         Ok(Ok(())) => SUCCESS,
         Ok(Err(error)) => {
-            tracing::error!(%error, "the server cannot go on");
+            tracing::error!(%error, "the server failed");
             error.exit_code()
         }
         // The panic itself has been logged.

@@ -86,7 +86,7 @@ const COMMON: [&str; 9] = [
     "tls_key",
 ];
 
-/// The flags for all settings, and the one that names the file.
+/// The flags for all settings, and the flag for the file.
 pub fn args() -> impl Iterator<Item = Arg> {
     let file = Arg::new(CONFIG)
         .long(CONFIG)

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -11,7 +12,10 @@ use super::{
 };
 use kernel::{
     diagnostics::{Diagnostic, DiagnosticSink, Diagnostics, Location},
-    files::toml::{Document, TomlValue},
+    files::{
+        text,
+        toml::{Document, TomlValue},
+    },
 };
 
 /// The name under which flags and environment give the file.
@@ -118,6 +122,14 @@ impl Layers {
         self.error("contradiction", location, text);
     }
 
+    /// Reports a file that is not text.
+    pub(super) fn add_unreadable_file(&mut self, path: &Path, error: &io::Error) {
+        let file = path.display().to_string();
+        let sink = DiagnosticSink::default();
+        text::report_unreadable(&sink.file(&file), error);
+        self.merge(sink);
+    }
+
     /// Adds the values of the file, unless it is not TOML at all.
     pub(super) fn add_file(&mut self, path: &Path, text: &str) {
         let file = path.display().to_string();
@@ -131,7 +143,11 @@ impl Layers {
                 self.add_entry(location, key, &value);
             }
         }
-        // Merged, because the parser of the file reports into a sink of its own.
+        self.merge(sink);
+    }
+
+    /// Adds what a reader of the file has reported: it has a sink of its own.
+    fn merge(&mut self, sink: DiagnosticSink) {
         let earlier = std::mem::take(&mut self.diagnostics);
         self.diagnostics = earlier.and(sink.into_diagnostics());
     }
@@ -251,7 +267,7 @@ mod tests {
     use super::{super::settings::SETTINGS, *};
 
     #[test]
-    fn service_links_are_told_from_settings() {
+    fn service_links_are_not_settings() {
         let links = [
             "BOXOFFICE_SERVICE_HOST",
             "BOXOFFICE_SERVICE_PORT",

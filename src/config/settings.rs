@@ -114,7 +114,7 @@ settings! {
     serving: Serving {
         /// Address of the callers' port; port 0 takes any free one.
         listen: SocketAddr = "127.0.0.1:50051", IpAndPort;
-        /// Operator's address, plain and without passwords, so never public; `off` closes it.
+        /// Address of the admin listener, plain and without passwords, so never public; `off` closes it.
         admin_listen: Option<SocketAddr> = "127.0.0.1:50052", OrOff(IpAndPort);
         /// Threading model: `per-core` gives each thread connections of its own; `shared` lets all
         /// threads serve all connections, which is better for a few busy ones.

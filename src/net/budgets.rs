@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_to_be_kept_is_kept_and_nothing_else_beside() {
+    fn a_mandatory_reservation_always_succeeds_and_counts() {
         let budget = Arc::new(Budget::new(10));
         let kept = budget.take(25);
         assert_eq!(budget.reserve(1).unwrap_err(), OverBudget);

@@ -40,7 +40,7 @@ use crate::config;
 use protocol::Protocol;
 use sending::{Reset, SendTimeout, StallDetector, StreamExecutor, TrackedBody};
 
-pub(crate) use activity::{Activity, Newcomers};
+pub(crate) use activity::{Activity, ConnectionWaiters};
 
 /// Time for the first request of a new connection once the server drains, and for calls that cross
 /// with the eviction of a used one.
@@ -285,7 +285,7 @@ async fn drive<C>(
     let mut end_of_age = pin!(sleep_or_forever(http.age_limit()));
     // The connection is polled first. Otherwise one that must end before its first request is read
     // would not read that request.
-    let (told_to_end, is_evicted) = tokio::select! {
+    let (grace, is_evicted) = tokio::select! {
         biased;
         ended = poll_fn(|context| poll_watched(connection.as_mut(), context)) => return log_end(ended),
         // An aged or idle connection gets a grace of its own; the drain of the server has its own
@@ -298,7 +298,7 @@ async fn drive<C>(
     connection.as_mut().graceful_shutdown();
     // After the graceful shutdown was requested, so that the whole grace is left for the last
     // calls.
-    let mut grace = pin!(sleep_or_forever(told_to_end));
+    let mut grace = pin!(sleep_or_forever(grace));
     let place_is_needed = async {
         // A connection that already ends for its age or idleness can still be evicted, because its
         // peer may take long to close it.

@@ -18,7 +18,7 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    connection::{Activity, Newcomers},
+    connection::{Activity, ConnectionWaiters},
     network,
 };
 use kernel::metrics::{Collect, Counter, Metric};
@@ -33,7 +33,7 @@ pub(crate) struct ConnectionTable {
     limits: ConnectionLimits,
     state: Mutex<TableState>,
     /// New connections that wait because no open one can be evicted.
-    newcomers: Arc<Newcomers>,
+    waiters: Arc<ConnectionWaiters>,
     stats: ConnectionStats,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct ConnectionStats {
     pub(crate) closed_for_address: Counter,
     /// Closed at once, because their address held all of its share and none of its connections was
     /// idle.
-    pub(crate) turned_away: Counter,
+    pub(crate) rejected: Counter,
 }
 
 /// Idle connections as of the last scan, the longest idle first. A connection that becomes idle
@@ -111,7 +111,7 @@ impl ConnectionTable {
         Self {
             limits,
             state: Mutex::default(),
-            newcomers: Arc::default(),
+            waiters: Arc::default(),
             stats: ConnectionStats::default(),
         }
     }
@@ -132,14 +132,14 @@ impl ConnectionTable {
 
     /// Whether new connections have to wait, because every open connection has a call in flight.
     pub(crate) fn is_full(&self) -> bool {
-        self.newcomers.are_waiting()
+        self.waiters.are_waiting()
     }
 
     /// Waits for a place. `None` if the address is over its share.
     pub(crate) async fn place(self: &Arc<Self>, address: IpAddr) -> Option<OpenConnection> {
         let mut placed = self.try_place(address);
         if matches!(placed, Err(NoRoom::Full)) {
-            let waiting = self.newcomers.wait();
+            let waiting = self.waiters.wait();
             loop {
                 // Registered before the attempt, so that a connection that ends or becomes idle after
                 // the attempt still wakes this one.
@@ -166,7 +166,7 @@ impl ConnectionTable {
         state.next_id += 1;
         let tracked = Arc::new(Tracked {
             address: of_network,
-            activity: Arc::new(Activity::new(Arc::clone(&self.newcomers))),
+            activity: Arc::new(Activity::new(Arc::clone(&self.waiters))),
             is_closing: AtomicBool::new(false),
             evicted: Notify::new(),
         });
@@ -209,7 +209,7 @@ impl ConnectionTable {
             let count = if is_made {
                 &self.stats.closed_for_address
             } else {
-                &self.stats.turned_away
+                &self.stats.rejected
             };
             count.inc();
             return is_made.then_some(()).ok_or(NoRoom::AddressFull);
@@ -242,16 +242,16 @@ impl Collect for ConnectionTable {
         ),
         Metric::<Self>::gauge(
             "boxoffice_connections_full",
-            "1 while newcomers wait, because all connections are taken and none is idle.",
+            "1 while new connections wait, because all connections are in use and none is idle.",
             |table, samples| samples.add(table.is_full()),
         ),
         Metric::<Self>::counter(
             "boxoffice_connections_evicted_total",
-            "Connections closed for newcomers, or newcomers turned away, by the limit that was reached.",
+            "Connections closed to admit new ones, and new ones rejected, by the limit that was reached.",
             |table, samples| {
                 samples.add_with(["all"], &table.stats().closed_for_others);
                 samples.add_with(["address"], &table.stats().closed_for_address);
-                samples.add_with(["address_busy"], &table.stats().turned_away);
+                samples.add_with(["address_busy"], &table.stats().rejected);
             },
         )
         .by(&["limit"]),
@@ -380,7 +380,7 @@ impl Drop for OpenConnection {
         }
         drop(state);
         // After the lock is released: a woken task takes that lock at once.
-        self.table.newcomers.notify();
+        self.table.waiters.notify();
     }
 }
 
@@ -404,8 +404,8 @@ mod tests {
         [192, 0, 2, number].into()
     }
 
-    /// A newcomer from that address, a moment after whatever came before.
-    async fn newcomer(table: &Arc<ConnectionTable>, from: u8) -> Result<OpenConnection, NoRoom> {
+    /// Admits a connection from that address, a moment after all earlier ones.
+    async fn admit(table: &Arc<ConnectionTable>, from: u8) -> Result<OpenConnection, NoRoom> {
         advance(Duration::from_millis(10)).await;
         table.try_place(address(from))
     }
@@ -419,14 +419,14 @@ mod tests {
         let table = table(3, 3);
         let (mut open, mut gone) = (Vec::new(), Vec::new());
         for from in [1, 2, 3] {
-            open.push(newcomer(&table, from).await.unwrap());
+            open.push(admit(&table, from).await.unwrap());
         }
         // The first has had a call since, and the second has one.
         advance(Duration::from_millis(10)).await;
         drop(open[0].activity().begin());
         let _call = open[1].activity().begin();
         for expected in [2, 0, 1, 1] {
-            open.push(newcomer(&table, 9).await.unwrap());
+            open.push(admit(&table, 9).await.unwrap());
             let at = open.iter().position(is_evicted).unwrap();
             assert_eq!(at, expected);
             gone.push(open.remove(at));
@@ -437,40 +437,37 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_address_that_has_its_share_makes_room_for_itself_only() {
+    async fn an_address_at_its_share_evicts_its_own_connections_only() {
         let table = table(10, 2);
-        let other = newcomer(&table, 1).await.unwrap();
+        let other = admit(&table, 1).await.unwrap();
         let (first, second) = (
-            newcomer(&table, 2).await.unwrap(),
-            newcomer(&table, 2).await.unwrap(),
+            admit(&table, 2).await.unwrap(),
+            admit(&table, 2).await.unwrap(),
         );
-        let third = newcomer(&table, 2).await.unwrap();
+        let third = admit(&table, 2).await.unwrap();
         assert!(is_evicted(&first) && !is_evicted(&second) && !is_evicted(&other));
         let _calls = [second.activity().begin(), third.activity().begin()];
-        assert_eq!(newcomer(&table, 2).await.unwrap_err(), NoRoom::AddressFull);
-        assert!(
-            newcomer(&table, 1).await.is_ok(),
-            "others are not concerned"
-        );
+        assert_eq!(admit(&table, 2).await.unwrap_err(), NoRoom::AddressFull);
+        assert!(admit(&table, 1).await.is_ok(), "others are not concerned");
         let ConnectionStats {
             closed_for_others,
             closed_for_address,
-            turned_away,
+            rejected,
         } = table.stats();
         assert_eq!(
             (
                 closed_for_others.get(),
                 closed_for_address.get(),
-                turned_away.get()
+                rejected.get()
             ),
             (0, 1, 1)
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn where_all_are_busy_a_newcomer_waits_and_the_table_says_so() {
+    async fn with_all_busy_a_new_connection_waits_and_the_table_is_full() {
         let table = table(1, 1);
-        let busy = newcomer(&table, 1).await.unwrap();
+        let busy = admit(&table, 1).await.unwrap();
         let call = busy.activity().begin();
         let mut waiting = Box::pin(table.place(address(2)));
         assert!(waiting.as_mut().now_or_never().is_none() && table.is_full());
@@ -480,11 +477,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_newcomer_that_waits_evicts_the_first_connection_that_becomes_idle() {
+    async fn a_waiting_connection_evicts_the_first_connection_that_becomes_idle() {
         let table = table(2, 2);
         let (one, other) = (
-            newcomer(&table, 1).await.unwrap(),
-            newcomer(&table, 1).await.unwrap(),
+            admit(&table, 1).await.unwrap(),
+            admit(&table, 1).await.unwrap(),
         );
         let call = one.activity().begin();
         let last_call = other.activity().begin();
@@ -509,9 +506,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_newcomer_that_gives_up_waits_no_more() {
+    async fn a_cancelled_wait_counts_no_more() {
         let table = table(1, 1);
-        let busy = newcomer(&table, 1).await.unwrap();
+        let busy = admit(&table, 1).await.unwrap();
         let _call = busy.activity().begin();
         let mut waiting = Box::pin(table.place(address(2)));
         assert!(waiting.as_mut().now_or_never().is_none() && table.is_full());
@@ -522,23 +519,23 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn connections_that_close_are_bounded_too() {
         let table = table(1, 1000);
-        let mut all = vec![newcomer(&table, 1).await.unwrap()];
+        let mut all = vec![admit(&table, 1).await.unwrap()];
         for _ in 0..CLOSING {
-            all.push(newcomer(&table, 1).await.unwrap());
+            all.push(admit(&table, 1).await.unwrap());
         }
         assert_eq!(table.open(), 1);
-        assert_eq!(newcomer(&table, 1).await.unwrap_err(), NoRoom::Full);
+        assert_eq!(admit(&table, 1).await.unwrap_err(), NoRoom::Full);
         drop(all.remove(0));
-        assert!(newcomer(&table, 1).await.is_ok());
+        assert!(admit(&table, 1).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_left_of_connections_that_have_ended() {
         let table = table(2, 1);
         for from in 0..20 {
-            // Some are told to go, some are not.
-            let first = newcomer(&table, from).await.unwrap();
-            let second = newcomer(&table, from).await.unwrap();
+            // Evicted and open ones alike.
+            let first = admit(&table, from).await.unwrap();
+            let second = admit(&table, from).await.unwrap();
             if from % 2 == 0 {
                 drop((first, second));
             } else {

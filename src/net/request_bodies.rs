@@ -46,7 +46,7 @@ pub struct RequestBodies {
 struct BodiesInFlight {
     bytes: usize,
     next: u64,
-    /// The incomplete bodies by their number; the one that has been idle longest is first.
+    /// The incomplete bodies by their number; the longest idle one is first.
     incomplete: BTreeMap<u64, Incomplete>,
 }
 

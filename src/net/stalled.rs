@@ -24,7 +24,7 @@ const RESET_AT_ONCE: usize = 32;
 #[derive(Debug, Default)]
 pub struct StalledResponses {
     next: AtomicU64,
-    answers: Mutex<BTreeMap<u64, StalledResponse>>,
+    responses: Mutex<BTreeMap<u64, StalledResponse>>,
     resets: Counter,
 }
 
@@ -47,11 +47,11 @@ impl StalledResponses {
     /// be reset.
     #[must_use]
     pub fn enter(self: &Arc<Self>) -> (StalledGuard, oneshot::Receiver<()>) {
-        let (reset, told) = oneshot::channel();
+        let (reset, receiver) = oneshot::channel();
         // Relaxed: the number only has to be unique. Two that race may be a moment out of order,
         // which is harmless.
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        self.answers().insert(
+        self.responses().insert(
             number,
             StalledResponse {
                 since: Instant::now(),
@@ -63,18 +63,18 @@ impl StalledResponses {
                 stalled: Arc::clone(self),
                 number,
             },
-            told,
+            receiver,
         )
     }
 
     /// Resets the responses that have been stalled longest, at most `RESET_AT_ONCE` of them.
     /// Returns whether there were any.
     pub fn make_room(&self) -> bool {
-        let mut answers = self.answers();
+        let mut responses = self.responses();
         let mut done = 0;
         // Numbers grow with time, so the first entry is the longest stalled and the loop can stop
         // at the first that is too young.
-        while let Some(longest) = answers.first_entry() {
+        while let Some(longest) = responses.first_entry() {
             if done == RESET_AT_ONCE || longest.get().since.elapsed() < PATIENCE {
                 break;
             }
@@ -87,7 +87,7 @@ impl StalledResponses {
     /// Number of stalled responses.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.answers().len()
+        self.responses().len()
     }
 
     /// Whether no response is stalled.
@@ -107,15 +107,17 @@ impl StalledResponses {
         self.resets.get()
     }
 
-    fn answers(&self) -> MutexGuard<'_, BTreeMap<u64, StalledResponse>> {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn responses(&self) -> MutexGuard<'_, BTreeMap<u64, StalledResponse>> {
+        self.responses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for StalledGuard {
     fn drop(&mut self) {
         // Absent if the response was reset for others, which has removed it already.
-        self.stalled.answers().remove(&self.number);
+        self.stalled.responses().remove(&self.number);
     }
 }
 
@@ -124,20 +126,20 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn those_who_have_waited_longest_are_reset_first_and_nobody_at_once() {
+    async fn the_longest_stalled_are_reset_first_and_none_at_once() {
         let stalled = Arc::new(StalledResponses::default());
-        let (_first, mut first_told) = stalled.enter();
+        let (_first, mut first_reset) = stalled.enter();
         assert!(!stalled.make_room(), "it has only just begun to wait");
         tokio::time::advance(PATIENCE).await;
-        let (_second, mut second_told) = stalled.enter();
+        let (_second, mut second_reset) = stalled.enter();
         assert!(stalled.make_room());
         assert!(
-            first_told
+            first_reset
                 .try_recv()
                 .is_err_and(|error| error == oneshot::error::TryRecvError::Closed)
         );
         assert!(
-            second_told
+            second_reset
                 .try_recv()
                 .is_err_and(|error| error == oneshot::error::TryRecvError::Empty)
         );

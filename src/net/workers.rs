@@ -200,13 +200,13 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_long_is_done_by_a_bounded_number_of_threads() {
-        static AT_WORK: AtomicUsize = AtomicUsize::new(0);
+    fn blocking_work_has_a_bounded_number_of_threads() {
+        static RUNNING: AtomicUsize = AtomicUsize::new(0);
         let work = || {
-            let at_work = AT_WORK.fetch_add(1, Ordering::SeqCst) + 1;
+            let running = RUNNING.fetch_add(1, Ordering::SeqCst) + 1;
             (0..100).for_each(|_| thread::yield_now());
-            AT_WORK.fetch_sub(1, Ordering::SeqCst);
-            at_work
+            RUNNING.fetch_sub(1, Ordering::SeqCst);
+            running
         };
         for (choice, most) in [
             (RuntimeChoice::PerCore, THREADS_BESIDE),

@@ -39,22 +39,22 @@ pub(super) fn spawn(
     ));
     tasks.spawn(sweep_slots(Arc::clone(app), phase.clone()));
     tasks.spawn(forget_callers(access, phase.clone()));
-    tasks.spawn(attend(security, config.security.security_watch, phase));
-    tasks.spawn(attend(catalog, config.sales.catalog_watch, phase));
+    tasks.spawn(run_watcher(security, config.security.security_watch, phase));
+    tasks.spawn(run_watcher(catalog, config.sales.catalog_watch, phase));
     tasks
 }
 
-fn attend<F: FromFiles>(
+fn run_watcher<F: FromFiles>(
     (watcher, read): &Watched<F>,
     every: Option<Duration>,
     phase: &watch::Receiver<Phase>,
 ) -> impl Future<Output = ()> + use<F> {
-    Arc::clone(watcher).attend(every, read.clone(), phase.clone())
+    Arc::clone(watcher).run(every, read.clone(), phase.clone())
 }
 
 async fn forget_callers(access: Arc<Access>, phase: watch::Receiver<Phase>) {
     every(CALLERS_SWEEP, phase, || {
-        access.forget_the_absent();
+        access.remove_idle();
         ready(())
     })
     .await;

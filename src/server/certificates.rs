@@ -111,55 +111,74 @@ impl Certificates {
     }
 }
 
+/// The contents of the files, as far as they are valid.
+struct Contents {
+    chain: Option<Vec<CertificateDer<'static>>>,
+    key: Option<PrivateKeyDer<'static>>,
+    /// `None` without a file, too.
+    authorities: Option<Vec<CertificateDer<'static>>>,
+}
+
+impl Contents {
+    fn expiries(&self) -> Vec<Expiry> {
+        let mut expiries = Vec::new();
+        if let Some(chain) = &self.chain {
+            expiries.extend(expiries_of("tls_certificate", chain));
+        }
+        if let Some(authorities) = &self.authorities {
+            expiries.extend(expiries_of("client_ca", authorities));
+        }
+        expiries
+    }
+}
+
 impl Files {
     fn read(
         &self,
         clock: &Arc<dyn Clock>,
     ) -> Result<(Arc<ServerConfig>, Vec<Expiry>), Diagnostics> {
         let sink = DiagnosticSink::default();
-        let mut expiries = Vec::new();
-        let config = self.config(clock, &sink, &mut expiries);
+        let clock = ClockOfTls(Arc::clone(clock));
+        let contents = self.contents(&clock, &sink);
+        let expiries = contents.expiries();
+        let config = self.config(contents, clock, &sink);
         match (config, sink.into_diagnostics().unless_errors(expiries)) {
             (Some(config), Ok(expiries)) => Ok((Arc::new(config), expiries)),
             (_, expiries) => Err(expiries.err().unwrap_or_default()),
         }
     }
 
+    /// Reads every file before one is missed, so that one run reports the errors of all.
+    fn contents(&self, clock: &ClockOfTls, sink: &DiagnosticSink) -> Contents {
+        let of_chain = label("tls_certificate", &self.certificate);
+        let chain = certificates(&self.certificate, clock, &sink.file(&of_chain));
+        let key = private_key(&self.key, &sink.file(&label("tls_key", &self.key)));
+        let authorities = self
+            .client_ca
+            .as_ref()
+            .and_then(|ca| certificates(ca, clock, &sink.file(&label("client_ca", ca))));
+        Contents {
+            chain,
+            key,
+            authorities,
+        }
+    }
+
     fn config(
         &self,
-        clock: &Arc<dyn Clock>,
+        contents: Contents,
+        clock: ClockOfTls,
         sink: &DiagnosticSink,
-        expiries: &mut Vec<Expiry>,
     ) -> Option<ServerConfig> {
+        let Contents {
+            chain,
+            key,
+            authorities,
+        } = contents;
         let provider = Arc::new(ring::default_provider());
-        let clock = ClockOfTls(Arc::clone(clock));
-        let label = |setting: &str, path: &Path| format!("{setting} {}", path.display());
-        let (of_chain, of_key) = (
-            label("tls_certificate", &self.certificate),
-            label("tls_key", &self.key),
-        );
-        let chain = certificates(&self.certificate, &clock, &sink.file(&of_chain));
-        expiries.extend(
-            chain
-                .iter()
-                .flat_map(|chain| expiries_of("tls_certificate", chain)),
-        );
-        // Both files are read before either is missed, so that one run reports the errors of both.
-        let key = private_key(&self.key, &sink.file(&of_key));
-        let verifier = match &self.client_ca {
-            None => Some(WebPkiClientVerifier::no_client_auth()),
-            Some(ca) => {
-                let label = label("client_ca", ca);
-                let at = sink.file(&label);
-                let authorities = certificates(ca, &clock, &at);
-                expiries.extend(
-                    authorities
-                        .iter()
-                        .flat_map(|chain| expiries_of("client_ca", chain)),
-                );
-                authorities.and_then(|authorities| client_verifier(authorities, &provider, &at))
-            }
-        };
+        // Before anything is missed: its errors are reported, too.
+        let verifier = self.client_verifier(authorities, &provider, sink);
+        let of_key = label("tls_key", &self.key);
         let unfit = |error| sink.file(&of_key).error("bad_private_key", misfit(&error));
         // Fails if the key is not that of the certificate, as in the middle of a rotation of the
         // two files.
@@ -178,6 +197,23 @@ impl Files {
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
         Some(config)
     }
+
+    fn client_verifier(
+        &self,
+        authorities: Option<Vec<CertificateDer<'static>>>,
+        provider: &Arc<CryptoProvider>,
+        sink: &DiagnosticSink,
+    ) -> Option<Arc<dyn ClientCertVerifier>> {
+        let Some(ca) = &self.client_ca else {
+            return Some(WebPkiClientVerifier::no_client_auth());
+        };
+        verifier_by(authorities?, provider, &sink.file(&label("client_ca", ca)))
+    }
+}
+
+/// The name of a file in diagnostics.
+fn label(setting: &str, path: &Path) -> String {
+    format!("{setting} {}", path.display())
 }
 
 /// The time at which certificates are checked.
@@ -278,7 +314,7 @@ fn private_key(path: &Path, at: &Cursor<'_>) -> Option<PrivateKeyDer<'static>> {
 
 /// A verifier that requests a certificate without requiring one: whether one is required depends on
 /// the call.
-fn client_verifier(
+fn verifier_by(
     authorities: Vec<CertificateDer<'static>>,
     provider: &Arc<CryptoProvider>,
     at: &Cursor<'_>,

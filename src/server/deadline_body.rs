@@ -78,7 +78,7 @@ mod tests {
     const TIME: Duration = Duration::from_secs(60);
 
     #[tokio::test(start_paused = true)]
-    async fn what_does_not_end_by_itself_ends_when_its_time_is_up() {
+    async fn an_endless_body_ends_at_its_deadline() {
         let frames = |count| {
             stream::iter((0..count).map(|_| Ok::<_, Infallible>(Frame::data(Bytes::from("x")))))
         };

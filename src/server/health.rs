@@ -52,20 +52,20 @@ impl Readiness {
 #[derive(Debug, Clone)]
 pub(super) struct HealthReporter {
     /// The status of every known service; `None` once all watchers are to end.
-    told: watch::Sender<Option<ServingStatus>>,
+    status: watch::Sender<Option<ServingStatus>>,
 }
 
 impl HealthReporter {
     pub(super) fn new() -> Self {
         Self {
-            told: watch::Sender::new(Some(ServingStatus::NotServing)),
+            status: watch::Sender::new(Some(ServingStatus::NotServing)),
         }
     }
 
     /// The gRPC service that reports it.
     pub(super) fn service(&self) -> HealthServer<HealthService> {
         HealthServer::new(HealthService {
-            told: self.told.subscribe(),
+            status: self.status.subscribe(),
         })
     }
 
@@ -76,24 +76,24 @@ impl HealthReporter {
         } else {
             ServingStatus::NotServing
         };
-        self.tell(status);
+        self.set(status);
     }
 
     /// Sets the status to not serving.
     pub(super) fn withdraw(&self) {
-        self.tell(ServingStatus::NotServing);
+        self.set(ServingStatus::NotServing);
     }
 
     /// Ends the streams of all watchers, which would otherwise keep their connections to the last.
     pub(super) fn end(&self) {
-        self.told.send_replace(None);
+        self.status.send_replace(None);
     }
 
     /// Sets a status, unless the streams have ended.
-    fn tell(&self, status: ServingStatus) {
-        self.told.send_if_modified(|told| match told {
+    fn set(&self, status: ServingStatus) {
+        self.status.send_if_modified(|current| match current {
             // Watchers wake only when the status differs: repeated reports cost them nothing.
-            Some(told) => std::mem::replace(told, status) != status,
+            Some(current) => std::mem::replace(current, status) != status,
             None => false,
         });
     }
@@ -113,10 +113,10 @@ pub(super) async fn follow(reporter: HealthReporter, readiness: Readiness) {
 }
 
 /// `grpc.health.v1.Health`. As the protocol demands, `Check` of an unknown service fails, while
-/// `Watch` reports it and goes on.
+/// `Watch` reports it and stays open.
 #[derive(Debug, Clone)]
 pub(super) struct HealthService {
-    told: watch::Receiver<Option<ServingStatus>>,
+    status: watch::Receiver<Option<ServingStatus>>,
 }
 
 /// The stream of a watcher.
@@ -131,8 +131,8 @@ impl Health for HealthService {
         if !is_service(&request) {
             return Err(ApiError::UnknownService.into());
         }
-        let told = self.told.borrow().unwrap_or(ServingStatus::NotServing);
-        Ok(Response::new(response(told)))
+        let status = self.status.borrow().unwrap_or(ServingStatus::NotServing);
+        Ok(Response::new(response(status)))
     }
 
     type WatchStream = HealthUpdates;
@@ -141,11 +141,11 @@ impl Health for HealthService {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthUpdates>, Status> {
-        let told = self.told.clone();
+        let status = self.status.clone();
         let watch: HealthUpdates = if is_service(&request) {
-            Box::pin(changes(told))
+            Box::pin(changes(status))
         } else {
-            Box::pin(unknown(told))
+            Box::pin(unknown(status))
         };
         Ok(Response::new(watch))
     }
@@ -153,30 +153,31 @@ impl Health for HealthService {
 
 /// The present status, and then every change.
 fn changes(
-    told: watch::Receiver<Option<ServingStatus>>,
+    status: watch::Receiver<Option<ServingStatus>>,
 ) -> impl Stream<Item = Result<HealthCheckResponse, Status>> {
-    stream::unfold((told, None), async |(mut told, last)| {
-        let next = *told
-            .wait_for(|told| *told != last || told.is_none())
+    stream::unfold((status, None), async |(mut status, last)| {
+        let next = *status
+            .wait_for(|current| *current != last || current.is_none())
             .await
             .ok()?;
         // The end may follow a change so closely that the watcher sees only the end.
-        let unsaid = (last != Some(ServingStatus::NotServing)).then_some(ServingStatus::NotServing);
-        let next = next.or(unsaid)?;
-        Some((Ok(response(next)), (told, Some(next))))
+        let last_change =
+            (last != Some(ServingStatus::NotServing)).then_some(ServingStatus::NotServing);
+        let next = next.or(last_change)?;
+        Some((Ok(response(next)), (status, Some(next))))
     })
 }
 
 /// Reports an unknown service once, and then stays open until the end.
 fn unknown(
-    mut told: watch::Receiver<Option<ServingStatus>>,
+    mut status: watch::Receiver<Option<ServingStatus>>,
 ) -> impl Stream<Item = Result<HealthCheckResponse, Status>> {
     let end = async move {
         // An error means that the reporter is gone, which is the end as well.
-        let _ = told.wait_for(Option::is_none).await;
+        let _ = status.wait_for(Option::is_none).await;
     };
-    let said = stream::once(future::ready(Ok(response(ServingStatus::ServiceUnknown))));
-    said.chain(stream::once(end).filter_map(|()| future::ready(None)))
+    let first = stream::once(future::ready(Ok(response(ServingStatus::ServiceUnknown))));
+    first.chain(stream::once(end).filter_map(|()| future::ready(None)))
 }
 
 fn is_service(request: &Request<HealthCheckRequest>) -> bool {

@@ -83,7 +83,7 @@ impl Collect for CallTraffic {
         .by(CALL),
         Metric::<Self>::counter(
             "grpc_server_handled_total",
-            "Calls ended, by status; Canceled are those whose callers went away.",
+            "Calls ended, by status; Canceled if the client disconnected.",
             |traffic, samples| {
                 for line in traffic.calls.lines() {
                     let [transport, kind, service, method] = line.labels();
@@ -113,7 +113,7 @@ impl Collect for CallTraffic {
         .in_nanoseconds(),
         Metric::<Self>::gauge(
             "boxoffice_calls_in_flight",
-            "Calls begun and not ended, and responses whose callers take nothing at present.",
+            "Calls in flight, stalled responses included.",
             |traffic, samples| {
                 let stalled = u64::try_from(traffic.stalled.len()).unwrap_or(u64::MAX);
                 samples.add(traffic.calls.in_flight().saturating_add(stalled));
@@ -136,22 +136,22 @@ impl Collect for CallTraffic {
         ),
         Metric::<Self>::gauge(
             "boxoffice_requests_incomplete",
-            "Requests that have not come whole.",
+            "Requests that are not complete yet.",
             |traffic, samples| samples.add(traffic.bodies.incomplete()),
         ),
         Metric::<Self>::gauge(
             "boxoffice_response_bytes_in_flight",
-            "Bytes of long responses that are being made or sent.",
+            "Bytes of long responses that are being encoded or sent.",
             |traffic, samples| samples.add(traffic.responses.bytes()),
         ),
         Metric::<Self>::gauge(
             "boxoffice_responses_stalled",
-            "Responses and connections whose callers take nothing at present.",
+            "Stalled responses and connections: their clients take no bytes.",
             |traffic, samples| samples.add(traffic.stalled.len()),
         ),
         Metric::<Self>::counter(
             "boxoffice_responses_reset_total",
-            "Responses and connections that were reset because their callers took nothing.",
+            "Responses and connections that were reset because their clients took no bytes.",
             |traffic, samples| samples.add(traffic.stalled.resets()),
         ),
     ];
@@ -243,23 +243,23 @@ impl Collect for ReloadSources {
             "Reloads of the catalogue: activated, rejected because of errors, or failed otherwise.",
             |reloads, samples| {
                 let metrics = reloads.catalog.watched().metrics();
-                samples.add_with(["replaced"], &metrics.replaced);
-                samples.add_with(["refused"], &metrics.refused);
+                samples.add_with(["activated"], &metrics.activated);
+                samples.add_with(["rejected"], &metrics.rejected);
                 samples.add_with(["failed"], &metrics.failed);
             },
         )
         .by(&["outcome"]),
         Metric::<Self>::gauge(
             "boxoffice_catalog_last_reload_successful",
-            "1 if the catalogue as last read is on sale, 0 if it was refused or failed.",
-            |reloads, samples| samples.add(reloads.catalog.watched().metrics().last_was_good()),
+            "1 if the latest reload of the catalogue was activated, 0 if it was rejected or failed.",
+            |reloads, samples| samples.add(reloads.catalog.watched().metrics().last_succeeded()),
         ),
         Metric::<Self>::counter(
             "boxoffice_reloads_rejected_total",
-            "Times that files were read again and rejected for errors in them, so that those before stay in use.",
+            "Reloads of files that were rejected for errors; the previous files stay in use.",
             |reloads, samples| {
                 let rejected = reloads.security.watched().rejected();
-                samples.add_with(["catalog"], &reloads.catalog.watched().metrics().refused);
+                samples.add_with(["catalog"], &reloads.catalog.watched().metrics().rejected);
                 samples.add_with(["certificates"], &rejected.certificates);
                 samples.add_with(["credentials"], &rejected.credentials);
             },
@@ -267,7 +267,7 @@ impl Collect for ReloadSources {
         .by(&["kind"]),
         Metric::<Self>::gauge(
             "boxoffice_certificate_expiry_timestamp_seconds",
-            "When a certificate in use ends, by the setting that names its file and its position there.",
+            "When a certificate in use expires, by the setting that names its file and its position there.",
             |reloads, samples| {
                 let Some(certificates) = reloads.security.watched().certificates() else {
                     return;
@@ -295,12 +295,12 @@ impl Collect for ProcessSource {
     const METRICS: &'static [Metric<Self>] = &[
         Metric::<Self>::counter(
             "boxoffice_audit_lines_lost_total",
-            "Lines of the audit log's file that could not be written, or came faster than they were.",
+            "Lines of the audit log that could not be written, or did not fit into its queue.",
             |process, samples| samples.add(process.audit_lines_lost),
         ),
         Metric::<Self>::counter(
             "boxoffice_log_lines_dropped_total",
-            "Log lines that were dropped, because they came faster than they were read.",
+            "Log lines that were dropped, because their reader was too slow.",
             |process, samples| samples.add(process.log_lines_dropped),
         ),
         Metric::<Self>::gauge(

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_linux_says_is_understood() {
+    fn the_files_of_linux_are_parsed() {
         assert_eq!(
             resident_bytes("VmPeak:\t 9 kB\nVmRSS:\t   123 kB\nVmData: 1 kB\n"),
             Some(123 * 1024)

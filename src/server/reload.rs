@@ -26,7 +26,7 @@ use orders::{
 };
 
 /// The end of the log line for a rejected catalogue.
-const STAYS: &str = "was rejected; the previous one stays on sale";
+const REJECTED: &str = "was rejected; the previous one stays active";
 
 /// Reloads the catalogue of an application.
 #[derive(Debug)]
@@ -44,27 +44,27 @@ pub(super) struct Reloader {
 /// The outcomes of reloads.
 #[derive(Debug, Default)]
 pub(super) struct ReloadMetrics {
-    pub(super) replaced: Counter,
-    pub(super) refused: Counter,
+    pub(super) activated: Counter,
+    pub(super) rejected: Counter,
     pub(super) failed: Counter,
-    last_was_bad: AtomicBool,
+    last_failed: AtomicBool,
 }
 
 impl ReloadMetrics {
-    /// Whether the latest reload succeeded.
-    pub(super) fn last_was_good(&self) -> bool {
-        !self.last_was_bad.load(Ordering::Relaxed)
+    /// Whether the latest reload was activated.
+    pub(super) fn last_succeeded(&self) -> bool {
+        !self.last_failed.load(Ordering::Relaxed)
     }
 
     fn count(&self, outcome: &Result<Reloaded, ReloadError>) {
         match outcome {
-            Ok(_) => &self.replaced,
-            Err(ReloadError::Invalid(_)) => &self.refused,
+            Ok(_) => &self.activated,
+            Err(ReloadError::Invalid(_)) => &self.rejected,
             Err(ReloadError::Store(_) | ReloadError::Blocking(_)) => &self.failed,
         }
         .inc();
         // Relaxed: a metric reads it, and nothing else depends on it.
-        self.last_was_bad.store(outcome.is_err(), Ordering::Relaxed);
+        self.last_failed.store(outcome.is_err(), Ordering::Relaxed);
     }
 }
 
@@ -93,8 +93,8 @@ impl Reloader {
     /// Reloads the catalogue and logs the outcome.
     pub(super) async fn reload(&self) -> Result<Reloaded, ReloadError> {
         let (dir, clock, horizon) = (self.dir.clone(), Arc::clone(&self.clock), self.horizon);
-        let load = move |register| {
-            let loaded = catalog::load_after(&dir, register);
+        let load = move |ids| {
+            let loaded = catalog::load_after(&dir, ids);
             loaded.map(|loaded| summarized(loaded, clock.now_sec(), horizon).0)
         };
         // Loading runs inside, under the lock of reloads, so that two reloads cannot overtake each
@@ -113,9 +113,9 @@ impl Reloader {
                 self.app.warn_of_prepayment();
                 security::warn_of_unknown_merchants(&self.access, &self.app);
             }
-            Err(ReloadError::Invalid(errors)) => log_rejected("the catalogue", STAYS, errors),
+            Err(ReloadError::Invalid(errors)) => log_rejected("the catalogue", REJECTED, errors),
             Err(error @ (ReloadError::Store(_) | ReloadError::Blocking(_))) => {
-                tracing::error!(%error, "the catalogue was not replaced");
+                tracing::error!(%error, "the reload of the catalogue failed");
             }
         }
         outcome
@@ -123,11 +123,11 @@ impl Reloader {
 }
 
 impl FromFiles for Reloader {
-    fn look(&self) -> Snapshot {
+    fn snapshot(&self) -> Snapshot {
         Snapshot::of(&self.dir)
     }
 
-    async fn read_again(&self) {
+    async fn reload_files(&self) {
         // The error has been logged already.
         let _ = self.reload().await;
     }
@@ -186,6 +186,6 @@ fn log_reloaded(
         services,
         slots,
         withdrawn_with_sales = withdrawn,
-        "another catalogue is on sale"
+        "catalogue reloaded"
     );
 }

@@ -81,7 +81,7 @@ impl Security {
         let number_of_users = users.as_ref().map(Credentials::users);
         let access =
             Access::new(&terms(config), users, MonotonicClock).map_err(ServeError::Start)?;
-        say_who_may_call(&config.serving, settings);
+        log_access_policy(&config.serving, settings);
         let (access, credentials) = (Arc::new(access), credentials.clone());
         Ok((
             Self {
@@ -207,11 +207,11 @@ impl Security {
 }
 
 impl FromFiles for Security {
-    fn look(&self) -> Snapshot {
+    fn snapshot(&self) -> Snapshot {
         Snapshot::of_files(self.files.clone())
     }
 
-    async fn read_again(&self) {
+    async fn reload_files(&self) {
         // The error has been logged already.
         let _ = self.reload().await;
     }
@@ -257,7 +257,7 @@ fn terms(config: &Config) -> AccessPolicy {
 }
 
 /// Warns of everything that is open to others.
-fn say_who_may_call(serving: &config::Serving, settings: &config::Security) {
+fn log_access_policy(serving: &config::Serving, settings: &config::Security) {
     if settings.credentials.is_some() && settings.tls_certificate.is_none() {
         tracing::warn!(
             "PASSWORDS TRAVEL IN THE CLEAR: there are credentials and no tls_certificate, which is for \
@@ -276,7 +276,7 @@ fn say_who_may_call(serving: &config::Serving, settings: &config::Security) {
     {
         tracing::warn!(
             %admin_listen,
-            "THE OPERATOR'S ADDRESS IS OPEN to other machines: metrics and feeds are there without TLS and \
+            "THE ADMIN LISTENER IS OPEN to other machines: metrics and feeds are there without TLS and \
              passwords, so let a firewall or a network policy keep others away"
         );
     }

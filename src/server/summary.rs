@@ -81,7 +81,7 @@ pub(super) fn log(
         slots = summary.slots,
         first_day = starts().map(|(first, _)| first).min().and_then(day),
         last_day = starts().map(|(_, last)| last).max().and_then(day),
-        "the catalogue is on sale"
+        "catalogue activated"
     );
     if let Some(admin) = server
         .admin_address()
@@ -89,7 +89,7 @@ pub(super) fn log(
         .filter(|_| io::stderr().is_terminal())
     {
         tracing::info!(
-            "to see what is on sale: boxoffice check-catalog --from http://{admin} --show today"
+            "calendar of today: boxoffice check-catalog --from http://{admin} --show today"
         );
     }
 }

@@ -17,10 +17,10 @@ use kernel::{
 /// A part that is read from files and can be reloaded.
 pub(super) trait FromFiles: Send + Sync + 'static {
     /// A snapshot of its files.
-    fn look(&self) -> Snapshot;
+    fn snapshot(&self) -> Snapshot;
 
     /// Reloads the files and logs the outcome.
-    fn read_again(&self) -> impl Future<Output = ()> + Send;
+    fn reload_files(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// Logs the errors of rejected files, and what stays in use.
@@ -44,14 +44,14 @@ pub(super) fn log_rejected(what: &str, outcome: &str, errors: &Diagnostics) {
 #[derive(Debug)]
 pub(super) struct Watcher<F> {
     watched: Arc<F>,
-    target: Notify,
+    requested: Notify,
 }
 
 impl<F: FromFiles> Watcher<F> {
     pub(super) fn new(watched: F) -> Self {
         Self {
             watched: Arc::new(watched),
-            target: Notify::new(),
+            requested: Notify::new(),
         }
     }
 
@@ -60,14 +60,14 @@ impl<F: FromFiles> Watcher<F> {
     }
 
     /// Requests a reload. Several requests before it begins are one.
-    pub(super) fn ask(&self) {
+    pub(super) fn request_reload(&self) {
         // Keeps one permit, so a request during a reload leads to exactly one more reload.
-        self.target.notify_one();
+        self.requested.notify_one();
     }
 
     /// Reloads on request and, with an interval, when the files have changed since the snapshot
     /// `read`.
-    pub(super) async fn attend(
+    pub(super) async fn run(
         self: Arc<Self>,
         every: Option<Duration>,
         read: Snapshot,
@@ -86,19 +86,19 @@ impl<F: FromFiles> Watcher<F> {
         let reading = async {
             loop {
                 tokio::select! {
-                    () = self.target.notified() => {
+                    () = self.requested.notified() => {
                         // Before the reload, so that a change while it reads is noticed by the next
                         // check.
-                        detector.read = self.look().await.unwrap_or_default();
+                        detector.read = self.snapshot().await.unwrap_or_default();
                     }
                     () = tick(&mut looks) => {
-                        if !self.look().await.is_some_and(|now| detector.has_settled_change(now)) {
+                        if !self.snapshot().await.is_some_and(|now| detector.has_complete_change(now)) {
                             continue;
                         }
                     }
                 }
                 // One at a time: the loop checks again only after the reload has ended.
-                self.watched.read_again().await;
+                self.watched.reload_files().await;
             }
         };
         tokio::select! {
@@ -111,9 +111,9 @@ impl<F: FromFiles> Watcher<F> {
 
     /// Takes a snapshot on a blocking thread, because a file system may be slow. `None` if there is
     /// no thread.
-    async fn look(&self) -> Option<Snapshot> {
+    async fn snapshot(&self) -> Option<Snapshot> {
         let watched = Arc::clone(&self.watched);
-        blocking::run(move || watched.look()).await.ok()
+        blocking::run(move || watched.snapshot()).await.ok()
     }
 }
 
@@ -137,7 +137,7 @@ struct ChangeDetector {
 
 impl ChangeDetector {
     /// Whether the files have changed and the change is complete: two snapshots in a row are equal.
-    fn has_settled_change(&mut self, now: Snapshot) -> bool {
+    fn has_complete_change(&mut self, now: Snapshot) -> bool {
         let is_quiet = now == self.seen;
         self.seen = now;
         let calls = is_quiet && self.seen != self.read;
@@ -180,7 +180,11 @@ mod tests {
             (&first, false),
             (&first, true),
         ] {
-            assert_eq!(detector.has_settled_change(seen.clone()), calls, "{seen:?}");
+            assert_eq!(
+                detector.has_complete_change(seen.clone()),
+                calls,
+                "{seen:?}"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-"""What an attack is, all there are, and what is told of one.
+"""The registry of attacks, their bounds, and the row that reports one.
 
 An attack is a function of a stage (see stage.py), registered under its name:
 
@@ -8,9 +8,9 @@ An attack is a function of a stage (see stage.py), registered under its name:
             stage.connect()
         stage.hold(2)
 
-It returns when the attack is over; what it opened by way of the stage is closed then. It may return a
-list of complaints of its own, such as an answer that should have been another. A generator does what
-comes before its first `yield` as a preparation, which is not measured.
+It returns when the attack is over; the connections that it opened by the stage are closed then. It may
+return a list of failures of its own, such as a wrong answer. The part of a generator before its first
+`yield` is a preparation, which is not measured.
 """
 
 import dataclasses
@@ -21,26 +21,26 @@ ATTACKS = {}
 
 @dataclasses.dataclass
 class Attack:
-    """An attack with its bounds and the circumstances that its server is started in."""
+    """An attack with its bounds and the settings of its server."""
 
     name: str
     act: object
-    #: The most memory that the server may take, in MiB.
+    #: Maximum resident memory of the server, in MiB.
     peak_mib: int
     #: Settings as flags without dashes, {"call_timeout": "1s"}, or a function of the stage's folder and the
     #: program that gives them.
     settings: object
     #: The soft limit of descriptors, if not the usual one.
     descriptors: int | None
-    #: What the prober asks for: "check" or "livez".
+    #: The calls of the prober: "check" or "livez".
     probe: str
-    #: Checks of the prober that may fail or be refused while the attack goes on.
+    #: Maximum number of failed or rejected probes during the attack.
     may_fail: int
-    #: The longest time in seconds without any good answer to the prober.
+    #: Maximum time in seconds without a successful probe.
     silence: float
-    #: Seconds within which all is well again after the attack.
+    #: Maximum seconds from the end of the attack to quick answers.
     recovery: float
-    #: More for subprocess.Popen, such as {"preexec_fn": ...}, by a function of the stage's folder.
+    #: A function of the stage's folder with more arguments of subprocess.Popen, such as {"preexec_fn": ...}.
     popen: object
 
 
@@ -68,7 +68,7 @@ def attack(
 
 
 def begin(attack, stage):
-    """Prepares an attack and gives what then makes it, which gives its complaints."""
+    """Prepares an attack. Returns the function that runs it and returns its failures."""
     if not inspect.isgeneratorfunction(attack.act):
         return lambda: attack.act(stage) or []
     steps = attack.act(stage)
@@ -84,25 +84,25 @@ def begin(attack, stage):
     return act
 
 
-def share(values, part):
-    """The value below which this part of all values lies."""
+def quantile(values, part):
+    """The quantile of the values at this part, from 0 to 1."""
     return sorted(values)[min(len(values) - 1, int(len(values) * part))] if values else float("nan")
 
 
 class Row:
-    """What came of an attack."""
+    """The measurements of an attack and its failures."""
 
     HEAD = (
         f"{'attack':24} {'peak RSS':>9}   {'before p50 / p99':>18}   {'during p50 / p99':>18}"
         f"   {'failed':>9}   {'silence':>8}   {'recovery':>8}   verdict"
     )
 
-    def __init__(self, attack, measured, complaints):
+    def __init__(self, attack, measured, failures):
         self.attack, self.measured = attack, measured
-        self.complaints = [f"{attack.name}: {complaint}" for complaint in complaints + self.broken()]
+        self.failures = [f"{attack.name}: {failure}" for failure in failures + self.broken()]
 
     def broken(self):
-        """The bounds that do not hold."""
+        """The exceeded bounds."""
         seen, bounds, broken = self.measured, self.attack, []
         if seen.ended is not None:
             broken.append(f"the server ended, by {seen.ended}")
@@ -111,9 +111,9 @@ class Row:
         if seen.failed > bounds.may_fail:
             broken.append(f"{seen.failed} of {seen.failed + len(seen.during)} probes failed: {seen.why}")
         if seen.silence > bounds.silence:
-            broken.append(f"no good answer for {seen.silence:.1f} s, longer than {bounds.silence}")
+            broken.append(f"no successful probe for {seen.silence:.1f} s, longer than {bounds.silence}")
         if seen.recovery is None or seen.recovery > bounds.recovery:
-            broken.append(f"not well again within {bounds.recovery} s")
+            broken.append(f"not recovered within {bounds.recovery} s")
         return broken
 
     def line(self):
@@ -122,10 +122,10 @@ class Row:
         failed = f"{seen.failed}/{seen.failed + len(seen.during)}"
         return (
             f"{self.attack.name:24} {seen.peak_mib:5.0f} MiB   {times(seen.before):>18}   {times(seen.during):>18}"
-            f"   {failed:>9}   {seen.silence:6.2f} s   {recovery:>8}   {'BROKEN' if self.complaints else 'ok'}"
+            f"   {failed:>9}   {seen.silence:6.2f} s   {recovery:>8}   {'BROKEN' if self.failures else 'ok'}"
         )
 
 
 def times(values):
-    """Half and 99 % of these seconds, in milliseconds."""
-    return f"{share(values, 0.5) * 1000:.1f} / {share(values, 0.99) * 1000:.1f} ms"
+    """Median and 99th percentile of these seconds, in milliseconds."""
+    return f"{quantile(values, 0.5) * 1000:.1f} / {quantile(values, 0.99) * 1000:.1f} ms"

@@ -1,4 +1,4 @@
-"""Connections that are there and do nothing."""
+"""Idle connections."""
 
 import http.client
 import resource
@@ -17,7 +17,7 @@ SEGMENT = 1200
 
 @attack("idle-connections", peak_mib=300)
 def idle_connections(stage):
-    """500 connections that never say a word."""
+    """500 connections that never send a byte."""
     for _ in range(500):
         stage.connect()
     stage.hold(1)
@@ -25,60 +25,60 @@ def idle_connections(stage):
 
 @attack("no-descriptors", peak_mib=400, descriptors=1024, may_fail=60)
 def no_descriptors(stage):
-    """1,100 silent connections to a server that may open 1,024 files, while orders go on."""
+    """1,100 silent connections to a server that may open 1,024 files, while orders are created."""
     allow_files(4096)
     kept = caller(stage)
     sell(stage, 0, kept)
-    complaints = flood(stage, 1100)
+    failures = flood(stage, 1100)
     for number in range(1, ORDERS):
         # Most come over a connection that was there before, some over a new one.
-        complaints += sell(stage, number, kept if number % 20 else caller(stage))
-        if len(complaints) == 3:
+        failures += sell(stage, number, kept if number % 20 else caller(stage))
+        if len(failures) == 3:
             break
-    return complaints + store_complaints(stage)
+    return failures + store_failures(stage)
 
 
 @attack("connections-full", peak_mib=400, settings={"max_connections": 400}, may_fail=60)
 def connections_full(stage):
-    """1,500 silent connections to a server of 400: newcomers are served, and the pages tell."""
+    """1,500 silent connections to a server of 400: new ones are served, and the metrics count evictions."""
     allow_files(4096)
-    complaints = flood(stage, 1500)
-    complaints += sell(stage, 0, caller(stage))
+    failures = flood(stage, 1500)
+    failures += sell(stage, 0, caller(stage))
     try:
-        told = stage.metric("boxoffice_connections_evicted_total")
+        evicted = stage.metric("boxoffice_connections_evicted_total")
     except (OSError, http.client.HTTPException) as error:
-        return [*complaints, f"no metrics: {error!r}"]
-    return complaints if told else [*complaints, "no metric tells of closed connections"]
+        return [*failures, f"no metrics: {error!r}"]
+    return failures if evicted else [*failures, "no metric counts closed connections"]
 
 
 @attack("half-heads", peak_mib=200, probe="livez", may_fail=5)
 def half_heads(stage):
-    """600 heads that never end at the operator's address."""
-    complaints = []
+    """600 incomplete request heads at the admin listener."""
+    failures = []
     for number in range(600):
         try:
             stage.connect(admin=True).sendall(b"GET /livez HTTP/1.1\r\nhost: h\r\nx-never:")
         except OSError as error:
-            complaints.append(f"connection {number}: {error!r}")
+            failures.append(f"connection {number}: {error!r}")
             break
     try:
         # The prober keeps its connection; this one is new.
         begun = time.monotonic()
         status, took = stage.get("/livez"), time.monotonic() - begun
         if status != 200 or took > 1:
-            complaints.append(f"/livez: {status} after {took:.1f} s")
+            failures.append(f"/livez: {status} after {took:.1f} s")
     except OSError as error:
-        complaints.append(f"/livez: {error!r}")
-    return complaints
+        failures.append(f"/livez: {error!r}")
+    return failures
 
 
 def caller(stage):
-    """A caller with some patience."""
+    """A connection with a timeout of 5 seconds."""
     return http.client.HTTPConnection("127.0.0.1", stage.port, timeout=5)
 
 
 def flood(stage, count):
-    """Opens silent connections; says if that stops before there are so many."""
+    """Opens silent connections; returns the failure if one is not accepted."""
     for number in range(count):
         try:
             stage.connect()
@@ -88,7 +88,7 @@ def flood(stage, count):
 
 
 def sell(stage, number, connection):
-    """Creates an order of some 60 kB; says what went wrong, if anything did."""
+    """Creates an order of some 60 kB; returns the failure, if any."""
     order = new_order("large", number, 15, "x" * 4000)
     try:
         status, answer = stage.call("CreateOrder", order, connection)
@@ -96,7 +96,7 @@ def sell(stage, number, connection):
         connection.close()
         return [f"order {number}: {error!r}"]
     except (OSError, http.client.HTTPException):
-        # An idle connection may have made room for another; the next try makes a new one.
+        # An idle connection may have been evicted; the retry opens a new one.
         connection.close()
         try:
             status, answer = stage.call("CreateOrder", order, connection)
@@ -106,8 +106,8 @@ def sell(stage, number, connection):
     return [] if status == 200 else [f"order {number}: {status} {answer[:200]!r}"]
 
 
-def store_complaints(stage):
-    """Whether the store has failed, or nobody can say."""
+def store_failures(stage):
+    """The failure of the store, or of its metric."""
     try:
         return [] if stage.metric("boxoffice_store_open") else ["the store has failed"]
     except (OSError, http.client.HTTPException) as error:
@@ -115,7 +115,7 @@ def store_complaints(stage):
 
 
 def allow_files(count):
-    """Lets this process open so many files, if it may."""
+    """Raises the soft limit of descriptors of this process, up to the hard limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, count), hard), hard))
 
@@ -128,12 +128,12 @@ def store_without_descriptors(stage):
         files = len(listed.stdout.read().split())
     # The connection is there before.
     connection = http.client.HTTPConnection("127.0.0.1", stage.port, timeout=60)
-    complaints = sell(stage, 0, connection)
+    failures = sell(stage, 0, connection)
     subprocess.run(["prlimit", "--pid", str(process), f"--nofile={files}:"], check=True)
     for number in range(1, SEGMENT):
         status, answer = stage.call("CreateOrder", new_order("large", number, 15, "x" * 4000), connection)
         if status != 200:
-            complaints.append(f"order {number}: {status} {answer[:200]!r}")
+            failures.append(f"order {number}: {status} {answer[:200]!r}")
             break
     subprocess.run(["prlimit", "--pid", str(process), "--nofile=4096:"], check=True)
-    return complaints + store_complaints(stage)
+    return failures + store_failures(stage)

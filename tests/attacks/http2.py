@@ -1,4 +1,4 @@
-"""HTTP/2 as bytes: enough to call and then do what no honest client does."""
+"""A minimal HTTP/2 client that can violate the protocol."""
 
 import contextlib
 import dataclasses
@@ -25,7 +25,7 @@ def framed(message):
 
 
 def head(path, headers=()):
-    """The block of a request's head, every name and value in full, so that nothing is remembered."""
+    """The header block of a request, with literal names and values, without the dynamic table."""
     pairs = [(":method", "POST"), (":scheme", "http"), (":authority", "localhost"), (":path", path)]
     pairs += headers or [("content-type", "application/grpc"), ("te", "trailers")]
     return b"".join(b"\0" + text(name) + text(value) for name, value in pairs)
@@ -38,20 +38,20 @@ def text(words):
 
 @dataclasses.dataclass
 class Answer:
-    """What has come on a stream."""
+    """The frames received on a stream."""
 
     data: int = 0
     heads: int = 0
     ended: bool = False
     reset: int | None = None
 
-    def is_refused(self):
+    def is_rejected(self):
         """Whether it is a status without a message."""
         return self.ended and self.heads == 1 and self.data == 0
 
 
 class Connection:
-    """A connection on a socket, of which a thread reads whatever comes."""
+    """A connection on a socket, with a reader thread."""
 
     def __init__(self, stream, window=65535):
         self.socket, self.next, self.answers = stream, 1, {}
@@ -64,14 +64,14 @@ class Connection:
         threading.Thread(target=self.read, daemon=True).start()
 
     def send(self, data):
-        """Sends bytes; whether that is still possible."""
+        """Sends bytes; whether the connection still takes them."""
         with self.lock, contextlib.suppress(OSError):
             self.socket.sendall(data)
             return True
         return False
 
     def call(self, method, message=b"", *, end=True, path=None, headers=()):
-        """Begins a call, whole or without its end, and gives its stream."""
+        """Starts a call, complete or without its end, and returns its stream."""
         stream, self.next = self.next, self.next + 2
         self.answers[stream] = Answer()
         begun = frame(HEADERS, END_HEADERS, stream, head(path or SERVICE + method, headers))
@@ -88,7 +88,7 @@ class Connection:
         return self.send(frame(DATA, 0, stream, data))
 
     def read(self):
-        """Reads to the end, and does for the connection as a whole what an honest client would."""
+        """Reads to the end, and acknowledges settings, pings and data like a regular client."""
         with contextlib.suppress(OSError, EOFError), self.socket.makefile("rb") as stream:
             while True:
                 kind, flags, number, payload = read_frame(stream)
@@ -109,7 +109,7 @@ class Connection:
             answer.reset = struct.unpack(">I", payload)[0]
 
     def over(self):
-        """How many calls have an end, of whichever kind."""
+        """The number of calls that have ended or were reset."""
         return sum(answer.ended or answer.reset is not None for answer in self.answers.values())
 
 
@@ -124,7 +124,7 @@ def read_frame(stream):
 
 
 def finish(stream):
-    """Closes a socket for good, whatever is on its way."""
+    """Closes a socket at once."""
     with contextlib.suppress(OSError):
         stream.shutdown(socket.SHUT_RDWR)
     stream.close()

@@ -1,4 +1,4 @@
-"""Messages that never end, and messages that are many things at once."""
+"""Incomplete messages, and messages of very many fields."""
 
 import time
 
@@ -11,7 +11,7 @@ MIB = 1024 * 1024
 
 @attack("endless-messages", peak_mib=400, settings={"call_timeout": "2s", "payment_timeout": "1s"})
 def endless_messages(stage):
-    """40 connections with 256 calls each, whose messages say that they are long and stop after 60 kB."""
+    """40 connections with 256 calls each, whose messages announce 1 MB and stop after 60 kB."""
     begun = framed(b"")[:1] + (1_000_000).to_bytes(4, "big") + bytes(60_000)
     connections = [stage.http2() for _ in range(40)]
     for connection in connections:
@@ -22,7 +22,7 @@ def endless_messages(stage):
 
 @attack("half-bodies", peak_mib=300, settings={"call_timeout": "2s", "payment_timeout": "1s"})
 def half_bodies(stage):
-    """64 bodies over REST at each address that are said to have 1 MB and stop one byte before their end."""
+    """64 bodies over REST at each listener that announce 1 MB and stop one byte before their end."""
     sockets = []
     for admin, path in ((False, "/v3/CreateOrder"), (True, "/grpc.health.v1.Health/Check")):
         for _ in range(64):
@@ -33,13 +33,13 @@ def half_bodies(stage):
         try:
             stream.sendall(head.encode() + b" " * (MIB - 1))
         except OSError:
-            # It is not read on; that is one of the ways to be refused.
+            # The server has closed the connection: one form of rejection.
             continue
     stage.hold(1)
 
 
 def hostile_messages():
-    """Messages of about one megabyte, and about four, that would be very many structs."""
+    """Messages of about one and about four megabytes that would decode to very many structs."""
     for most in (MIB // 2 - 100, 2 * MIB - 100):
         yield protobuf.field(2, b"") * most
         yield protobuf.field(2, protobuf.field(4, b"") * most)

@@ -1,4 +1,4 @@
-"""Answers that nobody reads, and more of them than there should be at a time."""
+"""Large responses that are not read, or requested many at a time."""
 
 import concurrent.futures
 import time
@@ -18,23 +18,23 @@ def list_of(user_id):
 
 @attack("stalled-lists", peak_mib=500, settings={"call_timeout": "2s", "payment_timeout": "1s"})
 def stalled_lists(stage):
-    """256 lists of 15 MB each on one connection that takes no byte of any of them."""
+    """256 lists of 15 MB each on one connection with a window of zero."""
     stage.fill("reader", BIG_LIST)
     yield
     connection = stage.http2(window=0)
     for _ in range(256):
         connection.call("ListOrders", list_of("reader"))
-    give_up = time.monotonic() + 8
-    while connection.over() < 256 and not connection.closed.is_set() and time.monotonic() < give_up:
+    deadline = time.monotonic() + 8
+    while connection.over() < 256 and not connection.closed.is_set() and time.monotonic() < deadline:
         time.sleep(0.05)
     if connection.over() < 256 and not connection.closed.is_set():
-        return [f"{256 - connection.over()} answers that nobody reads are still under way"]
+        return [f"{256 - connection.over()} unread responses are still in flight"]
     return []
 
 
 @attack("big-lists", peak_mib=500)
 def big_lists(stage):
-    """16 callers who read lists of 15 MB, as fast as they can, by REST."""
+    """16 clients that read lists of 15 MB over REST as fast as they can."""
     stage.fill("reader", BIG_LIST)
     yield
     end = time.monotonic() + 3

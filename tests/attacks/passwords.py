@@ -1,4 +1,4 @@
-"""Passwords that are wrong, and many of them."""
+"""Floods of wrong passwords."""
 
 import base64
 import http.client
@@ -10,10 +10,10 @@ import time
 from attack import attack
 from stage import MERCHANT, line_item
 
-#: As many callers guess, each without end.
+#: Number of clients that guess without a pause.
 GUESSERS = 300
 
-#: The longest that a caller with the right password waits for its first answer, in seconds.
+#: Maximum seconds to the first answer for the right password.
 PATIENCE_SEC = 1.0
 
 
@@ -26,7 +26,7 @@ def with_users(folder, program):
 
 
 def ask(port, password, source="127.0.0.1"):
-    """Asks over a connection of its own, and says with what status and after how long."""
+    """Makes a call over a new connection; returns its status and duration."""
     begun = time.monotonic()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60, source_address=(source, 0))
     status = ask_over(connection, password)
@@ -45,7 +45,7 @@ def ask_over(connection, password):
 
 
 def guess(stage, over, number):
-    """Guesses over one kept connection until all is over."""
+    """Guesses over one connection until the attack is over."""
     connection = http.client.HTTPConnection("127.0.0.1", stage.port, timeout=60)
     tried = 0
     while not over.is_set():
@@ -58,16 +58,16 @@ def guess(stage, over, number):
 
 @attack("wrong-passwords", peak_mib=400, probe="livez", silence=1.0, settings=with_users)
 def wrong_passwords(stage):
-    """300 connections with wrong passwords, and callers who come for the first time with the right one."""
+    """300 connections with wrong passwords, and a new client with the right one."""
     over = threading.Event()
     guessers = [threading.Thread(target=guess, args=(stage, over, number), daemon=True) for number in range(GUESSERS)]
     for guesser in guessers:
         guesser.start()
     time.sleep(2)
-    complaints = []
+    failures = []
     status, took = ask(stage.port, "right", source="127.0.0.1")
     if status != 200 or took > PATIENCE_SEC:
-        complaints.append(f"the right password: {status} after {took:.1f} s")
-    print(f"  wrong-passwords: a new caller with the right one has {status} after {took:.2f} s", flush=True)
+        failures.append(f"the right password: {status} after {took:.1f} s")
+    print(f"  wrong-passwords: a new client with the right password has {status} after {took:.2f} s", flush=True)
     over.set()
-    return complaints
+    return failures

@@ -1,4 +1,4 @@
-"""A server to attack, a well-behaved caller beside, and what is seen of both."""
+"""A server under attack, a well-behaved prober, and the measurements of both."""
 
 import contextlib
 import dataclasses
@@ -15,22 +15,22 @@ import threading
 import time
 
 import http2
-from attack import Row, begin, share
+from attack import Row, begin, quantile
 
 MIB = 1024 * 1024
 START_LIMIT_SEC = 30
-#: How long the prober goes on before an attack, and how long it may take to a single answer.
+#: Seconds that the prober runs before an attack, and its timeout for a single answer.
 CALM_SEC, PROBE_LIMIT_SEC = 1.0, 5.0
-#: So many quick answers in a row are a recovery; quick is this, or ten times what half of them took before.
-WELL_AGAIN, QUICK_SEC = 10, 0.05
+#: Number of quick answers in a row that make a recovery; quick is this, or ten times the median before.
+RECOVERED_ANSWERS, QUICK_SEC = 10, 0.05
 
 MERCHANT, SERVICE, QUESTION, DURATION = "arena", "visit", "note", 3600
-#: A slot of the catalogue that nobody sells out.
+#: A slot of the catalogue that never sells out.
 START = (int(time.time()) // 86400 + 2) * 86400
 
 
 def play(program, attack):
-    """Makes an attack on a server that is started for it, and tells what came of it."""
+    """Runs an attack on a server that is started for it, and returns its row."""
     with contextlib.ExitStack() as opened:
         folder = pathlib.Path(opened.enter_context(tempfile.TemporaryDirectory()))
         stage = Stage(program, attack, folder, opened)
@@ -41,11 +41,11 @@ def play(program, attack):
         begun = time.monotonic()
         with contextlib.ExitStack() as attackers:
             stage.attackers = attackers
-            complaints = act()
+            failures = act()
             ended = time.monotonic()
         measured = prober.end(begun, ended)
         measured.ended = stage.process.poll()
-        return Row(attack, measured, list(complaints))
+        return Row(attack, measured, list(failures))
 
 
 class Stage:
@@ -82,8 +82,8 @@ class Stage:
         return [f"--{name.replace('_', '-')}={value}" for name, value in words.items()]
 
     def wait_for_answer(self):
-        give_up = time.monotonic() + START_LIMIT_SEC
-        while self.process.poll() is None and time.monotonic() < give_up:
+        deadline = time.monotonic() + START_LIMIT_SEC
+        while self.process.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 if self.get("/readyz") == 200:
                     return
@@ -96,27 +96,27 @@ class Stage:
         self.process.wait()
 
     def connect(self, admin=False):
-        """A connection of an attacker, which is closed at the end of the attack."""
+        """An attacker's connection, closed at the end of the attack."""
         address = ("127.0.0.1", self.admin_port if admin else self.port)
         return self.attackers.enter_context(socket.create_connection(address, timeout=10))
 
     def http2(self, window=65535, admin=False):
-        """The same, speaking HTTP/2, which gives each answer a window of so many bytes."""
+        """An attacker's HTTP/2 connection with this window for each response, in bytes."""
         return http2.Connection(self.connect(admin), window)
 
     def hold(self, seconds):
-        """Goes on with the attack as it stands."""
+        """Keeps the attack running without further calls."""
         time.sleep(seconds)
 
     def get(self, path):
-        """The status of a page on the operator's address."""
+        """The status of a page of the admin listener."""
         connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=PROBE_LIMIT_SEC)
         with contextlib.closing(connection):
             connection.request("GET", path)
             return connection.getresponse().status
 
     def metric(self, name):
-        """The sum of all values of a metric; nothing if there is none."""
+        """The sum of all values of a metric; None if it is missing."""
         connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=PROBE_LIMIT_SEC)
         with contextlib.closing(connection):
             connection.request("GET", "/metrics")
@@ -126,7 +126,7 @@ class Stage:
         return sum(values) if values else None
 
     def call(self, method, message, connection=None):
-        """Makes a call over REST and gives status and answer."""
+        """Makes a call over REST and returns status and body."""
         own = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         body = json.dumps(message)
         own.request("POST", f"/v3/{method}", body, {"content-type": "application/json"})
@@ -137,13 +137,13 @@ class Stage:
         return response.status, answer
 
     def fill(self, user_id, orders, items=15, text="x" * 4000):
-        """Creates orders of a user, each with some items and an answer of that text in each."""
+        """Creates orders of a user; each item has an intake answer with this text."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         with contextlib.closing(connection):
             for number in range(orders):
                 status, answer = self.call("CreateOrder", new_order(user_id, number, items, text), connection)
                 if status != 200 or b"order_id" not in answer:
-                    raise SystemExit(f"no order to be had: {status} {answer[:500]}")
+                    raise SystemExit(f"no order was created: {status} {answer[:500]}")
 
 
 def clean():
@@ -152,7 +152,7 @@ def clean():
 
 
 def lower_descriptors(soft):
-    """Lowers both limits of the process that is about to be the server."""
+    """Lowers both limits of descriptors, in the child process before it becomes the server."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, soft))
 
 
@@ -166,7 +166,7 @@ def free_ports(count):
 
 
 def write_catalog(folder):
-    """One service without ticket types, whose one slot has more spots than anybody takes."""
+    """One service without ticket types, with one slot that never sells out."""
     folder.mkdir()
     about = {"processing_instruction": "PROCESS_AS_COMPLETE", "shard_number": 0, "total_shards": 1}
     about.update(nonce="1", generation_timestamp=str(int(time.time())))
@@ -206,7 +206,7 @@ def new_order(user_id, number, items, text):
 
 @dataclasses.dataclass
 class Measured:
-    """What the prober saw."""
+    """The measurements of the prober."""
 
     peak_mib: float
     before: list
@@ -220,7 +220,7 @@ class Measured:
 
 
 class Prober:
-    """A caller that asks one thing after another, in a process of its own so that it is not held up."""
+    """A client with sequential calls, in a process of its own so that the attack does not delay it."""
 
     def __init__(self, stage, attack):
         fork = multiprocessing.get_context("fork")
@@ -236,45 +236,45 @@ class Prober:
         self.process.join()
 
     def end(self, begun, ended):
-        """Goes on for a while after the attack, and gives what was seen."""
+        """Waits for the recovery after the attack, and returns the measurements."""
         self.over.set()
         answers, peak, quick = self.result.recv()
-        return judge(answers, peak, quick, begun, ended)
+        return measure(answers, peak, quick, begun, ended)
 
 
 def watch(port, attack, pid, over, result):
-    """Probes until the attack is over and all is well again, or for as long as that may take."""
+    """Probes until the server has recovered from the attack, or the time for that has passed."""
     probe = Probe(port, attack.probe)
-    answers, peak, quick, row, give_up = [], [0], QUICK_SEC, 0, None
+    answers, peak, quick, row, deadline = [], [0], QUICK_SEC, 0, None
     memory = threading.Thread(target=watch_memory, args=(pid, peak), daemon=True)
     memory.start()
-    while give_up is None or (row < WELL_AGAIN and time.monotonic() < give_up):
+    while deadline is None or (row < RECOVERED_ANSWERS and time.monotonic() < deadline):
         begun = time.monotonic()
         why = probe.ask()
         took = time.monotonic() - begun
         answers.append((begun, took, why))
-        if give_up is None and over.is_set():
-            give_up, quick = time.monotonic() + attack.recovery, how_quick(answers)
-        row = row + 1 if give_up and why is None and took < quick else 0
+        if deadline is None and over.is_set():
+            deadline, quick = time.monotonic() + attack.recovery, how_quick(answers)
+        row = row + 1 if deadline and why is None and took < quick else 0
         time.sleep(0.005 if why is None else 0.02)
     result.send((answers, peak[0], quick))
 
 
 def how_quick(answers):
-    """What counts as a quick answer, by those of the first moment."""
+    """The limit of a quick answer, from the answers before the attack."""
     calm = [took for begun, took, _ in answers if begun < answers[0][0] + CALM_SEC]
-    return max(QUICK_SEC, 10 * share(calm, 0.5))
+    return max(QUICK_SEC, 10 * quantile(calm, 0.5))
 
 
 class Probe:
-    """One kept connection, made anew where it broke."""
+    """A persistent connection, opened again after an error."""
 
     def __init__(self, port, kind):
         self.port, self.kind, self.connection = port, kind, None
         self.body = json.dumps({"merchant_id": MERCHANT, "item": [line_item()]})
 
     def ask(self):
-        """Asks once; says what went wrong, if anything did."""
+        """Makes one call; returns the error, if any."""
         try:
             self.connection = self.connection or http.client.HTTPConnection(
                 "127.0.0.1", self.port, timeout=PROBE_LIMIT_SEC
@@ -293,7 +293,7 @@ class Probe:
 
 
 def watch_memory(pid, peak):
-    """Keeps the most memory that a process ever has, in bytes."""
+    """Tracks the peak resident memory of a process, in bytes."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         while True:
             pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1])
@@ -301,8 +301,8 @@ def watch_memory(pid, peak):
             time.sleep(0.01)
 
 
-def judge(answers, peak, quick, begun, ended):
-    """What the answers come to, before an attack that began and ended at these moments, during and after."""
+def measure(answers, peak, quick, begun, ended):
+    """The measurements before, during and after an attack with this start and end."""
     good = [(at, took) for at, took, why in answers if why is None]
     during = [(at, took, why) for at, took, why in answers if begun <= at < ended]
     failed = [why for _, _, why in during if why is not None]
@@ -319,7 +319,7 @@ def judge(answers, peak, quick, begun, ended):
 
 
 def recovery(answers, quick, ended):
-    """Seconds from the end of an attack to the first of the quick answers in a row that end the watch."""
+    """Seconds from the end of an attack to the first of the final quick answers in a row."""
     row = None
     for at, took, why in reversed(answers):
         if why is not None or took >= quick or at + took < ended:

@@ -56,13 +56,13 @@ async function lists(orderId) {
   assert.deepEqual(listed.order.map((each) => each.order_id), [orderId]);
 }
 
-async function readsARefusal() {
-  const refusal = await call("CreateOrder", { idempotency_token: "node-refused" }).then(
+async function readsAnError() {
+  const rejected = await call("CreateOrder", { idempotency_token: "node-rejected" }).then(
     (answer) => assert.fail(JSON.stringify(answer)),
     (error) => error,
   );
-  assert.equal(refusal.code, grpc.status.INVALID_ARGUMENT);
-  const [status] = refusal.metadata.get("grpc-status-details-bin");
+  assert.equal(rejected.code, grpc.status.INVALID_ARGUMENT);
+  const [status] = rejected.metadata.get("grpc-status-details-bin");
   const { details } = loaded["google.rpc.Status"].deserialize(status);
   const { value } = details.find(({ type_url }) => type_url.endsWith("/google.rpc.BadRequest"));
   const { field_violations } = loaded["google.rpc.BadRequest"].deserialize(value);
@@ -71,5 +71,5 @@ async function readsARefusal() {
 
 await checks();
 await lists(await createsOnce());
-await readsARefusal();
+await readsAnError();
 client.close();

@@ -51,13 +51,13 @@ async function lists(client, userId, orderId) {
   assert.deepEqual(listed.order.map((each) => each.orderId), [orderId]);
 }
 
-async function readsARefusal(client) {
-  const refusal = await client.createOrder({ idempotencyToken: "web-refused" }).then(
+async function readsAnError(client) {
+  const rejected = await client.createOrder({ idempotencyToken: "web-rejected" }).then(
     (answer) => assert.fail(answer.$typeName),
     ConnectError.from,
   );
-  assert.equal(refusal.code, Code.InvalidArgument);
-  const [badRequest] = refusal.findDetails(BadRequestSchema);
+  assert.equal(rejected.code, Code.InvalidArgument);
+  const [badRequest] = rejected.findDetails(BadRequestSchema);
   assert.deepEqual(badRequest.fieldViolations.map((found) => found.field), ["order"]);
 }
 
@@ -69,5 +69,5 @@ for (const httpVersion of ["1.1", "2"]) {
   );
   await checks(client);
   await lists(client, token, await createsOnce(client, token));
-  await readsARefusal(client);
+  await readsAnError(client);
 }

@@ -16,7 +16,7 @@ def main():
         checks(stub)
         order_id = creates_once(channel)
         lists(stub, order_id)
-        reads_a_refusal(stub)
+        reads_an_error(stub)
 
 
 def line():
@@ -41,7 +41,7 @@ def creates_once(channel):
     user = request.order.user_information
     user.user_id, user.given_name, user.family_name = "python-grpc", "Ada", "Lovelace"
     request.order.item.append(line())
-    # Without a way to read them, answers come as the bytes that they are.
+    # Without a deserializer, responses stay bytes.
     create = channel.unary_unary(CREATE, service_pb2.CreateOrderRequest.SerializeToString)
     answer, again = create(request), create(request)
     assert answer == again, (answer, again)
@@ -55,9 +55,9 @@ def lists(stub, order_id):
     assert [order.order_id for order in listed] == [order_id], listed
 
 
-def reads_a_refusal(stub):
+def reads_an_error(stub):
     try:
-        answer = stub.CreateOrder(service_pb2.CreateOrderRequest(idempotency_token="python-refused"))
+        answer = stub.CreateOrder(service_pb2.CreateOrderRequest(idempotency_token="python-rejected"))
     except grpc.RpcError as error:
         status = rpc_status.from_call(error)
         fields = error_details_pb2.BadRequest()

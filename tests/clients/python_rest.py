@@ -27,7 +27,7 @@ def main():
     checks()
     order_id = creates_once()
     lists(order_id)
-    reads_a_refusal()
+    reads_an_error()
 
 
 def get(method):
@@ -41,9 +41,9 @@ def post(method, message):
     try:
         with urllib.request.urlopen(request) as answer:
             return answer.status, answer.read()
-    except urllib.error.HTTPError as refusal:
-        with refusal:
-            return refusal.code, refusal.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
 
 
 def checks():
@@ -68,8 +68,8 @@ def lists(order_id):
     assert [order["order_id"] for order in json.loads(answer)["order"]] == [order_id], answer
 
 
-def reads_a_refusal():
-    status, answer = post("CreateOrder", {"idempotency_token": "python-refused"})
+def reads_an_error():
+    status, answer = post("CreateOrder", {"idempotency_token": "python-rejected"})
     error = json.loads(answer)["error"]
     assert (status, error["code"], error["status"]) == (400, 400, "INVALID_ARGUMENT"), answer
     violations = [detail["fieldViolations"] for detail in error["details"] if "fieldViolations" in detail]

@@ -1,9 +1,9 @@
 //! A server and a reference model receive the same random calls, and every answer is compared:
-//! checks, holds, orders, payments, lists and look-ups, while catalogues are replaced, time goes on
+//! checks, holds, orders, payments, lists and look-ups, while catalogues are replaced, time passes
 //! and the server is restarted.
 //!
 //! The model knows no more of the server than the contract and `docs/catalog.md` say. That the
-//! comparison sees something is shown by models that get one rule wrong: each is found out.
+//! comparison sees something is shown by models that get one rule wrong: each is detected.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -645,7 +645,7 @@ async fn start(
     if !charging {
         config.sales.payments = PaymentsChoice::Off;
     }
-    // No charge takes any time, but for the one that is never answered.
+    // No charge takes any time, except one that is never answered.
     config.sales.payment_timeout = Duration::from_millis(5);
     let stored = if durable {
         Setup::embedded(&dir.path().join("store"))
@@ -681,7 +681,7 @@ async fn follow(plan: Plan, wrong: Option<Rule>) -> Result<Coverage, Disagreemen
         harness.server.stop().await;
         Ok::<Coverage, String>(harness.seen)
     });
-    // A law that holds for every answer may have failed, too.
+    // An invariant of responses may have failed, too.
     let followed = followed
         .await
         .unwrap_or_else(|panic| Err(panic.to_string()));
@@ -763,8 +763,8 @@ async fn server_and_model_agree_while_the_clock_jumps_and_is_put_right() {
 
 const STEPS: usize = 250;
 
-/// Looks for a plan by which a wrong rule is found out. Gives it with the steps taken so far.
-async fn found_out(rule: Rule) -> Option<(Plan, Disagreement, usize)> {
+/// Searches for a plan that detects a wrong rule. Returns it with the number of steps so far.
+async fn detect(rule: Rule) -> Option<(Plan, Disagreement, usize)> {
     let mut steps = 0;
     for seed in 0..80 {
         let plan = Plan::of(seed, STEPS, false);
@@ -783,21 +783,18 @@ async fn found_out(rule: Rule) -> Option<(Plan, Disagreement, usize)> {
 
 /// The negative control: a model that gets one rule wrong disagrees with the server.
 #[tokio::test]
-async fn a_model_with_a_wrong_rule_is_found_out() {
+async fn a_model_with_a_wrong_rule_is_detected() {
     for rule in Rule::ALL {
-        let found = found_out(rule).await;
-        let (_, found, before) = found.unwrap_or_else(|| panic!("{rule:?} is not found out"));
-        eprintln!(
-            "{rule:?}: found out after {} steps",
-            before + found.step + 1
-        );
+        let found = detect(rule).await;
+        let (_, found, before) = found.unwrap_or_else(|| panic!("{rule:?} is not detected"));
+        eprintln!("{rule:?}: detected after {} steps", before + found.step + 1);
     }
 }
 
 #[tokio::test]
-async fn a_disagreement_is_told_by_the_steps_that_it_takes() {
+async fn a_disagreement_is_shrunk_to_the_steps_that_cause_it() {
     let rule = Rule::NewestFirst;
-    let (plan, found, _) = found_out(rule).await.unwrap();
+    let (plan, found, _) = detect(rule).await.unwrap();
     let (plan, _) = shrunk(plan, Some(rule), found).await;
     assert!(
         matches!(plan.steps.last(), Some(Step::ListUser(_))),

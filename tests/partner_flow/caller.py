@@ -36,16 +36,16 @@ class Caller:
     def post(self, method, message):
         return self.call("POST", method, json.dumps(message))
 
-    def call(self, verb, method, body):
+    def call(self, http_method, method, body):
         begun = time.monotonic()
-        answer = self.answer(verb, method, body)
+        answer = self.answer(http_method, method, body)
         failed = answer.status is None or answer.status >= 500 or answer.status == 429
         self.calls.append(Call(method, time.monotonic() - begun, failed))
         return answer
 
-    def answer(self, verb, method, body):
+    def answer(self, http_method, method, body):
         try:
-            self.connection.request(verb, self.base + method, body, self.headers)
+            self.connection.request(http_method, self.base + method, body, self.headers)
             response = self.connection.getresponse()
             data = response.read()
         except (OSError, http.client.HTTPException) as error:

@@ -74,8 +74,8 @@ class Checks:
         high, low = line.at(line.micros + 1_000_000), line.at(max(line.micros - 1_000_000, 0))
         for word, wrong, warning in [("high", high, "PRICE_DECREASE"), ("low", low, "PRICE_INCREASE")]:
             if wrong.micros != line.micros:
-                name, told = f"too {word} a price for {line.name}", corrected(line.micros, warning)
-                self.check(name, [wrong], [FULFILL, TOGETHER], [[FULFILL]], told)
+                name, expected = f"too {word} a price for {line.name}", corrected(line.micros, warning)
+                self.check(name, [wrong], [FULFILL, TOGETHER], [[FULFILL]], expected)
 
     def counts(self, line):
         """Tickets that there are not, in kind or in number; `line` has one type of ticket."""
@@ -99,8 +99,8 @@ class Checks:
         """Too few and too many tickets, where the rules file says how many there may be."""
         for kind, step, word in [("min", -1, "below the fewest"), ("max", 1, "above the most")]:
             for found, bound in itertools.islice(self.bounded(line, kind, step), 1):
-                told = tells_bound(f"{kind}_ticket_count", bound)
-                self.check(f"{word} tickets of {line.name}", [found], [LINE], [[BOUNDS]], told)
+                expected = tells_bound(f"{kind}_ticket_count", bound)
+                self.check(f"{word} tickets of {line.name}", [found], [LINE], [[BOUNDS]], expected)
 
     def bounded(self, line, kind, step):
         """Lines of the same ticket type that are one step beyond a bound, and the bound."""
@@ -122,6 +122,6 @@ class Checks:
 
 def tells_bound(name, bound):
     def faults(body):
-        told = [number(each, name) for each in items_of(body)[0].get("violated_ticket_constraint", [])]
-        return [] if bound in told else [f"{name} {bound} is not told"]
+        bounds = [number(each, name) for each in items_of(body)[0].get("violated_ticket_constraint", [])]
+        return [] if bound in bounds else [f"{name} {bound} is missing"]
     return faults

@@ -85,7 +85,7 @@ def other_fees(request, status, body):
     return status, body
 
 
-@fault("no bounds told", "check: ", [CHECK])
+@fault("no bounds", "check: ", [CHECK])
 def no_bounds(request, status, body):
     for item in items(body):
         item.pop("violated_ticket_constraint", None)

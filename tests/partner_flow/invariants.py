@@ -76,8 +76,8 @@ def faults_of_fees(body, items):
         tickets = [each for item in of_service for each in item["tickets"]]
         count = sum(each["count"] for each in tickets if each["ticket_id"] == fee.get("ticket_id"))
         total += micros_of(fee.get("fee_amount", {})) * count
-    told = micros_of(body.get("fees_and_taxes", {}))
-    return [] if told == total else [f"fees_and_taxes are {told} and the fees add up to {total}"]
+    reported = micros_of(body.get("fees_and_taxes", {}))
+    return [] if reported == total else [f"fees_and_taxes are {reported} and the fees add up to {total}"]
 
 
 def faults_of_creation(request, body, expected):

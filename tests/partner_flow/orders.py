@@ -67,7 +67,7 @@ class Orders:
         self.report.add(f"create: {name}", what, faults, answer.body)
         return answer
 
-    def refused(self, name, request):
+    def rejected(self, name, request):
         answer = self.stage.caller.post("CreateOrder", request)
         self.report.add(f"create: {name}", "400", faults_of_status(answer, 400), answer.body)
 
@@ -79,8 +79,8 @@ class Orders:
 
     def wrongly(self, line):
         dear = self.request([line.at(line.micros + 1_000_000)])
-        told = corrected(line.micros, "PRICE_DECREASE")
-        self.fail("a wrong price", dear, "ORDER_UNFULFILLABLE", [["INCORRECT_PRICE"]], told)
+        expected = corrected(line.micros, "PRICE_DECREASE")
+        self.fail("a wrong price", dear, "ORDER_UNFULFILLABLE", [["INCORRECT_PRICE"]], expected)
         for name, message in self.stage.unknown_messages(line):
             request = self.request([line], messages=[message])
             self.fail(name, request, "ORDER_UNFULFILLABLE", [[UNAVAILABLE]])
@@ -102,7 +102,7 @@ class Orders:
         ]:
             request = self.request([line])
             change(request)
-            self.refused(name, request)
+            self.rejected(name, request)
 
     def wrong_fees(self, line):
         line = self.stage.another(line)
@@ -128,7 +128,7 @@ class Orders:
         faults += faults_of_status(again, 200)
         self.report.add("create: the same token and request again", "the same bytes", faults, again.body)
         request["order"]["user_information"]["given_name"] = "Augusta"
-        self.refused("the same token, another request", request)
+        self.rejected("the same token, another request", request)
         self.look_ups.agree("after a repeated order", line.slot)
 
     def again_after_failure(self, line):

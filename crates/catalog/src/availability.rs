@@ -4,9 +4,10 @@ use domain::{
     catalog::{ServiceIx, TicketIx},
     ids::{MerchantId, ServiceId},
     slot::{
-        MAX_DURATION_SEC, Opening, PassThroughIx, Pool, PoolTickets, Recurrence, SlotKey, SlotTerms,
+        MAX_DURATION, Opening, PassThroughIx, Pool, PoolTickets, Recurrence, SlotDuration, SlotKey,
+        SlotTerms,
     },
-    time::EpochSeconds,
+    time::{EpochSeconds, Seconds},
 };
 
 use super::{
@@ -23,7 +24,7 @@ mod entry;
 mod warnings;
 pub(super) mod write;
 
-use duplicates::Resource;
+use duplicates::{Resource, Validity};
 use entry::{
     AvailabilityEntry, ConfirmationMode, Overrides, RecurrenceEntry, ResourcesEntry,
     ScheduleException, TimeRange,
@@ -52,14 +53,18 @@ pub(super) fn add(builder: &mut CatalogBuilder, at: &Cursor<'_>, entry: Field<Av
     warnings::warn(builder.catalog.service(service), &opening, at);
     builder.openings.push(opening);
     // Stand-ins of an invalid entry would collide with others and report errors that are not there.
-    let is_sound = at.errors_so_far() == errors_before;
-    builder.origins.add(at, resource, party_size, is_sound);
+    let validity = if at.errors_so_far() == errors_before {
+        Validity::Valid
+    } else {
+        Validity::Invalid
+    };
+    builder.origins.add(at, resource, party_size, validity);
 }
 
 /// The contents of an entry, apart from its service. Invalid values are replaced by stand-ins.
 struct EntryOfService {
     start_sec: EpochSeconds,
-    duration_sec: u32,
+    duration_sec: SlotDuration,
     spots_total: i64,
     allotment: u32,
     recurrence: Option<Recurrence>,
@@ -223,17 +228,17 @@ fn optional_moment(field: Field<i64>, at: &Cursor<'_>) -> Option<EpochSeconds> {
     given.then(|| moment(field, at)).flatten()
 }
 
-fn duration(field: Field<i64>, at: &Cursor<'_>) -> u32 {
-    let Some(seconds) = field.required(at) else {
-        return 0;
+fn duration(field: Field<i64>, at: &Cursor<'_>) -> SlotDuration {
+    let Some(length) = field.required(at).map(Seconds::new) else {
+        return SlotDuration::default();
     };
-    if !(1..=MAX_DURATION_SEC).contains(&seconds) {
+    if !(Seconds::ONE..=MAX_DURATION).contains(&length) {
         at.error(
             "out_of_range",
-            format!("expected 1 to {MAX_DURATION_SEC} seconds, found {seconds}"),
+            format!("expected 1 to {MAX_DURATION} seconds, found {length}"),
         );
     }
-    u32::try_from(seconds).unwrap_or_default()
+    SlotDuration::new(length).unwrap_or_default()
 }
 
 /// The resources of an entry: as an export writes them, as entries are compared, and the party size; 0 for
@@ -371,15 +376,15 @@ fn read_recurrence(
             format!("is {until}, before `start_sec`, which is {start}"),
         );
     }
-    let every_sec = repeat_every_sec.required(&every_at)?;
-    if every_sec <= 0 {
+    let every = repeat_every_sec.required(&every_at).map(Seconds::new)?;
+    if every <= Seconds::ZERO {
         every_at.error(
             "out_of_range",
-            format!("expected a number of seconds above zero, found {every_sec}"),
+            format!("expected a number of seconds above zero, found {every}"),
         );
     }
     Some(Recurrence {
-        every_sec,
+        every,
         until_sec: until_sec?,
         except,
     })

@@ -31,7 +31,7 @@ pub(super) struct CatalogBuilder {
     pub(super) complete: bool,
     /// Ids of services that could not become part of the catalogue, with the reported cause. They are not
     /// reported again.
-    refused: HashMap<(MerchantId, ServiceId), String>,
+    rejected: HashMap<(MerchantId, ServiceId), String>,
     /// Merchants whose currency is known from a price.
     priced: HashSet<MerchantIx>,
     /// Merchants that have services with a tax.
@@ -60,10 +60,10 @@ pub(super) fn cause_of_ticket(service: &Service, ticket_id: &str) -> String {
 }
 
 impl CatalogBuilder {
-    /// An empty builder of a catalogue that keeps the indexes in `register`.
-    pub(super) fn after(register: IdInterner) -> Self {
+    /// An empty builder of a catalogue that keeps the indexes of `ids`.
+    pub(super) fn after(ids: IdInterner) -> Self {
         Self {
-            catalog: Catalog::with_ids(register),
+            catalog: Catalog::with_ids(ids),
             ..Self::default()
         }
     }
@@ -122,7 +122,7 @@ impl CatalogBuilder {
     /// Remembers a service that has no merchant.
     pub(super) fn reject_service(&mut self, merchant_id: MerchantId, service_id: ServiceId) {
         let cause = cause_of_merchant(&merchant_id);
-        self.refused.insert((merchant_id, service_id), cause);
+        self.rejected.insert((merchant_id, service_id), cause);
     }
 
     /// The merchant of that id; an unknown one is reported.
@@ -148,7 +148,10 @@ impl CatalogBuilder {
         if service.is_some() {
             return service;
         }
-        if let Some(cause) = self.refused.get(&(merchant_id.clone(), service_id.clone())) {
+        if let Some(cause) = self
+            .rejected
+            .get(&(merchant_id.clone(), service_id.clone()))
+        {
             // The cause has been reported once; each reference to the service is one more place of it.
             service_at.follows_from(cause);
         } else if self.merchant(merchant_id, merchant_at).is_some() {

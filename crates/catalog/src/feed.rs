@@ -17,7 +17,7 @@ use kernel::{
 };
 
 use super::{
-    diagnostics::{Cursor, Position},
+    diagnostics::Cursor,
     folder::{self, CatalogFolder},
     json::{AnyValue, Field, KeyAmong, Receive},
     shards::{self, Metadata, ShardFile},
@@ -107,7 +107,7 @@ impl CatalogFolder<'_> {
         let source = match open(&self.dir.join(name)) {
             Ok(source) => source,
             Err(error) => {
-                at.error("unreadable", format!("cannot be read: {error}"));
+                text::report_unreadable(&at, &error);
                 return (metadata, false);
             }
         };
@@ -166,12 +166,7 @@ fn report_broken(at: &Cursor<'_>, error: &serde_json::Error) {
     if error.is_io() {
         at.error("unreadable", format!("cannot be read to the end: {text}"));
     } else {
-        at.position(Position {
-            line: error.line(),
-            // serde_json counts what it has read of the line: 0 where the text ends at its beginning.
-            column: error.column().max(1),
-        })
-        .error(
+        at.position(proto_json::position(error)).error(
             "not_json",
             format!("{text}; this is not JSON, and the rest of the file was not read"),
         );

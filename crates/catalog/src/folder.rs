@@ -2,8 +2,10 @@
 
 use std::{cell::RefCell, collections::HashSet, fs, path::Path};
 
-use kernel::diagnostics::similar;
-use kernel::files::regular;
+use kernel::{
+    diagnostics::similar,
+    files::{regular, text},
+};
 
 use super::{
     RULES_FILE,
@@ -49,8 +51,7 @@ impl<'a> CatalogFolder<'a> {
                 })
             }
             Err(error) => {
-                sink.file(&dir.to_string_lossy())
-                    .error("unreadable", format!("cannot be read: {error}"));
+                text::report_unreadable(&sink.file(&dir.to_string_lossy()), &error);
                 None
             }
         }
@@ -65,9 +66,7 @@ impl<'a> CatalogFolder<'a> {
         match regular::read_text(&self.dir.join(name)) {
             Ok(text) => Some(text),
             Err(error) => {
-                self.sink
-                    .file(name)
-                    .error("unreadable", format!("cannot be read: {error}"));
+                text::report_unreadable(&self.sink.file(name), &error);
                 None
             }
         }
@@ -198,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_nearly_is_one_of_the_catalogue_is_told() {
+    fn a_name_close_to_one_of_the_catalogue_is_recognized() {
         for (name, expected) in [
             ("rule.toml", Some("rules.toml")),
             ("Rules.toml", Some("rules.toml")),

@@ -89,12 +89,12 @@ pub fn load(dir: &Path) -> Result<Loaded, Diagnostics> {
 ///
 /// # Errors
 /// All errors in the files of the folder.
-pub fn load_after(dir: &Path, register: IdInterner) -> Result<Loaded, Diagnostics> {
+pub fn load_after(dir: &Path, ids: IdInterner) -> Result<Loaded, Diagnostics> {
     let Examined {
         loaded,
         diagnostics,
         unread,
-    } = examine_after(dir, register);
+    } = examine_after(dir, ids);
     match loaded {
         Some(loaded) => Ok(Loaded {
             warnings: diagnostics,
@@ -111,11 +111,11 @@ pub fn examine(dir: &Path) -> Examined {
     examine_after(dir, IdInterner::default())
 }
 
-fn examine_after(dir: &Path, register: IdInterner) -> Examined {
+fn examine_after(dir: &Path, ids: IdInterner) -> Examined {
     // Before anything is read: a file that changes meanwhile differs from the snapshot at the next poll.
     let files = Snapshot::of(dir);
     let sink = DiagnosticSink::default();
-    let mut builder = CatalogBuilder::after(register);
+    let mut builder = CatalogBuilder::after(ids);
     let folder = CatalogFolder::open(dir, &sink);
     if let Some(folder) = &folder {
         read(folder, &mut builder, &sink);
@@ -179,7 +179,7 @@ fn read(folder: &CatalogFolder<'_>, builder: &mut CatalogBuilder, sink: &Diagnos
     folder.read(&feed::AVAILABILITY, |at, entry| {
         availability::add(builder, at, entry);
     });
-    std::mem::take(&mut builder.origins).settle(&mut builder.openings, sink);
+    std::mem::take(&mut builder.origins).resolve(&mut builder.openings, sink);
     // A growing list may have reserved twice its size, and a reload holds two catalogues at once.
     builder.openings.shrink_to_fit();
     // Which tags meet in a slot is known only now. Where the rules have other errors, those come first.

@@ -122,15 +122,15 @@ impl PriceReader {
             return None;
         };
         // The first price sets the currency: no feed states the currency of a merchant.
-        let settled = *self.currency.get_or_insert(currency);
-        if settled != currency {
-            let (code, settled) = (currency.code(), settled.code());
-            // One mistake in the currency of a merchant would otherwise be reported for every price.
+        let expected = *self.currency.get_or_insert(currency);
+        if expected != currency {
+            let (code, expected) = (currency.code(), expected.code());
+            // One error in the currency of a merchant would otherwise be reported for every price.
             let cause = format!("currency {code} of {:?}", self.merchant);
             at.error_because(
                 "mixed_currencies",
                 cause,
-                format!("is {code}, but other prices of the merchant are in {settled}"),
+                format!("is {code}, but other prices of the merchant are in {expected}"),
             );
             return None;
         }

@@ -6,6 +6,7 @@ mod tickets;
 use domain::{
     catalog::{BookingWindow, Fee, IdInterner, MerchantIx, Prepayment, Service, TicketRules},
     ids::{MerchantId, ServiceId},
+    time::Seconds,
 };
 
 use super::{
@@ -153,7 +154,7 @@ fn read(
         others,
     } = feed;
     ignored::warn(&others, at);
-    // A service with neither could never be sold, which is more likely a mistake than an intention.
+    // A service with neither could never be sold, which is more likely an error than an intention.
     if price.is_absent() && ticket_type.is_empty() {
         at.error(
             "nothing_to_sell",
@@ -198,10 +199,10 @@ fn booking_window(rules: Field<BookingRules>, at: &Cursor<'_>) -> BookingWindow 
     } = rules.optional(at).unwrap_or_default();
     ignored::warn(&others, at);
     let window = BookingWindow {
-        min_advance_sec: seconds(min_advance_booking, &at.key("min_advance_booking")),
-        min_buffer_before_end_sec: seconds(buffer, &at.key("min_booking_buffer_before_end_time")),
+        min_advance: seconds(min_advance_booking, &at.key("min_advance_booking")),
+        min_buffer_before_end: seconds(buffer, &at.key("min_booking_buffer_before_end_time")),
     };
-    if window.min_advance_sec.is_some() && window.min_buffer_before_end_sec.is_some() {
+    if window.min_advance.is_some() && window.min_buffer_before_end.is_some() {
         let text = "has both `min_advance_booking` and `min_booking_buffer_before_end_time`; only the latter \
                     counts";
         at.warning("both_advance_rules", text);
@@ -210,16 +211,16 @@ fn booking_window(rules: Field<BookingRules>, at: &Cursor<'_>) -> BookingWindow 
 }
 
 /// A duration in seconds, if given; in the feeds 0 means none.
-fn seconds(field: Field<i64>, at: &Cursor<'_>) -> Option<i64> {
-    let seconds = field.optional(at)?;
-    if seconds < 0 {
+fn seconds(field: Field<i64>, at: &Cursor<'_>) -> Option<Seconds> {
+    let seconds = field.optional(at).map(Seconds::new)?;
+    if seconds < Seconds::ZERO {
         at.error(
             "out_of_range",
             format!("is {seconds}; expected a number of seconds, not below zero"),
         );
     }
     // 0 is the default of protobuf and means that the member is not set.
-    (seconds > 0).then_some(seconds)
+    (seconds > Seconds::ZERO).then_some(seconds)
 }
 
 fn per_order_fees(fees: Field<PerOrderFee>, prices: &mut PriceReader, at: &Cursor<'_>) -> Vec<Fee> {

@@ -107,7 +107,7 @@ fn label(shard: ShardFile, count: ShardCount, sink: &DiagnosticSink) -> Option<L
     if shard.metadata.is_absent() && shard.to_the_end && count == ShardCount::Several {
         at.error(
             "missing",
-            "is missing; files of one feed are told apart by their shard_number",
+            "is missing; files of one feed are distinguished by their shard_number",
         );
     }
     let Metadata {

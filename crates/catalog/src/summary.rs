@@ -17,7 +17,7 @@ mod sellable;
 /// Most slots that are counted. Of further ones only their existence is reported.
 const MAX_COUNTED: usize = 10_000_000;
 
-/// Availability later than this is likely a mistake: five years.
+/// Availability later than this is likely an error: five years.
 const FAR_AHEAD: Seconds = Seconds::days(5 * 365);
 
 /// The files that warnings about services refer to.
@@ -190,6 +190,11 @@ impl CatalogSummary {
             warnings.warn_of_file("availability_past", AVAILABILITY, text);
             return;
         }
+        let counted = if self.has_more_slots {
+            Counted::First
+        } else {
+            Counted::All
+        };
         for summary in &self.services {
             let service = catalog.service(summary.service);
             let name = format!(
@@ -197,7 +202,7 @@ impl CatalogSummary {
                 service.id,
                 catalog.merchant(service.merchant).id
             );
-            summary.warn(service, &name, now, !self.has_more_slots, warnings);
+            summary.warn(service, &name, now, counted, warnings);
         }
         self.warn_of_required(catalog, warnings);
     }
@@ -227,13 +232,20 @@ impl CatalogSummary {
     }
 }
 
+/// Which slots of a catalogue are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    All,
+    First,
+}
+
 impl ServiceSummary {
     fn warn(
         &self,
         service: &Service,
         name: &str,
         now: EpochSeconds,
-        all_counted: bool,
+        counted: Counted,
         warnings: &mut Diagnostics,
     ) {
         let of_availability = |warnings: &mut Diagnostics, kind, text: String| {
@@ -252,7 +264,7 @@ impl ServiceSummary {
             return of_availability(warnings, "availability_past", text);
         }
         // Of a catalogue with more slots than are counted, this service's may be among the others.
-        if self.slots == 0 && !all_counted {
+        if self.slots == 0 && counted == Counted::First {
             return;
         }
         if self.slots == 0 {
@@ -340,7 +352,7 @@ fn starts(
 ) -> impl Iterator<Item = EpochSeconds> {
     let from = now
         .saturating_sub(opening.first.duration_sec.into())
-        .saturating_add(Seconds::new(1));
+        .saturating_add(Seconds::ONE);
     let until = now.saturating_add(horizon);
     opening.starts(
         from,
@@ -356,10 +368,10 @@ fn starts(
 fn end_of(opening: &Opening) -> EpochSeconds {
     let first = opening.first.start_sec;
     let last = opening.recurrence.as_ref().map_or(first, |recurrence| {
-        let every_sec = recurrence.every_sec.max(1);
+        let every = recurrence.every.max(Seconds::ONE).get();
         // By arithmetic: the recurrence may run to the year 9999.
         let until_last = recurrence.until_sec.since(first).get().max(0);
-        first.saturating_add(Seconds::new(until_last - until_last % every_sec))
+        first.saturating_add(Seconds::new(until_last - until_last % every))
     });
     last.saturating_add(opening.first.duration_sec.into())
 }

@@ -89,7 +89,7 @@ pub(super) struct Tags(HashMap<ServiceIx, Vec<Tag>>);
 struct Tag {
     name: String,
     /// Whether an entry of the availability feed has the tag.
-    carried: bool,
+    is_used: bool,
     /// The warning if no entry has it.
     otherwise: Diagnostic,
 }
@@ -104,7 +104,7 @@ impl Tags {
     ) -> Option<TagIx> {
         let tags = self.0.entry(service).or_default();
         let known = tags.iter().position(|tag| tag.name == name);
-        // The warning is made here, where the place in the rules is known, and used only if no entry has
+        // The warning is built here, where the place in the rules is known, and used only if no entry has
         // the tag.
         let ix = known.unwrap_or_else(|| {
             let otherwise = at.diagnostic(
@@ -114,7 +114,7 @@ impl Tags {
             );
             tags.push(Tag {
                 name: name.to_owned(),
-                carried: false,
+                is_used: false,
                 otherwise,
             });
             tags.len() - 1
@@ -123,7 +123,7 @@ impl Tags {
         if ix.is_none() {
             at.error(
                 "too_many",
-                "is a tag beyond the 65536 that rules of one service can speak of",
+                "exceeds the maximum of 65536 tags in the rules of one service",
             );
         }
         ix
@@ -133,7 +133,7 @@ impl Tags {
     pub(super) fn of_entry(&mut self, service: ServiceIx, name: &str) -> Option<TagIx> {
         let tags = self.0.get_mut(&service)?;
         let ix = tags.iter().position(|tag| tag.name == name)?;
-        tags[ix].carried = true;
+        tags[ix].is_used = true;
         u16::try_from(ix).ok().map(TagIx)
     }
 
@@ -143,7 +143,7 @@ impl Tags {
         let mut services: Vec<(ServiceIx, Vec<Tag>)> = self.0.into_iter().collect();
         services.sort_by_key(|&(service, _)| service);
         let tags = services.into_iter().flat_map(|(_, tags)| tags);
-        tags.filter(|tag| !tag.carried)
+        tags.filter(|tag| !tag.is_used)
             .map(|tag| tag.otherwise)
             .collect()
     }

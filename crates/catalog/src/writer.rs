@@ -137,7 +137,7 @@ impl FolderWriter {
     pub fn begin(out: &Path, shape: FeedFileOptions) -> Result<Self, WriteError> {
         let out = place_of(out)?;
         // Before the export, which would otherwise fail at its end only.
-        refuse_foreign(&out)?;
+        reject_foreign(&out)?;
         // In the same folder, because a rename works within one file system only.
         let parent = out.parent().unwrap_or(Path::new("/"));
         // `tempfile` makes folders for their owner only; an export is read by others. The umask still
@@ -238,7 +238,7 @@ fn place_of(out: &Path) -> Result<PathBuf, WriteError> {
 }
 
 /// Rejects a destination with files that no export writes, or without a manifest.
-fn refuse_foreign(out: &Path) -> Result<(), WriteError> {
+fn reject_foreign(out: &Path) -> Result<(), WriteError> {
     let names = match names_in(out) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         names => names.map_err(WriteError::at(out))?,

@@ -7,7 +7,7 @@ use super::{
     catalog::{Catalog, MerchantIx, Service},
     ids::ServiceId,
     slot::{Claimed, PartySpots, Slot, SlotKey, SlotTerms, Viewer},
-    time::EpochSeconds,
+    time::{EpochSeconds, Seconds},
     wording::moment,
 };
 
@@ -19,8 +19,8 @@ pub struct AskedSlot {
     pub service_id: ServiceId,
     /// Start.
     pub start_sec: EpochSeconds,
-    /// Length in seconds.
-    pub duration_sec: i64,
+    /// Length.
+    pub duration_sec: Seconds,
     /// The feed's tag; returned unread.
     pub availability_tag: String,
     /// Staff, room and party of the slot.
@@ -155,7 +155,7 @@ pub fn slot_key(
     merchant: MerchantIx,
     service_id: &ServiceId,
     start_sec: EpochSeconds,
-    duration_sec: i64,
+    duration_sec: Seconds,
 ) -> Option<SlotKey> {
     SlotKey::new(
         catalog.service_ix(merchant, service_id)?,
@@ -229,7 +229,7 @@ impl Service {
     pub fn closes_at(&self, key: SlotKey, terms: &SlotTerms) -> EpochSeconds {
         let usual = self
             .booking_window
-            .closes_at(key.start_sec, i64::from(key.duration_sec));
+            .closes_at(key.start_sec, key.duration_sec.into());
         terms
             .last_bookable_sec
             // A later limit would keep a slot open after its start, which only the service's booking window

@@ -43,15 +43,15 @@ pub struct Catalog {
     services_by_id: HashMap<MerchantIx, HashMap<ServiceId, ServiceIx>>,
     /// The position in `services` of the service of an index; `None` if this catalogue does not sell it.
     places: Vec<Option<usize>>,
-    register: IdInterner,
+    ids: IdInterner,
 }
 
 impl Catalog {
-    /// An empty catalogue that takes the indexes of services and ticket types from `register`.
+    /// An empty catalogue that takes the indexes of services and ticket types from `ids`.
     #[must_use]
-    pub fn with_ids(register: IdInterner) -> Self {
+    pub fn with_ids(ids: IdInterner) -> Self {
         Self {
-            register,
+            ids,
             ..Self::default()
         }
     }
@@ -59,12 +59,12 @@ impl Catalog {
     /// The interner of this catalogue.
     #[must_use]
     pub fn ids(&self) -> &IdInterner {
-        &self.register
+        &self.ids
     }
 
     /// The interner of this catalogue, for further indexes.
     pub fn ids_mut(&mut self) -> &mut IdInterner {
-        &mut self.register
+        &mut self.ids
     }
 
     /// Adds a merchant and returns its index. A second merchant of one id would hide the first in look-ups;
@@ -79,11 +79,11 @@ impl Catalog {
     /// Adds a service under its merchant and returns its index. Its ticket types get their indexes as well.
     pub fn add_service(&mut self, mut service: Service) -> ServiceIx {
         let ix = self
-            .register
+            .ids
             .service(&self.merchants[service.merchant.0 as usize].id, &service.id);
         // A ticket type beyond the 65536 of a service keeps a stand-in index; the loader has reported it.
         for ticket in &mut service.tickets {
-            ticket.ix = self.register.ticket(ix, &ticket.id).unwrap_or(ticket.ix);
+            ticket.ix = self.ids.ticket(ix, &ticket.id).unwrap_or(ticket.ix);
         }
         self.services_by_id
             .entry(service.merchant)
@@ -256,10 +256,10 @@ pub struct Merchant {
 /// The time limits of cart holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CartHold {
-    /// Seconds from a check until the spots are free again.
-    pub each_sec: u32,
-    /// Seconds for which checks of one cart can renew its hold, counted from the first one.
-    pub whole_sec: u32,
+    /// The time from a check until the spots are free again.
+    pub each: Seconds,
+    /// The time for which checks of one cart can renew its hold, counted from the first one.
+    pub whole: Seconds,
 }
 
 /// A rule over the set of services in one order.
@@ -476,23 +476,22 @@ pub enum QuestionScope {
 /// When booking of a slot closes, before or after its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BookingWindow {
-    /// Booking closes this many seconds before the start.
-    pub min_advance_sec: Option<i64>,
-    /// Booking closes this many seconds before the end instead, so that a slot that has begun can
-    /// still be booked.
-    pub min_buffer_before_end_sec: Option<i64>,
+    /// Booking closes this long before the start.
+    pub min_advance: Option<Seconds>,
+    /// Booking closes this long before the end instead, so that a slot that has begun can still be
+    /// booked.
+    pub min_buffer_before_end: Option<Seconds>,
 }
 
 impl BookingWindow {
     /// The last second in which a slot can be booked.
     #[must_use]
-    pub fn closes_at(&self, start_sec: EpochSeconds, duration_sec: i64) -> EpochSeconds {
-        match (self.min_buffer_before_end_sec, self.min_advance_sec) {
+    pub fn closes_at(&self, start_sec: EpochSeconds, duration: Seconds) -> EpochSeconds {
+        match (self.min_buffer_before_end, self.min_advance) {
             // The buffer before the end wins, as it alone allows a booking after the start.
-            (Some(buffer), _) => start_sec
-                .saturating_add(Seconds::new(duration_sec))
-                .saturating_sub(Seconds::new(buffer)),
-            (None, advance) => start_sec.saturating_sub(Seconds::new(advance.unwrap_or(0))),
+            (Some(buffer), _) => start_sec.saturating_add(duration).saturating_sub(buffer),
+            (None, Some(advance)) => start_sec.saturating_sub(advance),
+            (None, None) => start_sec,
         }
     }
 }

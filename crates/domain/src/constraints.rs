@@ -1,5 +1,7 @@
 //! Rules on the tickets of a line: known types, valid counts, adults, bounds.
 
+use std::ops::Deref;
+
 use super::{
     catalog::{CountBounds, ForbiddenTickets, RequiredTicket, RuleScope, Service, TagIx, TicketIx},
     faults::{ChildFault, Faults, TicketFault},
@@ -10,7 +12,28 @@ use super::{
 };
 
 /// The tickets of a line by type, each type once and every count above zero.
-pub type TicketCounts = Vec<(TicketIx, u32)>;
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TicketCounts(Vec<(TicketIx, u32)>);
+
+impl TicketCounts {
+    /// Adds tickets of a type.
+    pub(super) fn add(&mut self, ticket: TicketIx, count: u32) {
+        match self.0.iter_mut().find(|(known, _)| *known == ticket) {
+            // Saturating: counts are the caller's. A count at the limit fits no slot, so nothing is sold by
+            // mistake.
+            Some((_, sum)) => *sum = sum.saturating_add(count),
+            None => self.0.push((ticket, count)),
+        }
+    }
+}
+
+impl Deref for TicketCounts {
+    type Target = [(TicketIx, u32)];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
 
 /// A bound that a line violates.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,12 +63,12 @@ pub fn read_tickets(
     slot: Option<&Slot>,
     tickets: &[OrderedTickets],
 ) -> Result<TicketCounts, Faults<TicketFault>> {
-    let mut counts = TicketCounts::new();
+    let mut counts = TicketCounts::default();
     let mut faults = Vec::new();
     for entry in tickets {
         // Every entry is read, so that the caller learns of all faults at once.
         match read_entry(service, slot, entry) {
-            Ok((ticket, count)) => add(&mut counts, ticket, count),
+            Ok((ticket, count)) => counts.add(ticket, count),
             Err(fault) => faults.push(fault),
         }
     }
@@ -80,34 +103,24 @@ fn read_entry(
     }
 }
 
-/// Adds tickets of a type.
-pub(super) fn add(counts: &mut TicketCounts, ticket: TicketIx, count: u32) {
-    match counts.iter_mut().find(|(known, _)| *known == ticket) {
-        // Saturating: counts are the caller's. A count at the limit fits no slot, so nothing is sold by
-        // mistake.
-        Some((_, sum)) => *sum = sum.saturating_add(count),
-        None => counts.push((ticket, count)),
-    }
-}
-
 /// The tickets that rules see: of the line, and of all lines of its slot.
 #[derive(Debug, Clone, Copy)]
 pub struct Party<'a> {
     /// The line's own.
-    pub line: &'a TicketCounts,
+    pub line: &'a [(TicketIx, u32)],
     /// Those of all lines of the order that are for the same slot, its own among them.
-    pub slot: &'a TicketCounts,
+    pub slot: &'a [(TicketIx, u32)],
 }
 
 impl<'a> Party<'a> {
     /// A line that is the only one of its slot.
     #[must_use]
-    pub fn alone(line: &'a TicketCounts) -> Self {
+    pub fn alone(line: &'a [(TicketIx, u32)]) -> Self {
         Self { line, slot: line }
     }
 
     /// The tickets that a rule of that scope covers.
-    fn within(self, scope: RuleScope) -> &'a TicketCounts {
+    fn within(self, scope: RuleScope) -> &'a [(TicketIx, u32)] {
         match scope {
             RuleScope::Line => self.line,
             RuleScope::Slot => self.slot,
@@ -115,11 +128,11 @@ impl<'a> Party<'a> {
     }
 }
 
-fn has(counts: &TicketCounts, ticket: TicketIx) -> bool {
+fn has(counts: &[(TicketIx, u32)], ticket: TicketIx) -> bool {
     counts.iter().any(|(known, _)| *known == ticket)
 }
 
-fn sum_of(counts: &TicketCounts, tickets: &[TicketIx]) -> u64 {
+fn sum_of(counts: &[(TicketIx, u32)], tickets: &[TicketIx]) -> u64 {
     let of_these = counts.iter().filter(|(ticket, _)| tickets.contains(ticket));
     // In 64 bits: two counts of 32 bits may overflow 32.
     of_these.map(|&(_, count)| u64::from(count)).sum()
@@ -225,7 +238,7 @@ pub fn violated_limits(
 }
 
 /// The number of tickets, of all types or of one.
-fn count_of(counts: &TicketCounts, ticket: Option<TicketIx>) -> u64 {
+fn count_of(counts: &[(TicketIx, u32)], ticket: Option<TicketIx>) -> u64 {
     let counted = counts
         .iter()
         .filter(|(known, _)| ticket.is_none_or(|ticket| *known == ticket));

@@ -19,7 +19,7 @@ pub(super) const MAX_FAULTS: usize = 10;
 /// Several faults of one kind: the first ones and the number of the others. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faults<F> {
-    told: Vec<F>,
+    listed: Vec<F>,
     more: usize,
 }
 
@@ -27,30 +27,30 @@ impl<F> Faults<F> {
     /// These faults, listed up to the limit; `None` if there are none.
     pub fn of(faults: impl IntoIterator<Item = F>) -> Option<Self> {
         let mut faults = faults.into_iter();
-        let told: Vec<F> = faults.by_ref().take(MAX_FAULTS).collect();
-        if told.is_empty() {
+        let listed: Vec<F> = faults.by_ref().take(MAX_FAULTS).collect();
+        if listed.is_empty() {
             return None;
         }
         // The rest is counted and not kept: an answer must not grow with the size of its request.
         let more = faults.count();
-        Some(Self { told, more })
+        Some(Self { listed, more })
     }
 
     #[cfg(test)]
-    pub(crate) fn told(&self) -> &[F] {
-        &self.told
+    pub(crate) fn listed(&self) -> &[F] {
+        &self.listed
     }
 
     #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
-        self.told.len() + self.more
+        self.listed.len() + self.more
     }
 }
 
 impl<F> From<F> for Faults<F> {
     fn from(fault: F) -> Self {
         Self {
-            told: vec![fault],
+            listed: vec![fault],
             more: 0,
         }
     }
@@ -58,7 +58,7 @@ impl<F> From<F> for Faults<F> {
 
 impl<F: Display> Faults<F> {
     fn write(&self, f: &mut fmt::Formatter<'_>, separator: &str) -> fmt::Result {
-        for (at, fault) in self.told.iter().enumerate() {
+        for (at, fault) in self.listed.iter().enumerate() {
             let separator = if at == 0 { "" } else { separator };
             write!(f, "{separator}{fault}")?;
         }

@@ -7,7 +7,6 @@ use std::collections::HashSet;
 
 use super::{
     catalog::{Catalog, Fee, Merchant, Service, ServiceIx, TicketIx},
-    constraints::TicketCounts,
     ids::{ServiceId, TicketId},
     money::{Money, MoneyError, TaxRate},
 };
@@ -29,7 +28,7 @@ pub struct SoldLine<'a> {
     /// The service.
     pub service: ServiceIx,
     /// The tickets; empty for an appointment.
-    pub tickets: &'a TicketCounts,
+    pub tickets: &'a [(TicketIx, u32)],
     /// The taxable price: after deals, in whole smallest units.
     pub total: Money,
 }
@@ -76,7 +75,7 @@ impl FeeTable {
         let mut table = Self::nothing(merchant);
         let mut services = HashSet::new();
         let mut kinds = HashSet::new();
-        let mut taxes = Vec::new();
+        let mut taxes = TaxSums::default();
         for line in lines {
             let service = catalog.service(line.service);
             for &(ticket, count) in line.tickets {
@@ -92,14 +91,14 @@ impl FeeTable {
             }
             if let Some(rate) = service.tax_rate {
                 // Rounded per line: the sum of rounded taxes is what a customer can add up.
-                add_tax(&mut taxes, rate, line.total.tax(rate)?)?;
+                taxes.add(rate, line.total.tax(rate)?)?;
             }
         }
         // An order of which nothing can be sold must not show a fee.
         if !lines.is_empty() {
             table.add_per_order(&merchant.per_order_fees)?;
         }
-        table.add_taxes(&merchant.tax_name, &taxes)?;
+        table.add_taxes(&merchant.tax_name, &taxes.0)?;
         // Checked once at the end: a total that the wire cannot carry fails here and not in a response.
         table.total.to_micros()?;
         Ok(table)
@@ -157,20 +156,22 @@ impl FeeTable {
     }
 }
 
-/// Adds the tax of a line to the sum of its rate.
-fn add_tax(
-    taxes: &mut Vec<(TaxRate, Money)>,
-    rate: TaxRate,
-    amount: Money,
-) -> Result<(), MoneyError> {
-    if amount.is_zero() {
-        return Ok(());
+/// The taxes of lines, summed by rate in the order of the lines.
+#[derive(Debug, Default)]
+struct TaxSums(Vec<(TaxRate, Money)>);
+
+impl TaxSums {
+    /// Adds the tax of a line to the sum of its rate.
+    fn add(&mut self, rate: TaxRate, amount: Money) -> Result<(), MoneyError> {
+        if amount.is_zero() {
+            return Ok(());
+        }
+        match self.0.iter_mut().find(|(known, _)| *known == rate) {
+            Some((_, sum)) => *sum = sum.plus(amount)?,
+            None => self.0.push((rate, amount)),
+        }
+        Ok(())
     }
-    match taxes.iter_mut().find(|(known, _)| *known == rate) {
-        Some((_, sum)) => *sum = sum.plus(amount)?,
-        None => taxes.push((rate, amount)),
-    }
-    Ok(())
 }
 
 #[cfg(test)]

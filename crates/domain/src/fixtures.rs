@@ -85,7 +85,7 @@ pub fn line(service_id: &str, asked: &[(&str, i32)], total_cents: i64) -> LineIt
     LineItem {
         service_id: service_id.into(),
         start_sec: START,
-        duration_sec: HOUR,
+        duration_sec: Seconds::HOUR,
         tickets: tickets(asked),
         price: Some(price_tag(total_cents * 10_000, "USD")),
         answers: None,
@@ -171,7 +171,7 @@ fn museum(merchant: MerchantIx) -> Service {
 /// Seats at $75, sold until an hour before the start.
 fn raft(merchant: MerchantIx) -> Service {
     let mut raft = service(merchant, "raft", vec![ticket_type("seat", cents(7_500))]);
-    raft.booking_window.min_advance_sec = Some(HOUR);
+    raft.booking_window.min_advance = Some(Seconds::HOUR);
     raft
 }
 
@@ -190,7 +190,7 @@ fn concert(merchant: MerchantIx) -> Service {
 fn salon(merchant: MerchantIx) -> Service {
     let mut salon = service(merchant, "salon", Vec::new());
     salon.price = Some(cents(3_500));
-    salon.booking_window.min_buffer_before_end_sec = Some(HOUR / 4);
+    salon.booking_window.min_buffer_before_end = Some(Seconds::new(HOUR / 4));
     salon
 }
 
@@ -299,7 +299,7 @@ impl Fixture {
     }
 
     pub fn key(&self, service_id: &str, start_sec: EpochSeconds) -> SlotKey {
-        SlotKey::new(self.ix(service_id), start_sec, HOUR).unwrap()
+        SlotKey::new(self.ix(service_id), start_sec, Seconds::HOUR).unwrap()
     }
 
     /// The slot of a service at a time; a new one without spots where there was none.

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use super::{
     catalog::{Service, ServiceIx},
-    slot::{Opening, PartySpots, Pool, Slot, SlotKey, SlotTerms, Viewer},
+    slot::{Opening, PartySpots, Pool, Slot, SlotDuration, SlotKey, SlotTerms, Viewer},
     time::{EpochSeconds, Seconds},
 };
 
@@ -27,7 +27,7 @@ pub struct Openings {
     repeated: Vec<Opening>,
     /// The indexes of the recurring openings of a service and duration: a look-up of one slot must not scan
     /// all of them.
-    repeated_of: HashMap<(ServiceIx, u32), Vec<usize>>,
+    repeated_of: HashMap<(ServiceIx, SlotDuration), Vec<usize>>,
 }
 
 /// A range of slots.
@@ -53,7 +53,7 @@ impl Span {
             end,
         } = self.starts(repeated.first.duration_sec);
         // Each step searches from the last start: a recurrence is never expanded as a whole.
-        let from = after.map_or(not_over, |after| after.saturating_add(Seconds::new(1)));
+        let from = after.map_or(not_over, |after| after.saturating_add(Seconds::ONE));
         repeated
             .starts(from, end.min(self.repeated_until))
             .map(|start_sec| SlotKey {
@@ -68,10 +68,10 @@ impl Span {
     }
 
     /// The range of starts of slots with that duration that are not over.
-    fn starts(self, duration_sec: u32) -> Range<EpochSeconds> {
+    fn starts(self, duration_sec: SlotDuration) -> Range<EpochSeconds> {
         self.now
             .saturating_sub(duration_sec.into())
-            .saturating_add(Seconds::new(1))..self.until
+            .saturating_add(Seconds::ONE)..self.until
     }
 }
 
@@ -112,7 +112,7 @@ impl Openings {
         // A range of one second: the recurrence has this start or it has not.
         let end = key
             .start_sec
-            .saturating_add(Seconds::new(1))
+            .saturating_add(Seconds::ONE)
             .min(repeated_until);
         let repeated = self.repeated_of.get(&(key.service, key.duration_sec));
         for &at in repeated.into_iter().flatten() {
@@ -230,16 +230,7 @@ pub fn deal(
     openings: &[impl Borrow<Opening>],
     viewer: Viewer,
 ) -> SmallVec<[u32; 2]> {
-    let mut left: SmallVec<[(Pool, u32); 2]> = slot.left(service, viewer).collect();
-    let mut share = |of: Pool| {
-        let (_, left) = left
-            .iter_mut()
-            .find(|(pool, _)| pool.tickets == of.tickets)?;
-        // Never more than the opening brings: the rest belongs to the openings after it.
-        let share = of.allotment.min(*left);
-        *left -= share;
-        Some(share)
-    };
+    let mut left = Undealt(slot.left(service, viewer).collect());
     let mut shares: SmallVec<[u32; 2]> = SmallVec::with_capacity(openings.len());
     let mut stocks: SmallVec<[(PartySpots, u32); 2]> = SmallVec::new();
     for opening in openings {
@@ -247,26 +238,58 @@ pub fn deal(
         let pool = opening.pool;
         // The feed lists no party sizes for this service, so the opening has spots of its own.
         let Some(party) = opening.party() else {
-            shares.push(share(pool).unwrap_or(0));
+            shares.push(left.deal(pool));
             continue;
         };
         // The spots of a resource are dealt once; each further size shows the same spots.
         let known = stocks
             .iter()
             .find(|(known, _)| known.is_same_stock(&party))
-            .map(|(_, share)| *share);
-        let stock = known.unwrap_or_else(|| {
-            let parties = openings.iter().filter_map(|other| other.borrow().party());
-            let same = parties.filter(|other| other.is_same_stock(&party));
-            // The largest size counts, as in the pool: smaller sizes are part of it.
-            let allotment = same.map(|other| other.spots).max().unwrap_or(0);
-            let stock = share(Pool { allotment, ..pool }).unwrap_or(0);
+            .map(|&(_, stock)| stock);
+        let stock = if let Some(stock) = known {
+            stock
+        } else {
+            let allotment = spots_of_resource(openings, party);
+            let stock = left.deal(Pool { allotment, ..pool });
             stocks.push((party, stock));
             stock
-        });
+        };
         shares.push(stock.min(pool.allotment));
     }
     shares
+}
+
+/// The open spots of each pool that no opening has yet.
+struct Undealt(SmallVec<[(Pool, u32); 2]>);
+
+impl Undealt {
+    /// Deals spots for the ticket types of `pool`: at most its allotment, because the rest belongs to the
+    /// openings after it.
+    fn deal(&mut self, pool: Pool) -> u32 {
+        for (of_slot, left) in &mut self.0 {
+            if of_slot.tickets == pool.tickets {
+                let share = pool.allotment.min(*left);
+                *left -= share;
+                return share;
+            }
+        }
+        0
+    }
+}
+
+/// The spots of the resource of a party. The largest size counts, as in the pool: smaller sizes are part of
+/// it.
+fn spots_of_resource(openings: &[impl Borrow<Opening>], party: PartySpots) -> u32 {
+    let mut spots = 0;
+    for opening in openings {
+        let opening: &Opening = opening.borrow();
+        if let Some(other) = opening.party()
+            && other.is_same_stock(&party)
+        {
+            spots = spots.max(other.spots);
+        }
+    }
+    spots
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ pub use super::ids::OrderId;
 use super::{
     ids::{MerchantId, ServiceId, TicketId, UserId},
     money::Currency,
-    time::EpochSeconds,
+    time::{EpochSeconds, Seconds},
 };
 
 /// One service in one time slot, as asked.
@@ -17,8 +17,8 @@ pub struct LineItem {
     pub service_id: ServiceId,
     /// Start of the slot.
     pub start_sec: EpochSeconds,
-    /// Length of the slot in seconds.
-    pub duration_sec: i64,
+    /// Length of the slot.
+    pub duration_sec: Seconds,
     /// Tickets by type; empty for an appointment, which takes one spot.
     pub tickets: Vec<OrderedTickets>,
     /// The line's total without tax, as the caller believes it to be.
@@ -238,8 +238,8 @@ pub enum PriceType {
 pub struct Deposit {
     /// The amount.
     pub amount: Option<PriceTag>,
-    /// Seconds before the start until which a cancellation is refunded.
-    pub min_advance_cancellation_sec: i64,
+    /// The time before the start until which a cancellation is refunded.
+    pub min_advance_cancellation_sec: Seconds,
     /// Once or for each person.
     pub kind: PriceType,
 }

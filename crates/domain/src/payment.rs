@@ -2,11 +2,10 @@
 
 use super::{
     catalog::{Prepayment, Service},
-    failure::{FailureCause, OrderFailure},
+    failure::{FailureCause, PaymentFault},
     fees::FeeTable,
     money::Money,
     order::{NewOrder, PrepaymentStatus, PriceTag},
-    wording::quoted,
 };
 
 /// Whether this server can charge.
@@ -36,28 +35,24 @@ pub fn failure<'a>(
     services: impl Iterator<Item = &'a Service> + Clone,
     costs: Costs<'_>,
     charging: Charging,
-) -> Option<OrderFailure> {
-    let payment = |description| OrderFailure {
-        cause: FailureCause::Payment,
-        description,
-    };
-    wrong_fee_total(order, costs.fees.total)
-        .or_else(|| no_way_to_pay(order, services, costs.due, charging).map(payment))
-        .or_else(|| other_charge_stated(order, costs).map(payment))
+) -> Option<FailureCause> {
+    if !is_right_fee_total(order, costs.fees.total) {
+        let expected = costs.fees.total;
+        return Some(FailureCause::IncorrectFeeTotal { expected });
+    }
+    no_way_to_pay(order, services, costs.due, charging)
+        .or_else(|| other_charge_stated(order, costs))
+        .map(FailureCause::Payment)
 }
 
-fn wrong_fee_total(order: &NewOrder, fees: Money) -> Option<OrderFailure> {
+fn is_right_fee_total(order: &NewOrder, fees: Money) -> bool {
     let nothing = Money::zero(fees.currency());
     let stated = order
         .payment
         .as_ref()
         .and_then(|payment| payment.fees_and_taxes.as_ref());
     // In protobuf JSON an absent amount is zero, so it is right for an order without fees.
-    let is_right = stated.map_or(fees == nothing, |tag| states(tag, fees));
-    (!is_right).then(|| OrderFailure {
-        cause: FailureCause::IncorrectFeeTotal,
-        description: format!("payment_information.fees_and_taxes must be {fees}"),
-    })
+    stated.map_or(fees == nothing, |tag| states(tag, fees))
 }
 
 /// Whether a price tag has this amount, once it is rounded. A tag without amount and currency is zero.
@@ -75,29 +70,20 @@ fn no_way_to_pay<'a>(
     mut services: impl Iterator<Item = &'a Service>,
     due: Money,
     charging: Charging,
-) -> Option<String> {
+) -> Option<PaymentFault> {
     if order.charged_by_us() {
         if charging == Charging::Off {
-            return Some(
-                "PROCESSED_BY_PARTNER is not possible: this server takes no payments".to_owned(),
-            );
+            return Some(PaymentFault::NoGateway);
         }
         let unpaid = services.find(|service| service.prepayment == Prepayment::NotSupported)?;
-        return Some(format!(
-            "service {} is not paid for when it is booked, so PROCESSED_BY_PARTNER is not possible",
-            quoted(&unpaid.id)
-        ));
+        return Some(PaymentFault::NotPaidWhenBooked(unpaid.id.clone()));
     }
     // Nothing to pay, so a required prepayment is met.
     if due.is_zero() || is_provided(order) {
         return None;
     }
     let prepaid = services.find(|service| service.prepayment == Prepayment::Required)?;
-    Some(format!(
-        "service {} has to be paid for when it is booked: payment_information must have \
-         payment_processed_by PROCESSED_BY_PARTNER or prepayment_status PREPAYMENT_PROVIDED",
-        quoted(&prepaid.id)
-    ))
+    Some(PaymentFault::NotPrepaid(prepaid.id.clone()))
 }
 
 /// Whether the caller states that it has taken the money.
@@ -110,13 +96,13 @@ fn is_provided(order: &NewOrder) -> bool {
 
 /// The stated amount that differs from our charge, if we charge. We charge nothing that the caller did not
 /// state. An absent amount is fine, because items and fees have been compared one by one.
-fn other_charge_stated(order: &NewOrder, costs: Costs<'_>) -> Option<String> {
+fn other_charge_stated(order: &NewOrder, costs: Costs<'_>) -> Option<PaymentFault> {
     // What the caller charges itself is its own affair.
     let payment = order.payment.as_ref().filter(|_| order.charged_by_us())?;
     if let Some(price) = &payment.price
         && !states_charge(price, costs)
     {
-        return Some(price_wanted(costs));
+        return Some(wrong_price(costs));
     }
     let FeeTable {
         tax, ticket_taxes, ..
@@ -124,14 +110,12 @@ fn other_charge_stated(order: &NewOrder, costs: Costs<'_>) -> Option<String> {
     let stated = payment.tax_amount.as_ref()?;
     // Callers differ in whether taxes of tickets are taxes or fees; both readings are accepted.
     let all_taxes = tax.plus(ticket_taxes).unwrap_or(tax);
-    (!states(stated, tax) && !states(stated, all_taxes)).then(|| {
-        if all_taxes == tax {
-            format!("payment_information.tax_amount must be {tax}")
-        } else {
-            format!(
-                "payment_information.tax_amount must be {tax}, or {all_taxes} with the tickets' own taxes"
-            )
-        }
+    if states(stated, tax) || states(stated, all_taxes) {
+        return None;
+    }
+    Some(PaymentFault::WrongTax {
+        tax,
+        with_ticket_taxes: (all_taxes != tax).then_some(all_taxes),
     })
 }
 
@@ -147,15 +131,10 @@ fn states_charge(stated: &PriceTag, costs: Costs<'_>) -> bool {
     stated.is_some_and(|stated| stated == costs.due || with_fees(stated))
 }
 
-fn price_wanted(Costs { fees, due }: Costs<'_>) -> String {
-    match due.minus(fees.total) {
-        Ok(items) if items != due => {
-            format!(
-                "payment_information.price must be the items' total, {items}, or {due} with fees"
-            )
-        }
-        Ok(_) | Err(_) => format!("payment_information.price must be the items' total, {due}"),
-    }
+fn wrong_price(Costs { fees, due }: Costs<'_>) -> PaymentFault {
+    // None on overflow, too: the amount due is a right answer in any case.
+    let items = due.minus(fees.total).ok().filter(|items| *items != due);
+    PaymentFault::WrongPrice { due, items }
 }
 
 #[cfg(test)]

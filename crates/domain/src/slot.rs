@@ -24,29 +24,57 @@ pub use hold_span::HoldSpan;
 use holds::Holds;
 use pools::Pools;
 
-/// The longest slot the feeds know: a day.
-pub const MAX_DURATION_SEC: i64 = 86_400;
+/// The longest slot the feeds know.
+pub const MAX_DURATION: Seconds = Seconds::DAY;
+
+/// The length of a slot: whole seconds in 32 bits, because there may be ten million slots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct SlotDuration(u32);
+
+impl SlotDuration {
+    /// That length; `None` below zero or beyond 32 bits, which no slot has.
+    #[must_use]
+    pub fn new(length: Seconds) -> Option<Self> {
+        u32::try_from(length.get()).ok().map(Self)
+    }
+}
+
+impl From<u32> for SlotDuration {
+    fn from(seconds: u32) -> Self {
+        Self(seconds)
+    }
+}
+
+impl From<SlotDuration> for u32 {
+    fn from(duration: SlotDuration) -> Self {
+        duration.0
+    }
+}
+
+impl From<SlotDuration> for Seconds {
+    fn from(duration: SlotDuration) -> Self {
+        duration.0.into()
+    }
+}
 
 /// The identity of a slot: equal keys are the same slot in every catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SlotKey {
     /// The service.
     pub service: ServiceIx,
-    /// Length in seconds.
-    pub duration_sec: u32,
+    /// Length.
+    pub duration_sec: SlotDuration,
     /// Start.
     pub start_sec: EpochSeconds,
 }
 
 impl SlotKey {
-    /// The key of a slot as a caller names it; `None` for a duration below zero or beyond 32 bits, which no
-    /// slot has.
+    /// The key of a slot as a caller names it; `None` for a length that no slot has.
     #[must_use]
-    pub fn new(service: ServiceIx, start_sec: EpochSeconds, duration_sec: i64) -> Option<Self> {
-        let duration_sec = u32::try_from(duration_sec).ok()?;
+    pub fn new(service: ServiceIx, start_sec: EpochSeconds, duration_sec: Seconds) -> Option<Self> {
         Some(Self {
             service,
-            duration_sec,
+            duration_sec: SlotDuration::new(duration_sec)?,
             start_sec,
         })
     }
@@ -80,8 +108,8 @@ pub struct PassThroughIx(pub u32);
 /// The recurrence of an opening.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recurrence {
-    /// Seconds from one start to the next; above zero.
-    pub every_sec: i64,
+    /// The time from one start to the next; above zero.
+    pub every: Seconds,
     /// The last start, inclusive.
     pub until_sec: EpochSeconds,
     /// Half-open ranges of time in which there is no occurrence.
@@ -97,11 +125,11 @@ impl Opening {
     ) -> impl Iterator<Item = EpochSeconds> {
         let first = self.first.start_sec;
         let (every, last, except) = match &self.recurrence {
-            None => (1, first, &[][..]),
+            None => (Seconds::ONE, first, &[][..]),
             Some(recurrence) => (
                 // The loader rejects a period of zero; the bound keeps a hand-made recurrence from an
                 // endless loop.
-                recurrence.every_sec.max(1),
+                recurrence.every.max(Seconds::ONE),
                 recurrence.until_sec,
                 &recurrence.except[..],
             ),
@@ -111,13 +139,13 @@ impl Opening {
             .max(first)
             .get()
             .abs_diff(first.get())
-            .div_ceil(every.unsigned_abs());
+            .div_ceil(every.get().unsigned_abs());
         let begin = skipped
             // An overflow lies beyond every date, so the recurrence has no start in the range.
-            .checked_mul(every.unsigned_abs())
+            .checked_mul(every.get().unsigned_abs())
             .and_then(|sec| first.get().checked_add_unsigned(sec))
             .map(EpochSeconds::new);
-        let (every, duration) = (Seconds::new(every), Seconds::from(self.first.duration_sec));
+        let duration = Seconds::from(self.first.duration_sec);
         std::iter::successors(begin, move |start| start.checked_add(every))
             .take_while(move |&start| start <= last && start < until)
             .filter(move |&start| {
@@ -338,7 +366,7 @@ impl Revision {
 
 /// The revision of a decision is no longer the active one: the caller decides again by the active one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a later catalogue is on sale")]
+#[error("a later catalogue is active")]
 pub struct Stale;
 
 /// The pools and terms of a slot by one revision.

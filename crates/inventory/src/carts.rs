@@ -73,16 +73,14 @@ impl Renewals {
         let more = now.since(self.counted_until).max(Seconds::ZERO);
         self.used = self.used.saturating_add(more);
         self.counted_until = now;
-        let left = Seconds::from(hold.whole_sec)
-            .saturating_sub(self.used)
-            .min(hold.each_sec.into());
+        let left = hold.whole.saturating_sub(self.used).min(hold.each);
         // The time for holds is used up: a caller that checks a cart every minute must not block spots for
         // ever.
         if left <= Seconds::ZERO {
             return None;
         }
         let expires_sec = now.saturating_add(left);
-        self.pause = hold.each_sec.into();
+        self.pause = hold.each;
         self.rested_from = expires_sec.saturating_add(self.pause);
         Some(expires_sec)
     }

@@ -245,7 +245,7 @@ impl Inventory {
     ///
     /// # Errors
     /// [`Stale`] if it has advanced beyond `revision`.
-    pub fn look_at<R>(
+    pub fn examine_one<R>(
         &self,
         revision: Revision,
         key: SlotKey,

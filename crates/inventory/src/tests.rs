@@ -18,20 +18,20 @@ mod histories;
 mod revisions;
 
 const THREADS: u32 = 4;
-/// The revision that is on sale from the beginning.
+/// The revision that is active at first.
 const FIRST: Revision = Revision(0);
 
 const CART: CartKey = CartKey([1; 16]);
 const OTHER_CART: CartKey = CartKey([2; 16]);
 
 /// The raft service of the fixtures, and slots of it an hour apart with these allotments.
-struct River {
+struct SlotFixture {
     service: Service,
     inventory: Inventory,
     keys: Vec<SlotKey>,
 }
 
-impl River {
+impl SlotFixture {
     fn with(allotments: &[u32]) -> Self {
         let fixture = Fixture::new();
         let inventory = Inventory::default();
@@ -91,7 +91,7 @@ impl River {
             .collect()
     }
 
-    /// Takes `count` spots of each slot if all of them have as many.
+    /// Reserves `count` spots of each slot if all of them have as many.
     fn reserve(
         &self,
         slots: &[usize],
@@ -180,105 +180,105 @@ fn reservation(decision: Decision<((), Reservation), ()>) -> Option<Reservation>
     }
 }
 
-/// One hold that lasts so long, renewed as often as one likes.
+/// Holds that expire at this time, with unlimited renewals.
 fn until(now: EpochSeconds, expires_sec: EpochSeconds) -> CartHold {
     CartHold {
-        each_sec: u32::try_from(expires_sec.since(now).get()).unwrap(),
-        whole_sec: u32::MAX,
+        each: expires_sec.since(now),
+        whole: Seconds::MAX,
     }
 }
 
 #[test]
-fn several_slots_are_taken_together_or_not_at_all() {
-    let river = River::with(&[2, 1]);
-    assert!(river.reserve(&[0, 1], 2, CART, NOW).is_none());
+fn several_slots_are_reserved_together_or_not_at_all() {
+    let fixture = SlotFixture::with(&[2, 1]);
+    assert!(fixture.reserve(&[0, 1], 2, CART, NOW).is_none());
     assert_eq!(
-        (river.open_at(0, NOW, None), river.open_at(1, NOW, None)),
+        (fixture.open_at(0, NOW, None), fixture.open_at(1, NOW, None)),
         (2, 1)
     );
-    let taken = river.reserve(&[0, 1], 1, CART, NOW).unwrap();
-    assert_eq!(taken.claims(), river.claims(&[0, 1], 1));
+    let reserved = fixture.reserve(&[0, 1], 1, CART, NOW).unwrap();
+    assert_eq!(reserved.claims(), fixture.claims(&[0, 1], 1));
     assert_eq!(
-        (river.open_at(0, NOW, None), river.open_at(1, NOW, None)),
+        (fixture.open_at(0, NOW, None), fixture.open_at(1, NOW, None)),
         (1, 0)
     );
-    river.inventory.release(taken, NOW);
+    fixture.inventory.release(reserved, NOW);
     assert_eq!(
-        (river.open_at(0, NOW, None), river.open_at(1, NOW, None)),
+        (fixture.open_at(0, NOW, None), fixture.open_at(1, NOW, None)),
         (2, 1)
     );
 }
 
 #[test]
-fn a_hold_counts_for_others_and_not_for_its_cart_until_it_expires() {
-    let river = River::with(&[5]);
-    river.hold(&[0], 3, CART, NOW + 600);
-    assert_eq!(river.open_at(0, NOW, None), 2);
-    assert_eq!(river.open_at(0, NOW, Some(OTHER_CART)), 2);
-    assert_eq!(river.open_at(0, NOW, Some(CART)), 5);
-    assert_eq!(river.open_at(0, NOW + 599, None), 2);
-    assert_eq!(river.open_at(0, NOW + 600, None), 5);
+fn a_hold_counts_for_other_carts_until_it_expires() {
+    let fixture = SlotFixture::with(&[5]);
+    fixture.hold(&[0], 3, CART, NOW + 600);
+    assert_eq!(fixture.open_at(0, NOW, None), 2);
+    assert_eq!(fixture.open_at(0, NOW, Some(OTHER_CART)), 2);
+    assert_eq!(fixture.open_at(0, NOW, Some(CART)), 5);
+    assert_eq!(fixture.open_at(0, NOW + 599, None), 2);
+    assert_eq!(fixture.open_at(0, NOW + 600, None), 5);
 }
 
 #[test]
 fn a_later_hold_of_a_cart_replaces_the_earlier_one() {
-    let river = River::with(&[5, 5]);
-    river.hold(&[0], 3, CART, NOW + 600);
-    river.hold(&[1], 2, CART, NOW + 700);
+    let fixture = SlotFixture::with(&[5, 5]);
+    fixture.hold(&[0], 3, CART, NOW + 600);
+    fixture.hold(&[1], 2, CART, NOW + 700);
     assert_eq!(
-        (river.open_at(0, NOW, None), river.open_at(1, NOW, None)),
+        (fixture.open_at(0, NOW, None), fixture.open_at(1, NOW, None)),
         (5, 3)
     );
-    river.hold(&[], 0, CART, NOW + 700);
+    fixture.hold(&[], 0, CART, NOW + 700);
     assert_eq!(
-        (river.open_at(0, NOW, None), river.open_at(1, NOW, None)),
+        (fixture.open_at(0, NOW, None), fixture.open_at(1, NOW, None)),
         (5, 5)
     );
 }
 
 #[test]
-fn an_order_uses_up_the_hold_of_its_cart_and_is_not_counted_twice() {
-    let river = River::with(&[5]);
-    river.hold(&[0], 3, CART, NOW + 600);
-    let taken = river
+fn an_order_consumes_the_hold_of_its_cart() {
+    let fixture = SlotFixture::with(&[5]);
+    fixture.hold(&[0], 3, CART, NOW + 600);
+    let reserved = fixture
         .reserve(&[0], 5, CART, NOW)
         .expect("the cart's own hold is free for it");
-    assert_eq!(river.open_at(0, NOW, None), 0);
-    river.inventory.confirm(taken, NOW);
-    assert_eq!(river.open_at(0, NOW + 600, None), 0);
-    assert_eq!(river.inventory.carts.len(), 0, "the cart is done with");
+    assert_eq!(fixture.open_at(0, NOW, None), 0);
+    fixture.inventory.confirm(reserved, NOW);
+    assert_eq!(fixture.open_at(0, NOW + 600, None), 0);
+    assert_eq!(fixture.inventory.carts.len(), 0, "the cart is done with");
 }
 
 #[test]
-fn an_order_that_fails_gives_the_cart_its_hold_back() {
-    let river = River::with(&[5]);
-    river.hold(&[0], 3, CART, NOW + 600);
-    let taken = river.reserve(&[0], 3, CART, NOW).unwrap();
-    river.inventory.release(taken, NOW + 1);
-    assert_eq!(river.open_at(0, NOW + 1, None), 2);
-    assert_eq!(river.open_at(0, NOW + 600, None), 5);
-    let taken = river.reserve(&[0], 3, CART, NOW + 2).unwrap();
-    river.inventory.release(taken, NOW + 600);
+fn a_failed_order_restores_the_hold_of_its_cart() {
+    let fixture = SlotFixture::with(&[5]);
+    fixture.hold(&[0], 3, CART, NOW + 600);
+    let reserved = fixture.reserve(&[0], 3, CART, NOW).unwrap();
+    fixture.inventory.release(reserved, NOW + 1);
+    assert_eq!(fixture.open_at(0, NOW + 1, None), 2);
+    assert_eq!(fixture.open_at(0, NOW + 600, None), 5);
+    let reserved = fixture.reserve(&[0], 3, CART, NOW + 2).unwrap();
+    fixture.inventory.release(reserved, NOW + 600);
     assert_eq!(
-        river.open_at(0, NOW + 600, None),
+        fixture.open_at(0, NOW + 600, None),
         5,
-        "a hold that has expired is not given back"
+        "an expired hold is not restored"
     );
     assert_eq!(
-        river.inventory.carts.len(),
+        fixture.inventory.carts.len(),
         1,
-        "how long its cart has held is not forgotten yet"
+        "the time of its earlier holds still counts"
     );
-    river.release_hold(CART, NOW + 1_200);
-    assert_eq!(river.inventory.carts.len(), 0);
+    fixture.release_hold(CART, NOW + 1_200);
+    assert_eq!(fixture.inventory.carts.len(), 0);
 }
 
 #[test]
-fn a_cart_holds_until_its_hold_expires_or_is_let_go() {
-    let river = River::with(&[5, 5]);
-    river.hold(&[0], 1, CART, NOW + 600);
-    river.hold(&[0, 1], 1, OTHER_CART, NOW + 700);
-    river.hold(&[], 0, CartKey([3; 16]), NOW + 800);
+fn a_cart_holds_until_its_hold_expires_or_is_released() {
+    let fixture = SlotFixture::with(&[5, 5]);
+    fixture.hold(&[0], 1, CART, NOW + 600);
+    fixture.hold(&[0, 1], 1, OTHER_CART, NOW + 700);
+    fixture.hold(&[], 0, CartKey([3; 16]), NOW + 800);
     for (now, holding) in [
         (NOW, 2),
         (NOW + 599, 2),
@@ -286,18 +286,18 @@ fn a_cart_holds_until_its_hold_expires_or_is_let_go() {
         (NOW + 699, 1),
         (NOW + 700, 0),
     ] {
-        assert_eq!(river.inventory.holding(now), holding, "{now}");
+        assert_eq!(fixture.inventory.holding(now), holding, "{now}");
     }
-    river.release_hold(OTHER_CART, NOW);
-    assert_eq!(river.inventory.holding(NOW), 1);
+    fixture.release_hold(OTHER_CART, NOW);
+    assert_eq!(fixture.inventory.holding(NOW), 1);
 }
 
 #[test]
-fn what_is_taken_of_a_slot_can_be_seen_by_another_catalogue() {
-    let river = River::with(&[5]);
-    river
+fn sold_and_held_spots_count_in_a_slot_of_another_catalogue() {
+    let fixture = SlotFixture::with(&[5]);
+    fixture
         .inventory
-        .confirm(river.reserve(&[0], 2, CART, NOW).unwrap(), NOW);
+        .confirm(fixture.reserve(&[0], 2, CART, NOW).unwrap(), NOW);
     let other = |allotment| {
         let mut slot = Slot::default();
         slot.open(
@@ -310,59 +310,59 @@ fn what_is_taken_of_a_slot_can_be_seen_by_another_catalogue() {
         slot
     };
     let left = |key, allotment| {
-        river.left(
-            &river.inventory.with_taken(key, other(allotment)),
+        fixture.left(
+            &fixture.inventory.with_taken(key, other(allotment)),
             NOW,
             None,
         )
     };
-    assert_eq!(left(river.keys[0], 9), 7);
+    assert_eq!(left(fixture.keys[0], 9), 7);
     let unknown = SlotKey {
         start_sec: START - HOUR,
-        ..river.keys[0]
+        ..fixture.keys[0]
     };
     assert_eq!(
         left(unknown, 9),
         9,
-        "nothing is taken of a slot that is not known"
+        "nothing is sold or held of an unknown slot"
     );
 }
 
 #[test]
-fn a_hold_that_had_expired_when_its_order_was_made_does_not_come_back_with_a_clock_set_back() {
-    let river = River::with(&[5]);
-    river.hold(&[0], 3, CART, NOW + 600);
-    let taken = river.reserve(&[0], 3, CART, NOW + 600).unwrap();
-    river.inventory.release(taken, NOW + 599);
-    assert_eq!(river.open_at(0, NOW + 599, None), 5);
+fn a_hold_that_expired_before_its_order_is_not_restored_by_a_clock_set_back() {
+    let fixture = SlotFixture::with(&[5]);
+    fixture.hold(&[0], 3, CART, NOW + 600);
+    let reserved = fixture.reserve(&[0], 3, CART, NOW + 600).unwrap();
+    fixture.inventory.release(reserved, NOW + 599);
+    assert_eq!(fixture.open_at(0, NOW + 599, None), 5);
 }
 
 #[test]
-fn a_cart_that_held_nothing_holds_nothing_after_an_order_that_failed() {
-    let river = River::with(&[5]);
-    river.hold(&[], 0, CART, NOW + 600);
-    let taken = river.reserve(&[0], 3, CART, NOW).unwrap();
-    river.inventory.release(taken, NOW);
-    assert_eq!(river.open_at(0, NOW, None), 5);
+fn a_failed_order_of_a_cart_without_a_hold_leaves_none() {
+    let fixture = SlotFixture::with(&[5]);
+    fixture.hold(&[], 0, CART, NOW + 600);
+    let reserved = fixture.reserve(&[0], 3, CART, NOW).unwrap();
+    fixture.inventory.release(reserved, NOW);
+    assert_eq!(fixture.open_at(0, NOW, None), 5);
 }
 
 #[test]
 fn what_a_cart_held_beyond_its_order_is_given_back_with_the_record_and_not_before() {
     for (ends_well, left) in [(true, [3, 5]), (false, [1, 3])] {
-        let river = River::with(&[5, 5]);
-        let change = river.begin_hold(NOW, &[0, 1], 2, CART, until(NOW, NOW + 600));
-        river.inventory.apply_hold(change.unwrap(), NOW);
-        river.hold(&[0], 2, OTHER_CART, NOW + 600);
-        let taken = river.reserve(&[0], 2, CART, NOW).unwrap();
-        let consumed = taken.consumed().unwrap();
+        let fixture = SlotFixture::with(&[5, 5]);
+        let change = fixture.begin_hold(NOW, &[0, 1], 2, CART, until(NOW, NOW + 600));
+        fixture.inventory.apply_hold(change.unwrap(), NOW);
+        fixture.hold(&[0], 2, OTHER_CART, NOW + 600);
+        let reserved = fixture.reserve(&[0], 2, CART, NOW).unwrap();
+        let consumed = reserved.consumed().unwrap();
         assert_eq!((consumed.cart(), consumed.revision()), (CART, 1));
-        let open = || [0, 1].map(|at| river.open_at(at, NOW, None));
+        let open = || [0, 1].map(|at| fixture.open_at(at, NOW, None));
         assert_eq!(open(), [1, 3], "what is not ordered stays held");
         if ends_well {
-            river.inventory.confirm(taken, NOW);
-            river.release_hold(OTHER_CART, NOW);
+            fixture.inventory.confirm(reserved, NOW);
+            fixture.release_hold(OTHER_CART, NOW);
         } else {
-            river.inventory.release(taken, NOW);
+            fixture.inventory.release(reserved, NOW);
         }
         assert_eq!(open(), left);
     }
@@ -370,9 +370,9 @@ fn what_a_cart_held_beyond_its_order_is_given_back_with_the_record_and_not_befor
 
 #[test]
 fn a_hold_that_is_not_on_record_yet_counts_beside_the_earlier_one() {
-    let river = River::with(&[9, 9]);
+    let fixture = SlotFixture::with(&[9, 9]);
     let time = until(NOW, NOW + 600);
-    let open = || [0, 1].map(|at| river.open_at(at, NOW, None));
+    let open = || [0, 1].map(|at| fixture.open_at(at, NOW, None));
     // The slots and the number of spots of each change, whether it is recorded, and what is open before and after.
     for (slots, count, is_recorded, meanwhile, afterwards) in [
         (&[0][..], 3, false, [6, 9], [9, 9]),
@@ -384,30 +384,30 @@ fn a_hold_that_is_not_on_record_yet_counts_beside_the_earlier_one() {
         (&[], 0, false, [8, 8], [8, 8]),
         (&[], 0, true, [8, 8], [9, 9]),
     ] {
-        let change = river.begin_hold(NOW, slots, count, CART, time).unwrap();
+        let change = fixture.begin_hold(NOW, slots, count, CART, time).unwrap();
         assert_eq!(open(), meanwhile, "{slots:?} {count}");
-        assert_eq!(river.open_at(0, NOW, Some(CART)), 9);
+        assert_eq!(fixture.open_at(0, NOW, Some(CART)), 9);
         if is_recorded {
-            river.inventory.apply_hold(change, NOW);
+            fixture.inventory.apply_hold(change, NOW);
         } else {
-            river.inventory.revert_hold(change, NOW);
+            fixture.inventory.revert_hold(change, NOW);
         }
         assert_eq!(open(), afterwards, "{slots:?} {count}");
     }
-    assert!(river.begin_hold(NOW, &[], 0, CART, time).is_none());
+    assert!(fixture.begin_hold(NOW, &[], 0, CART, time).is_none());
 }
 
 #[test]
 fn each_hold_of_a_cart_has_the_next_revision_and_one_after_the_end_begins_anew() {
-    let river = River::with(&[9]);
+    let fixture = SlotFixture::with(&[9]);
     let time = until(NOW, NOW + 600);
     let mut place = |is_recorded: bool| {
-        let change = river.begin_hold(NOW, &[0], 1, CART, time).unwrap();
+        let change = fixture.begin_hold(NOW, &[0], 1, CART, time).unwrap();
         let revisions = (change.revision(), change.next().unwrap().revision);
         if is_recorded {
-            river.inventory.apply_hold(change, NOW);
+            fixture.inventory.apply_hold(change, NOW);
         } else {
-            river.inventory.revert_hold(change, NOW);
+            fixture.inventory.revert_hold(change, NOW);
         }
         revisions
     };
@@ -415,21 +415,21 @@ fn each_hold_of_a_cart_has_the_next_revision_and_one_after_the_end_begins_anew()
         [true, false, true].map(&mut place),
         [(0, 1), (1, 2), (1, 2)]
     );
-    let release = river.inventory.release_hold(CART).unwrap();
+    let release = fixture.inventory.release_hold(CART).unwrap();
     assert_eq!((release.revision(), release.next().is_none()), (2, true));
-    river.inventory.revert_hold(release, NOW);
+    fixture.inventory.revert_hold(release, NOW);
     assert_eq!(place(true), (2, 3));
-    river.release_hold(CART, NOW);
-    assert!(river.inventory.release_hold(CART).is_none());
+    fixture.release_hold(CART, NOW);
+    assert!(fixture.inventory.release_hold(CART).is_none());
     assert_eq!(place(true), (0, 1));
 }
 
 /// A hold on record, placed so many seconds before now.
-fn restored(river: &River, age: i64, used: i64) -> RestoredHold {
+fn restored(fixture: &SlotFixture, age: i64, used: i64) -> RestoredHold {
     RestoredHold {
         cart: CART,
         revision: 4,
-        claims: river.claims(&[0], 3),
+        claims: fixture.claims(&[0], 3),
         placed_sec: NOW - age,
         expires_sec: NOW - age + 600,
         used: Seconds::new(used),
@@ -439,19 +439,21 @@ fn restored(river: &River, age: i64, used: i64) -> RestoredHold {
 
 #[test]
 fn a_hold_is_restored_with_its_second_its_revision_and_the_time_it_has_used() {
-    let river = River::with(&[5]);
-    river.inventory.restore_hold(restored(&river, 100, 2_000));
-    assert_eq!(river.inventory.holding(NOW), 1);
+    let fixture = SlotFixture::with(&[5]);
+    fixture
+        .inventory
+        .restore_hold(restored(&fixture, 100, 2_000));
+    assert_eq!(fixture.inventory.holding(NOW), 1);
     assert_eq!(
-        [NOW, NOW + 499, NOW + 500].map(|now| river.open_at(0, now, None)),
+        [NOW, NOW + 499, NOW + 500].map(|now| fixture.open_at(0, now, None)),
         [2, 2, 5]
     );
-    assert_eq!(river.open_at(0, NOW, Some(CART)), 5);
+    assert_eq!(fixture.open_at(0, NOW, Some(CART)), 5);
     let time = CartHold {
-        each_sec: 600,
-        whole_sec: 2_500,
+        each: Seconds::new(600),
+        whole: Seconds::new(2_500),
     };
-    let change = river.begin_hold(NOW, &[0], 1, CART, time).unwrap();
+    let change = fixture.begin_hold(NOW, &[0], 1, CART, time).unwrap();
     let next = change.next().unwrap().clone();
     assert_eq!(
         (
@@ -463,36 +465,40 @@ fn a_hold_is_restored_with_its_second_its_revision_and_the_time_it_has_used() {
         (4, 5, Seconds::new(2_100), NOW + 400),
         "the time for holds goes on"
     );
-    river.inventory.apply_hold(change, NOW);
-    assert_eq!(river.open_at(0, NOW, None), 4);
-    assert_eq!(river.hold_at(NOW + 400, &[0], 1, CART, time), None);
+    fixture.inventory.apply_hold(change, NOW);
+    assert_eq!(fixture.open_at(0, NOW, None), 4);
+    assert_eq!(fixture.hold_at(NOW + 400, &[0], 1, CART, time), None);
 }
 
 #[test]
 fn a_restored_hold_is_kept_for_a_slot_that_opens_later_and_not_for_one_that_is_forgotten() {
-    let river = River::with(&[5, 5]);
+    let fixture = SlotFixture::with(&[5, 5]);
     let later = SlotKey {
         start_sec: START + 100 * HOUR,
-        ..river.keys[0]
+        ..fixture.keys[0]
     };
-    river.inventory.retire(river.keys[1].end_sec());
-    let mut hold = restored(&river, 0, 0);
-    hold.claims.extend(river.claims(&[1], 1));
+    fixture.inventory.retire(fixture.keys[1].end_sec());
+    let mut hold = restored(&fixture, 0, 0);
+    hold.claims.extend(fixture.claims(&[1], 1));
     hold.claims.push(Claim {
         slot: later,
         ticket: Claimed::Appointment,
         count: 2,
     });
-    river.inventory.restore_hold(hold);
-    assert_eq!(river.inventory.len(), 2, "the one that is over stays away");
+    fixture.inventory.restore_hold(hold);
+    assert_eq!(
+        fixture.inventory.len(),
+        2,
+        "the one that is over stays away"
+    );
     let opening = revisions::opening(later, 3);
-    river
+    fixture
         .inventory
         .open(FIRST, &[opening], NOW, EpochSeconds::MAX)
         .unwrap();
-    let left = river
+    let left = fixture
         .inventory
-        .look_at(FIRST, later, |slot| river.left(slot, NOW, None));
+        .examine_one(FIRST, later, |slot| fixture.left(slot, NOW, None));
     assert_eq!(left, Ok(Some(1)));
 }
 
@@ -505,60 +511,73 @@ fn an_unfinished_order_is_restored_in_the_place_of_its_carts_hold() {
         (Some(OTHER_CART), 1, 1, 2),
         (None, 2, 0, 2),
     ] {
-        let river = River::with(&[5]);
-        river.inventory.restore_hold(restored(&river, 0, 0));
-        let claims = river.claims(&[0], count);
-        let reservation = river.inventory.restore_reservation(claims, cart, NOW);
-        assert_eq!(river.open_at(0, NOW, None), meanwhile, "{cart:?} {count}");
-        river.inventory.release(reservation, NOW);
-        assert_eq!(river.open_at(0, NOW, None), afterwards, "{cart:?} {count}");
+        let fixture = SlotFixture::with(&[5]);
+        fixture.inventory.restore_hold(restored(&fixture, 0, 0));
+        let claims = fixture.claims(&[0], count);
+        let reservation = fixture.inventory.restore_reservation(claims, cart, NOW);
+        assert_eq!(fixture.open_at(0, NOW, None), meanwhile, "{cart:?} {count}");
+        fixture.inventory.release(reservation, NOW);
+        assert_eq!(
+            fixture.open_at(0, NOW, None),
+            afterwards,
+            "{cart:?} {count}"
+        );
     }
 }
 
 #[test]
 fn holds_that_have_expired_are_found_until_their_end_is_on_record() {
-    let river = River::with(&[9]);
-    river.hold(&[0], 1, CART, NOW + 600);
-    river.hold(&[0], 1, OTHER_CART, NOW + 700);
-    assert_eq!(river.inventory.expired(NOW + 599), []);
-    assert_eq!(river.inventory.expired(NOW + 600), [CART]);
+    let fixture = SlotFixture::with(&[9]);
+    fixture.hold(&[0], 1, CART, NOW + 600);
+    fixture.hold(&[0], 1, OTHER_CART, NOW + 700);
+    assert_eq!(fixture.inventory.expired(NOW + 599), []);
+    assert_eq!(fixture.inventory.expired(NOW + 600), [CART]);
     assert_eq!(
-        river.inventory.expired(NOW + 600),
+        fixture.inventory.expired(NOW + 600),
         [CART],
         "nothing is recorded yet"
     );
-    assert!(river.inventory.expire_hold(OTHER_CART, NOW + 600).is_none());
-    assert_eq!(river.expire_holds(NOW + 600), 1);
-    assert_eq!(river.inventory.expired(NOW + 600), []);
+    assert!(
+        fixture
+            .inventory
+            .expire_hold(OTHER_CART, NOW + 600)
+            .is_none()
+    );
+    assert_eq!(fixture.expire_holds(NOW + 600), 1);
+    assert_eq!(fixture.inventory.expired(NOW + 600), []);
     // The clock is set back: a hold whose end is on record does not come back.
-    assert_eq!(river.open_at(0, NOW, None), 8);
-    let taken = river.reserve(&[0], 1, OTHER_CART, NOW).unwrap();
-    assert_eq!(river.inventory.expired(NOW + 700), [], "its order decides");
-    river.inventory.release(taken, NOW + 700);
-    assert_eq!(river.inventory.expired(NOW + 700), [OTHER_CART]);
+    assert_eq!(fixture.open_at(0, NOW, None), 8);
+    let reserved = fixture.reserve(&[0], 1, OTHER_CART, NOW).unwrap();
+    assert_eq!(
+        fixture.inventory.expired(NOW + 700),
+        [],
+        "its order decides"
+    );
+    fixture.inventory.release(reserved, NOW + 700);
+    assert_eq!(fixture.inventory.expired(NOW + 700), [OTHER_CART]);
 }
 
 #[test]
-fn what_is_on_record_is_counted_even_where_the_slot_opens_later() {
-    let river = River::with(&[5]);
+fn restored_sales_count_in_a_slot_that_opens_later() {
+    let fixture = SlotFixture::with(&[5]);
     let later = SlotKey {
         start_sec: START + 100 * HOUR,
-        ..river.keys[0]
+        ..fixture.keys[0]
     };
-    river.inventory.restore(&[Claim {
+    fixture.inventory.restore(&[Claim {
         slot: later,
         ticket: Claimed::Appointment,
         count: 2,
     }]);
-    let unseen = river
+    let is_absent = fixture
         .inventory
         .examine(FIRST, &[Some(later)], |slots| slots[0].is_none())
         .unwrap();
-    assert!(unseen, "a slot that is not open is not there");
+    assert!(is_absent, "a slot that is not open is not examined");
     assert_eq!(
-        river.inventory.look_at(FIRST, later, Slot::sold),
+        fixture.inventory.examine_one(FIRST, later, Slot::sold),
         Ok(None),
-        "neither when looked at alone"
+        "nor looked up alone"
     );
     let pool = Pool {
         tickets: PoolTickets::All,
@@ -571,74 +590,84 @@ fn what_is_on_record_is_counted_even_where_the_slot_opens_later() {
         recurrence: None,
         pass_through: PassThroughIx::default(),
     };
-    river
+    fixture
         .inventory
         .open(FIRST, &[opening], NOW, EpochSeconds::MAX)
         .unwrap();
-    let left = river
+    let left = fixture
         .inventory
         .examine(FIRST, &[Some(later)], |slots| {
-            river.left(slots[0].unwrap(), NOW, None)
+            fixture.left(slots[0].unwrap(), NOW, None)
         })
         .unwrap();
     assert_eq!(left, 1);
     assert_eq!(
-        river.inventory.look_at(FIRST, later, Slot::sold),
+        fixture.inventory.examine_one(FIRST, later, Slot::sold),
         Ok(Some(2))
     );
 }
 
 #[test]
-fn slots_that_are_over_are_forgotten() {
-    let river = River::with(&[5, 5, 5]);
-    assert_eq!(river.inventory.retire(river.keys[1].end_sec()), 1);
-    assert_eq!(river.inventory.len(), 2);
-    assert!(!river.inventory.is_empty());
+fn ended_slots_are_removed() {
+    let fixture = SlotFixture::with(&[5, 5, 5]);
+    assert_eq!(fixture.inventory.retire(fixture.keys[1].end_sec()), 1);
+    assert_eq!(fixture.inventory.len(), 2);
+    assert!(!fixture.inventory.is_empty());
 }
 
-/// The opening of a slot and its sales are forgotten together, so that no operation opens it again.
+/// A slot is removed with its sales, so that no operation opens it again.
 #[test]
-fn a_slot_that_is_forgotten_is_never_opened_again() {
-    let river = River::with(&[5, 5, 5]);
-    let (gone, next) = (river.keys[0], FIRST.next());
+fn a_removed_slot_is_never_opened_again() {
+    let fixture = SlotFixture::with(&[5, 5, 5]);
+    let (gone, next) = (fixture.keys[0], FIRST.next());
     let sold = |key| Claim {
         slot: key,
         ticket: Claimed::Appointment,
         count: 5,
     };
-    river.inventory.restore(&[sold(gone), sold(river.keys[1])]);
-    assert_eq!(river.inventory.retire(river.keys[1].end_sec()), 1);
-    // The clock that said so has been set back since.
-    assert_eq!(river.inventory.retire(NOW - HOUR), 0);
-    assert_eq!(river.inventory.forgotten_until(), river.keys[1].end_sec());
+    fixture
+        .inventory
+        .restore(&[sold(gone), sold(fixture.keys[1])]);
+    assert_eq!(fixture.inventory.retire(fixture.keys[1].end_sec()), 1);
+    // The clock is set back.
+    assert_eq!(fixture.inventory.retire(NOW - HOUR), 0);
+    assert_eq!(
+        fixture.inventory.forgotten_until(),
+        fixture.keys[1].end_sec()
+    );
 
-    let all: Vec<Opening> = river
+    let all: Vec<Opening> = fixture
         .keys
         .iter()
         .map(|&key| revisions::opening(key, 5))
         .collect();
     assert_eq!(
-        river
+        fixture
             .inventory
             .open(FIRST, &all[..1], EpochSeconds::new(0), EpochSeconds::MAX),
         Ok(0)
     );
-    river
+    fixture
         .inventory
         .stage(FIRST, next, &all, EpochSeconds::new(0), EpochSeconds::MAX);
-    river.inventory.restore(&[sold(gone)]);
-    river.inventory.advance_all(next, |_, _| {});
-    assert_eq!(river.inventory.look_at(next, gone, Slot::sold), Ok(None));
+    fixture.inventory.restore(&[sold(gone)]);
+    fixture.inventory.advance_all(next, |_, _| {});
     assert_eq!(
-        river.inventory.look_at(next, river.keys[1], Slot::sold),
+        fixture.inventory.examine_one(next, gone, Slot::sold),
+        Ok(None)
+    );
+    assert_eq!(
+        fixture
+            .inventory
+            .examine_one(next, fixture.keys[1], Slot::sold),
         Ok(Some(5))
     );
-    assert_eq!(river.inventory.len(), 2);
+    assert_eq!(fixture.inventory.len(), 2);
 }
 
-/// Holds a spot for as many carts as are numbered.
+/// Holds a spot for each cart of these numbers.
 fn hold_for(
-    river: &River,
+    fixture: &SlotFixture,
     carts: std::ops::Range<u32>,
     now: EpochSeconds,
     expires_sec: EpochSeconds,
@@ -646,112 +675,112 @@ fn hold_for(
     for number in carts {
         let mut cart = [0; 16];
         cart[..4].copy_from_slice(&number.to_be_bytes());
-        river.hold_at(now, &[0], 1, CartKey(cart), until(now, expires_sec));
+        fixture.hold_at(now, &[0], 1, CartKey(cart), until(now, expires_sec));
     }
 }
 
 #[test]
-fn carts_that_have_expired_are_swept_out() {
-    let river = River::with(&[5]);
+fn carts_with_expired_holds_are_swept() {
+    let fixture = SlotFixture::with(&[5]);
     for number in 0..5_000_u32 {
         let now = NOW + i64::from(number);
-        hold_for(&river, number..number + 1, now, now + 10);
+        hold_for(&fixture, number..number + 1, now, now + 10);
         if number.is_multiple_of(60) {
-            river.expire_holds(now);
+            fixture.expire_holds(now);
         }
     }
     assert!(
-        river.inventory.carts.len() < 2_000,
+        fixture.inventory.carts.len() < 2_000,
         "{} carts",
-        river.inventory.carts.len()
+        fixture.inventory.carts.len()
     );
 }
 
 #[test]
 fn carts_that_still_hold_are_not_swept_out() {
-    let river = River::with(&[5]);
-    hold_for(&river, 0..1, NOW, NOW + 21);
-    hold_for(&river, 1..2, NOW, NOW + 11);
-    hold_for(&river, 2..1_024, NOW, NOW + 10);
-    assert_eq!(river.inventory.carts.len(), 1_024);
+    let fixture = SlotFixture::with(&[5]);
+    hold_for(&fixture, 0..1, NOW, NOW + 21);
+    hold_for(&fixture, 1..2, NOW, NOW + 11);
+    hold_for(&fixture, 2..1_024, NOW, NOW + 10);
+    assert_eq!(fixture.inventory.carts.len(), 1_024);
     assert_eq!(
-        river.expire_holds(NOW + 20),
+        fixture.expire_holds(NOW + 20),
         1_023,
         "the others are on record until then"
     );
     // Carts whose holds have expired are remembered for as long as they have held.
-    hold_for(&river, 1_024..1_025, NOW + 20, NOW + 30);
+    hold_for(&fixture, 1_024..1_025, NOW + 20, NOW + 30);
     assert_eq!(
         (
-            river.inventory.carts.len(),
-            river.inventory.holding(NOW + 20)
+            fixture.inventory.carts.len(),
+            fixture.inventory.holding(NOW + 20)
         ),
         (3, 2)
     );
-    hold_for(&river, 0..2, NOW + 60, NOW + 70);
+    hold_for(&fixture, 0..2, NOW + 60, NOW + 70);
     assert_eq!(
-        river.inventory.carts.len(),
+        fixture.inventory.carts.len(),
         3,
-        "a few are let be, expired or not"
+        "a sweep needs a minimum of carts"
     );
 }
 
-/// Checks of one cart, each a moment and how many spots it asks for, and what each of them was granted.
+/// The expiry granted to each check of one cart; a check has a time and a number of spots.
 fn renewals(steps: &[(i64, u32)]) -> Vec<Option<i64>> {
-    let river = River::with(&[9]);
+    let fixture = SlotFixture::with(&[9]);
     let time = CartHold {
-        each_sec: 10,
-        whole_sec: 25,
+        each: Seconds::new(10),
+        whole: Seconds::new(25),
     };
     let granted = |&(at, count): &(i64, u32)| {
-        let expires_sec = river.hold_at(NOW + at, &[0], count, CART, time);
+        let expires_sec = fixture.hold_at(NOW + at, &[0], count, CART, time);
         let held = if expires_sec.is_some() { count } else { 0 };
-        assert_eq!(river.open_at(0, NOW + at, None), 9 - held, "at {at}");
+        assert_eq!(fixture.open_at(0, NOW + at, None), 9 - held, "at {at}");
         expires_sec.map(|expires_sec| expires_sec.since(NOW).get())
     };
     steps.iter().map(granted).collect()
 }
 
 #[test]
-fn a_cart_renews_its_hold_for_so_long_and_then_pauses() {
+fn renewals_of_a_hold_are_limited_until_the_cart_pauses() {
     for (rule, steps, expected) in [
         (
-            "each hold lasts as long",
+            "each hold has the same duration",
             &[(0, 1), (5, 2)][..],
             &[Some(10), Some(15)][..],
         ),
         (
-            "the last one is cut",
+            "the last hold is shortened",
             &[(0, 1), (9, 1), (18, 1)],
             &[Some(10), Some(19), Some(25)],
         ),
         (
-            "then there is none",
+            "then none is granted",
             &[(0, 1), (9, 1), (18, 1), (25, 1), (34, 1)],
             &[Some(10), Some(19), Some(25), None, None],
         ),
         (
-            "until it has paused",
+            "until the cart has paused",
             &[(0, 1), (9, 1), (18, 1), (25, 1), (35, 1)],
             &[Some(10), Some(19), Some(25), None, Some(45)],
         ),
         (
-            "a pause may come earlier",
+            "a pause may begin earlier",
             &[(0, 1), (20, 1), (40, 1)],
             &[Some(10), Some(30), Some(50)],
         ),
         (
-            "too short a pause is none",
+            "a shorter pause does not count",
             &[(0, 1), (19, 1), (24, 1)],
             &[Some(10), Some(25), Some(25)],
         ),
         (
-            "to release is no pause",
+            "a release is no pause",
             &[(0, 1), (1, 0), (2, 1), (11, 0), (12, 3), (20, 1), (25, 1)],
             &[Some(10), None, Some(12), None, Some(22), Some(25), None],
         ),
         (
-            "but the pause begins with it",
+            "a pause may begin with a release",
             &[(0, 1), (1, 0), (10, 0), (11, 1)],
             &[Some(10), None, None, Some(21)],
         ),
@@ -761,8 +790,8 @@ fn a_cart_renews_its_hold_for_so_long_and_then_pauses() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_gives_a_cart_no_time_back() {
-    let to_and_fro = [
+fn a_clock_set_back_extends_no_hold() {
+    let back_and_forth = [
         (0, 1),
         (9, 1),
         (0, 1),
@@ -783,36 +812,36 @@ fn a_clock_that_is_set_back_gives_a_cart_no_time_back() {
         None,
         None,
     ];
-    assert_eq!(renewals(&to_and_fro), granted);
+    assert_eq!(renewals(&back_and_forth), granted);
 }
 
 #[test]
-fn a_cart_cannot_win_time_by_releases_and_failed_orders() {
-    let river = River::with(&[9]);
+fn releases_and_failed_orders_extend_no_hold() {
+    let fixture = SlotFixture::with(&[9]);
     let time = CartHold {
-        each_sec: 10,
-        whole_sec: 25,
+        each: Seconds::new(10),
+        whole: Seconds::new(25),
     };
     let mut granted = Vec::new();
     for at in [0, 9, 18, 24, 25] {
         let now = NOW + at;
         granted.push(
-            river
+            fixture
                 .hold_at(now, &[0], 1, CART, time)
                 .map(|expires_sec| expires_sec.since(NOW).get()),
         );
-        let order = river.reserve(&[0], 1, CART, now).unwrap();
-        river.inventory.release(order, now + 1);
-        river.release_hold(CART, now + 1);
+        let order = fixture.reserve(&[0], 1, CART, now).unwrap();
+        fixture.inventory.release(order, now + 1);
+        fixture.release_hold(CART, now + 1);
     }
     assert_eq!(granted, [Some(10), Some(19), Some(25), Some(25), None]);
-    let order = river.reserve(&[0], 1, CART, NOW + 25).unwrap();
-    river.inventory.confirm(order, NOW);
-    assert_eq!(river.open_at(0, NOW + 25, None), 8);
+    let order = fixture.reserve(&[0], 1, CART, NOW + 25).unwrap();
+    fixture.inventory.confirm(order, NOW);
+    assert_eq!(fixture.open_at(0, NOW + 25, None), 8);
 }
 
-/// Lets threads fight for the spots of one slot, one at a time, and gives how many they got.
-fn fight(attempts: u32, take_one: impl Fn() -> bool + Sync) -> u32 {
+/// Runs threads that compete for spots of one slot, and returns how many spots they got.
+fn compete(attempts: u32, sell_one: impl Fn() -> bool + Sync) -> u32 {
     let got = AtomicU32::new(0);
     let start = Barrier::new(THREADS as usize);
     thread::scope(|scope| {
@@ -820,7 +849,7 @@ fn fight(attempts: u32, take_one: impl Fn() -> bool + Sync) -> u32 {
             scope.spawn(|| {
                 start.wait();
                 for _ in 0..attempts / THREADS {
-                    if take_one() {
+                    if sell_one() {
                         got.fetch_add(1, Ordering::Relaxed);
                     }
                 }
@@ -831,29 +860,29 @@ fn fight(attempts: u32, take_one: impl Fn() -> bool + Sync) -> u32 {
 }
 
 #[test]
-fn a_slot_is_never_sold_beyond_its_allotment_however_many_want_it() {
-    let river = River::with(&[1_000]);
-    let got = fight(8_000, || match river.reserve(&[0], 1, CART, NOW) {
+fn concurrent_sales_never_exceed_the_allotment() {
+    let fixture = SlotFixture::with(&[1_000]);
+    let got = compete(8_000, || match fixture.reserve(&[0], 1, CART, NOW) {
         Some(reservation) => {
-            river.inventory.confirm(reservation, NOW);
+            fixture.inventory.confirm(reservation, NOW);
             true
         }
         None => false,
     });
-    assert_eq!((got, river.open_at(0, NOW, None)), (1_000, 0));
+    assert_eq!((got, fixture.open_at(0, NOW, None)), (1_000, 0));
 }
 
-/// The negative control: look and take as two steps, letting go of the slot between them. If this
-/// never oversells, the test above shows nothing.
+/// The negative control: examine and sell in two steps, without a lock between them. If this never
+/// oversells, the test above shows nothing.
 #[test]
-fn the_same_fight_oversells_where_looking_and_taking_are_two_steps() {
+fn examining_and_selling_in_two_steps_oversells() {
     let oversells = || {
-        let river = River::with(&[1_000]);
-        let got = fight(8_000, || {
-            let fits = river.open_at(0, NOW, None) >= 1;
+        let fixture = SlotFixture::with(&[1_000]);
+        let got = compete(8_000, || {
+            let fits = fixture.open_at(0, NOW, None) >= 1;
             thread::yield_now();
             if fits {
-                river.inventory.restore(&river.claims(&[0], 1));
+                fixture.inventory.restore(&fixture.claims(&[0], 1));
             }
             fits
         });
@@ -863,33 +892,33 @@ fn the_same_fight_oversells_where_looking_and_taking_are_two_steps() {
 }
 
 #[test]
-fn nobody_sees_an_order_half_taken() {
-    let river = River::with(&[1, 1]);
-    let halves = AtomicU64::new(0);
+fn an_order_is_never_seen_in_part() {
+    let fixture = SlotFixture::with(&[1, 1]);
+    let partial = AtomicU64::new(0);
     let done = AtomicU32::new(0);
     thread::scope(|scope| {
         scope.spawn(|| {
             for _ in 0..20_000 {
-                if let Some(taken) = river.reserve(&[1, 0], 1, CART, NOW) {
-                    river.inventory.release(taken, NOW);
+                if let Some(reserved) = fixture.reserve(&[1, 0], 1, CART, NOW) {
+                    fixture.inventory.release(reserved, NOW);
                 }
             }
             done.store(1, Ordering::SeqCst);
         });
         scope.spawn(|| {
             while done.load(Ordering::SeqCst) == 0 {
-                let (first, second) = river
+                let (first, second) = fixture
                     .inventory
-                    .examine(FIRST, &river.asked(&[0, 1]), |slots| {
+                    .examine(FIRST, &fixture.asked(&[0, 1]), |slots| {
                         (
-                            river.left(slots[0].unwrap(), NOW, None),
-                            river.left(slots[1].unwrap(), NOW, None),
+                            fixture.left(slots[0].unwrap(), NOW, None),
+                            fixture.left(slots[1].unwrap(), NOW, None),
                         )
                     })
                     .unwrap();
-                halves.fetch_add(u64::from(first != second), Ordering::Relaxed);
+                partial.fetch_add(u64::from(first != second), Ordering::Relaxed);
             }
         });
     });
-    assert_eq!(halves.into_inner(), 0);
+    assert_eq!(partial.into_inner(), 0);
 }

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_is_done_or_lost_and_not_begun_for_nobody() {
+    fn work_of_a_dropped_caller_is_not_started() {
         let runtime = runtime::Builder::new_current_thread()
             .max_blocking_threads(1)
             .build()

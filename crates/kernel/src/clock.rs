@@ -76,14 +76,14 @@ impl Clock for ManualClock {
 #[derive(Debug)]
 pub struct OncePerSecond {
     last_sec: AtomicI64,
-    unsaid: AtomicU64,
+    unreported: AtomicU64,
 }
 
 impl Default for OncePerSecond {
     fn default() -> Self {
         Self {
             last_sec: AtomicI64::new(i64::MIN),
-            unsaid: AtomicU64::new(0),
+            unreported: AtomicU64::new(0),
         }
     }
 }
@@ -93,12 +93,12 @@ impl OncePerSecond {
     /// already.
     pub fn due(&self, now_sec: EpochSeconds) -> Option<u64> {
         // Relaxed: a number for a log line, which orders nothing.
-        self.unsaid.fetch_add(1, Ordering::Relaxed);
+        self.unreported.fetch_add(1, Ordering::Relaxed);
         // The thread that stores the new second logs. The count may be split between two lines, but no
         // event is lost.
         let last_sec = self.last_sec.swap(now_sec.get(), Ordering::Relaxed);
         let is_new = last_sec != now_sec.get();
-        is_new.then(|| self.unsaid.swap(0, Ordering::Relaxed))
+        is_new.then(|| self.unreported.swap(0, Ordering::Relaxed))
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_manual_clock_moves_only_when_told() {
+    fn a_manual_clock_moves_only_by_its_methods() {
         let clock = Arc::new(ManualClock::at(EpochSeconds::new(1_000)));
         let seen: Arc<dyn Clock> = clock.clone();
         assert_eq!(seen.now_sec().get(), 1_000);
@@ -135,8 +135,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_once_a_second_says_how_often_it_happened() {
-        let said = OncePerSecond::default();
+    fn a_line_once_a_second_has_the_number_of_events() {
+        let events = OncePerSecond::default();
         for (now, expected) in [
             (5, Some(1)),
             (5, None),
@@ -147,7 +147,7 @@ mod tests {
             (2, Some(2)),
             (9, Some(1)),
         ] {
-            assert_eq!(said.due(EpochSeconds::new(now)), expected, "{now}");
+            assert_eq!(events.due(EpochSeconds::new(now)), expected, "{now}");
         }
     }
 

@@ -226,7 +226,7 @@ mod tests {
     /// Long enough for anything that happens at all.
     const FAR_TOO_LONG: Duration = Duration::from_secs(60);
 
-    /// A sink that shows every write to the test, and waits to be told what comes of it.
+    /// A sink that shows every write to the test and waits for its outcome from there.
     struct Held {
         begun: mpsc::Sender<String>,
         outcomes: mpsc::Receiver<io::Result<()>>,
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sink_that_stands_still_costs_lines_and_nobody_waits_for_it() {
+    fn a_blocked_sink_drops_lines_and_blocks_no_writer() {
         let (queue, writes, tell) = held(10);
         queue.push(b"first\n");
         assert_eq!(writes.recv().unwrap(), "first\n");
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn dropped_lines_are_told_once_there_is_room() {
+    fn dropped_lines_are_reported_once_there_is_room() {
         let (queue, writes, tell) = held(30);
         queue.push(b"first\n");
         assert_eq!(writes.recv().unwrap(), "first\n");

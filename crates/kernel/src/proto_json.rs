@@ -1,7 +1,7 @@
-//! Protobuf JSON, for requests and feeds alike: whole numbers, names of members, and texts for syntax
-//! errors.
+//! Protobuf JSON, for requests and feeds alike: whole numbers, names of members, and texts and positions of
+//! syntax errors.
 
-use crate::diagnostics::quoted;
+use crate::diagnostics::{Position, quoted};
 
 /// Most digits of a number that is evaluated. Numbers of the contract have at most 19; 38 digits always fit
 /// 128 bits.
@@ -164,6 +164,16 @@ pub fn is_camel_case_of(key: &str, name: &str) -> bool {
     key.next().is_none()
 }
 
+/// The position of a syntax error.
+#[must_use]
+pub fn position(error: &serde_json::Error) -> Position {
+    Position {
+        line: error.line(),
+        // serde_json counts what it has read of the line: 0 where the text ends at its beginning.
+        column: error.column().max(1),
+    }
+}
+
 /// The syntax error of a text that is not JSON, without its position.
 #[must_use]
 pub fn broken(error: &serde_json::Error) -> String {
@@ -282,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scalar_is_told_by_its_text() {
+    fn a_scalar_is_recognized_by_its_text() {
         for (json, expected) in [
             ("null", Scalar::Null),
             ("true", Scalar::Other("true")),

@@ -48,7 +48,9 @@ impl RequestContext {
     /// trace, if it is traced.
     #[must_use]
     pub fn new(given_id: Option<&[u8]>, trace_id: Option<String>) -> Self {
-        let id = given_id.and_then(sane).map_or_else(made, Box::from);
+        let id = given_id
+            .and_then(valid_id)
+            .map_or_else(random_id, Box::from);
         let trace_id = trace_id.map(String::into_boxed_str);
         Self(Arc::new(Names {
             id,
@@ -100,13 +102,13 @@ pub fn propagate_context<F: Future>(work: F) -> impl Future<Output = F::Output> 
 }
 
 /// The id as text, if it can stand unescaped in headers and logs.
-fn sane(given: &[u8]) -> Option<&str> {
+fn valid_id(given: &[u8]) -> Option<&str> {
     let is_plain = |byte: &u8| byte.is_ascii_graphic() && !b"\"\\".contains(byte);
-    let is_sane = (1..=MAX_ID_BYTES).contains(&given.len()) && given.iter().all(is_plain);
-    std::str::from_utf8(given).ok().filter(|_| is_sane)
+    let is_valid = (1..=MAX_ID_BYTES).contains(&given.len()) && given.iter().all(is_plain);
+    std::str::from_utf8(given).ok().filter(|_| is_valid)
 }
 
-fn made() -> Box<str> {
+fn random_id() -> Box<str> {
     // Not a secret: an id only has to be unique, so a fast generator is enough.
     HEXLOWER.encode(&fastrand::u128(..).to_ne_bytes()).into()
 }
@@ -130,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_made_where_none_is_given() {
+    fn ids_are_generated_if_none_is_given() {
         let (one, other) = (
             RequestContext::new(None, None),
             RequestContext::new(None, None),
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_goes_along_with_its_work_and_with_what_it_leaves_behind() {
+    async fn the_context_follows_the_work_and_its_detached_tasks() {
         let current = || RequestContext::current().map(|served| served.id().to_owned());
         assert_eq!(current(), None);
         let served = RequestContext::new(Some(b"r-1"), None);

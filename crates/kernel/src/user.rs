@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn orders_are_seen_by_their_creator_and_by_those_who_may_see_all_of_a_merchant() {
+    fn orders_are_visible_to_their_creator_and_to_users_with_all_orders() {
         let own = Scope::default();
         let all = Scope {
             all_orders: true,

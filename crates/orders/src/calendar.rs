@@ -10,7 +10,7 @@ use std::{borrow::Cow, sync::Arc};
 use super::{App, clock_check};
 use domain::{
     openings::Openings,
-    slot::{MAX_DURATION_SEC, Opening, Revision},
+    slot::{MAX_DURATION, Opening, Revision},
     time::{EpochSeconds, Seconds},
 };
 use inventory::Inventory;
@@ -213,7 +213,7 @@ impl Calendar {
 /// The range of starts in which slots are open.
 fn span(now: EpochSeconds, horizon: Seconds) -> (EpochSeconds, EpochSeconds) {
     (
-        now.saturating_sub(KEPT.saturating_add(Seconds::new(MAX_DURATION_SEC))),
+        now.saturating_sub(KEPT.saturating_add(MAX_DURATION)),
         now.saturating_add(horizon),
     )
 }

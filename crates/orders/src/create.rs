@@ -16,7 +16,7 @@ use super::{
 };
 use crate::audit::AuditEvent;
 use domain::{
-    failure::{FailureCause, OrderFailure},
+    failure::FailureCause,
     fulfillability::{ItemFulfillability, Judgement, OrderVerdict, Purpose},
     ids::{MerchantId, Token},
     order::{
@@ -147,8 +147,8 @@ impl App {
     fn record_failure(&self, merchant_id: &MerchantId, outcome: &Result<Created, OrderError>) {
         let cause = match outcome {
             Ok(Ok(_)) => return,
-            Ok(Err(failure)) => failure.cause.name(),
-            Err(error) => error.name(),
+            Ok(Err(cause)) => cause.name(),
+            Err(error) => error.reason(),
         };
         self.audit
             .record(AuditEvent::OrderFailed { merchant_id, cause });
@@ -172,7 +172,7 @@ impl App {
         &self,
         active: &ActiveCatalog,
         creation: &Creation,
-    ) -> Result<Decision<Plan, OrderFailure>, AttemptError> {
+    ) -> Result<Decision<Plan, FailureCause>, AttemptError> {
         let (order, cart) = (&creation.command.order, creation.cart);
         // Made in every attempt, so that a repeated decision sees the present time.
         let viewer = self.viewer(Some(cart));
@@ -207,7 +207,7 @@ impl App {
         asked: &Asked<'_>,
         order: &NewOrder,
         open: &[Option<&Slot>],
-    ) -> Decision<(Judgement, Vec<Claim>), OrderFailure> {
+    ) -> Decision<(Judgement, Vec<Claim>), FailureCause> {
         let mut judgement = self.judge(asked, open);
         // Fulfillability before payment: an order that cannot be fulfilled needs no payment.
         if judgement.verdict != OrderVerdict::CanFulfill {
@@ -437,12 +437,9 @@ fn is_repeated(replay: &Replay, fingerprint: Fingerprint, user: Option<&User>) -
 }
 
 /// The failure of an order that cannot be fulfilled.
-fn unfulfillable(judgement: Judgement, order: &NewOrder) -> OrderFailure {
+fn unfulfillable(judgement: Judgement, order: &NewOrder) -> FailureCause {
     let answer = judgement.answer(order.items.clone()).fulfillability;
-    OrderFailure {
-        description: answer.reason().unwrap_or_default(),
-        cause: FailureCause::Unfulfillable(Box::new(answer)),
-    }
+    FailureCause::Unfulfillable(Box::new(answer))
 }
 
 /// The reason for which an order that can be fulfilled is not created, if there is one.
@@ -451,7 +448,7 @@ fn payment_failure(
     asked: &Asked<'_>,
     judgement: &Judgement,
     charging: Charging,
-) -> Option<OrderFailure> {
+) -> Option<FailureCause> {
     let catalog = &asked.active.catalog;
     let services = order.items.iter().filter_map(|item| {
         let service = catalog.service_ix(asked.merchant, &item.service_id)?;

@@ -15,7 +15,7 @@ use crate::audit::Audit;
 use catalog::SourceFeeds;
 use domain::{
     catalog::{Catalog, IdInterner},
-    failure::OrderFailure,
+    failure::FailureCause,
     openings::Openings,
     order::Order,
     slot::{CartKey, Claim, Claimed, Revision, SlotKey, Stale, Viewer},
@@ -62,8 +62,8 @@ pub use startup::{OfflineCatalog, Parts, StartupError};
 use metrics::OrderMetrics;
 use tokens::{TokenGuard, Tokens};
 
-/// The outcome of CreateOrder: the order, or the reason for which it is not created.
-pub type Created = Result<Box<Order>, OrderFailure>;
+/// The outcome of CreateOrder: the order, or the cause of its failure.
+pub type Created = Result<Box<Order>, FailureCause>;
 
 /// Why a use case has no outcome.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -100,10 +100,12 @@ pub enum OrderError {
 }
 
 impl OrderError {
-    /// The name in the audit log.
-    fn name(&self) -> &'static str {
+    /// The reason in responses and in the audit log; every reason has a row in the table of `docs/errors.md`.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
         match self {
-            Self::UnknownMerchant => "UNKNOWN_MERCHANT",
+            // As in the validation of requests, whose catalogue may have been an earlier one.
+            Self::UnknownMerchant => "INVALID_REQUEST",
             Self::TokenReused => "TOKEN_REUSED",
             Self::InProgress => "ORDER_IN_PROGRESS",
             Self::Busy => "CONCURRENCY_LIMIT",
@@ -161,7 +163,7 @@ pub struct App {
     write_errors: OncePerSecond,
 }
 
-/// The catalogue that is on sale, with its revision. A reload replaces all of it at once, and every decision
+/// The active catalogue with its revision. A reload replaces all of it at once, and every decision
 /// reads one of them from beginning to end.
 #[derive(Debug)]
 struct ActiveCatalog {
@@ -259,7 +261,7 @@ impl App {
         (active.revision, active.since_sec)
     }
 
-    /// The number of slots that are on sale, or of which something is sold or held.
+    /// The number of slots of the active catalogue, and of others with sold or held spots.
     #[must_use]
     pub fn slots(&self) -> usize {
         self.inventory.len()
@@ -314,12 +316,12 @@ fn named(catalog: &Catalog, claims: &[Claim]) -> Vec<NamedClaim> {
 
 /// Recorded claims by their indexes. Ids that the catalogue lacks are interned, because a later
 /// catalogue may have them again.
-fn indexed(register: &mut IdInterner, claims: &[NamedClaim]) -> Vec<Claim> {
+fn indexed(ids: &mut IdInterner, claims: &[NamedClaim]) -> Vec<Claim> {
     let claim = |named: &NamedClaim| {
-        let service = register.service(&named.merchant_id, &named.service_id);
+        let service = ids.service(&named.merchant_id, &named.service_id);
         let ticket = match &named.ticket_id {
             None => Claimed::Appointment,
-            Some(id) => Claimed::Ticket(register.ticket(service, id)?),
+            Some(id) => Claimed::Ticket(ids.ticket(service, id)?),
         };
         let slot = SlotKey {
             service,

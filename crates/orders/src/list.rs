@@ -4,7 +4,7 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use super::{App, OrderError};
 use crate::audit::AuditEvent;
-use domain::order::Order;
+use domain::order::{Order, OrderId};
 use kernel::{blocking, user::User};
 use store::{Provenance, Selection};
 
@@ -24,35 +24,51 @@ impl App {
         self: &Arc<Self>,
         selection: Selection,
         user: Option<Arc<User>>,
-        mut taker: T,
+        taker: T,
     ) -> Result<T, OrderError> {
+        let mut list = AuditedList {
+            taker,
+            ids: self.audit.is_on().then(Vec::new),
+            last: ControlFlow::Continue(()),
+        };
         let app = Arc::clone(self);
         let read = move || {
-            let may_see = |order: Provenance<'_>| {
-                user.as_ref()
-                    .is_none_or(|user| user.may_see(order.created_by, order.merchant_id))
+            let may_see = |order: Provenance<'_>| match &user {
+                Some(user) => user.may_see(order.created_by, order.merchant_id),
+                None => true,
             };
-            let (mut ids, mut is_whole) = (Vec::new(), true);
-            let listed = app.store.list(&selection, &may_see, &mut |order| {
-                // Collected for the audit log only: ids of a long list are not kept for nothing.
-                if app.audit.is_on() {
-                    ids.push(order.id.clone());
-                }
-                let taken = taker.take(order);
-                // The last answer of the taker decides: `Break` means that it has discarded the
-                // list.
-                is_whole = taken.is_continue();
-                taken
-            });
-            (taker, listed.map(|()| is_whole.then_some(ids)))
+            let listed = app
+                .store
+                .list(&selection, &may_see, &mut |order| list.take(order));
+            listed.map(|()| list)
         };
-        let (taker, listed) = blocking::run(read).await?;
+        let listed = blocking::run(read).await?;
+        let AuditedList { taker, ids, last } = listed.map_err(|error| self.read_failed(&error))?;
         // A list that its taker has ended is discarded: the client sees no order of it.
-        if let Some(ids) = listed.map_err(|error| self.read_failed(&error))?
-            && self.audit.is_on()
+        if let Some(ids) = ids
+            && last.is_continue()
         {
             self.audit.record(AuditEvent::OrdersListed(&ids));
         }
         Ok(taker)
+    }
+}
+
+/// A list with the ids of its orders.
+struct AuditedList<T> {
+    taker: T,
+    /// For the audit log; `None` where it is off, so that ids of a long list are not kept for nothing.
+    ids: Option<Vec<OrderId>>,
+    /// The last answer of the taker.
+    last: ControlFlow<()>,
+}
+
+impl<T: TakeOrders> AuditedList<T> {
+    fn take(&mut self, order: Order) -> ControlFlow<()> {
+        if let Some(ids) = &mut self.ids {
+            ids.push(order.id.clone());
+        }
+        self.last = self.taker.take(order);
+        self.last
     }
 }

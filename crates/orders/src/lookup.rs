@@ -64,7 +64,7 @@ impl App {
     ///
     /// # Errors
     /// [`OrderError::UnknownMerchant`].
-    pub fn look_at(&self, lookup: &SlotLookup) -> Result<u32, OrderError> {
+    pub fn check_availability(&self, lookup: &SlotLookup) -> Result<u32, OrderError> {
         let SlotLookup { merchant_id, slot } = lookup;
         self.catalog()
             .merchant_ix(merchant_id)
@@ -98,7 +98,7 @@ impl App {
             return Ok(PartyView::NOTHING);
         };
         let service = catalog.service(key.service);
-        let view = self.inventory.look_at(active.revision, key, |slot| {
+        let view = self.inventory.examine_one(active.revision, key, |slot| {
             availability::view_for(service, key, slot, asked, viewer)
         })?;
         Ok(view.unwrap_or(PartyView::NOTHING))

@@ -5,11 +5,7 @@ use std::collections::BTreeMap;
 use dashmap::{DashMap, mapref::multiple::RefMulti};
 
 use super::{App, Created, check::Checked};
-use domain::{
-    failure::{FailureCause, OrderFailure},
-    fulfillability::OrderVerdict,
-    ids::MerchantId,
-};
+use domain::{failure::FailureCause, fulfillability::OrderVerdict, ids::MerchantId};
 use kernel::metrics::{Collect, Counter, Metric, Samples};
 use store::PaymentOutcome;
 
@@ -129,11 +125,7 @@ impl OrderMetrics {
     }
 
     pub(super) fn count_failure(&self, created: &Created) {
-        let Err(OrderFailure {
-            cause,
-            description: _,
-        }) = created
-        else {
+        let Err(cause) = created else {
             return;
         };
         let causes = &self.orders_failed;
@@ -141,8 +133,8 @@ impl OrderMetrics {
             FailureCause::Unfulfillable(_) => &causes.unfulfillable,
             FailureCause::CardTypeRejected(_) => &causes.card_type_rejected,
             FailureCause::CardDeclined => &causes.card_declined,
-            FailureCause::Payment => &causes.payment,
-            FailureCause::IncorrectFeeTotal => &causes.incorrect_fee_total,
+            FailureCause::Payment(_) => &causes.payment,
+            FailureCause::IncorrectFeeTotal { .. } => &causes.incorrect_fee_total,
             FailureCause::Requires3ds1(_) => &causes.requires_3ds1,
         }
         .inc();
@@ -164,7 +156,7 @@ impl Collect for OrderMetrics {
     const METRICS: &'static [Metric<Self>] = &[
         Metric::<Self>::counter(
             "boxoffice_checks_total",
-            "Carts looked at, by verdict.",
+            "Carts checked, by verdict.",
             |metrics, samples| {
                 let checks = &metrics.checks;
                 samples.add_with(["CAN_FULFILL"], &checks.can_fulfill);
@@ -189,7 +181,7 @@ impl Collect for OrderMetrics {
         ),
         Metric::<Self>::counter(
             "boxoffice_orders_replayed_total",
-            "Requests answered with the order that their token had led to before.",
+            "Requests answered with the recorded order of their token.",
             |metrics, samples| samples.add(&metrics.orders_replayed),
         ),
         Metric::<Self>::counter(
@@ -216,7 +208,7 @@ impl Collect for OrderMetrics {
         ),
         Metric::<Self>::counter(
             "boxoffice_payments_total",
-            "Payments asked of the gateway, by how they ended.",
+            "Charges at the gateway, by outcome.",
             |metrics, samples| {
                 let payments = &metrics.payments;
                 samples.add_with(["captured"], &payments.captured);
@@ -245,7 +237,7 @@ impl Collect for App {
         .by(&["merchant_id"]),
         Metric::<Self>::gauge(
             "boxoffice_slots",
-            "Slots that are on sale, or of which something is sold or held.",
+            "Slots of the active catalogue, and others with sold or held spots.",
             |app, samples| samples.add(app.slots()),
         ),
         Metric::<Self>::gauge(
@@ -255,17 +247,17 @@ impl Collect for App {
         ),
         Metric::<Self>::gauge(
             "boxoffice_orders_in_progress",
-            "Orders being created and payments being settled, whether or not anybody waits for them.",
+            "Orders being created and charges being reversed, also those whose client has disconnected.",
             |app, samples| samples.add(app.commands().len()),
         ),
         Metric::<Self>::gauge(
             "boxoffice_catalog_revision",
-            "Number of the catalogue on sale, from 0 at the start of the process.",
+            "Revision of the active catalogue, from 0 at the start of the process.",
             |app, samples| samples.add(u64::from(app.active_revision().0.0)),
         ),
         Metric::<Self>::gauge(
-            "boxoffice_catalog_on_sale_since_timestamp_seconds",
-            "When the catalogue on sale was put there.",
+            "boxoffice_catalog_activated_timestamp_seconds",
+            "When the active catalogue was activated.",
             // A moment before the epoch is not shown as one.
             |app, samples| samples.add(u64::try_from(app.active_revision().1.get()).unwrap_or(0)),
         ),

@@ -10,7 +10,7 @@ use super::{App, OrderError, execute::CommitFailure, tokens::TokenGuard};
 use crate::audit::AuditEvent;
 use domain::{
     catalog::Prepayment,
-    failure::{FailureCause, OrderFailure},
+    failure::{FailureCause, PaymentFault},
     ids::Token,
     money::Money,
     order::{OrderId, PaymentMethod},
@@ -39,7 +39,7 @@ pub(super) struct ChargeRequest {
 /// Why an order has no payment.
 pub(super) enum PaymentError {
     /// Nothing was taken: the charge was declined or has been reversed.
-    Declined(OrderFailure),
+    Declined(FailureCause),
     /// A step of the payment is not recorded.
     NotRecorded(CommitFailure),
 }
@@ -141,7 +141,8 @@ impl App {
             Ok(ChargeOutcome::Declined(reason)) => (PaymentOutcome::Declined, declined(reason)),
             // Money may have been taken, or may still be: only a reversal makes it certain.
             Ok(ChargeOutcome::Unknown(_)) | Err(_) => {
-                (reverse(gateway, &charge.key).await, unanswered())
+                let outcome = reverse(gateway, &charge.key).await;
+                (outcome, FailureCause::Payment(PaymentFault::Reversed))
             }
         };
         self.record_end(intent, outcome)
@@ -254,29 +255,11 @@ async fn reverse(gateway: &dyn PaymentGateway, key: &ChargeKey) -> PaymentOutcom
     }
 }
 
-fn declined(reason: DeclineReason) -> OrderFailure {
-    let (cause, description) = match reason {
-        DeclineReason::CardTypeRejected(card) => (
-            FailureCause::CardTypeRejected(card),
-            "this kind of card is not taken".to_owned(),
-        ),
-        DeclineReason::CardDeclined => (
-            FailureCause::CardDeclined,
-            "the card was declined".to_owned(),
-        ),
-        DeclineReason::Requires3ds1(parameters) => (
-            FailureCause::Requires3ds1(parameters),
-            "the customer must pass the bank's challenge".to_owned(),
-        ),
-        DeclineReason::Other(text) => (FailureCause::Payment, text),
-    };
-    OrderFailure { cause, description }
-}
-
-fn unanswered() -> OrderFailure {
-    OrderFailure {
-        cause: FailureCause::Payment,
-        description: "the payment gateway gave no clear answer; the charge has been reversed"
-            .to_owned(),
+fn declined(reason: DeclineReason) -> FailureCause {
+    match reason {
+        DeclineReason::CardTypeRejected(card) => FailureCause::CardTypeRejected(card),
+        DeclineReason::CardDeclined => FailureCause::CardDeclined,
+        DeclineReason::Requires3ds1(parameters) => FailureCause::Requires3ds1(parameters),
+        DeclineReason::Other(text) => FailureCause::Payment(PaymentFault::Declined(text)),
     }
 }

@@ -90,7 +90,7 @@ mod tests {
         money::Currency,
     };
 
-    /// Puts the museum's first ticket type on sale at a price, or not at all, and the appointment too.
+    /// A catalogue with this price of the museum's first ticket type, or without the type; the appointment alike.
     fn catalogue(price: Option<i64>) -> Fixture {
         let mut fixture = Fixture::new();
         let museum = fixture.service_mut("museum");
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_price_is_remembered_while_it_is_not_on_sale_and_so_is_that_of_an_appointment() {
+    fn prices_of_absent_ticket_types_and_appointments_are_remembered() {
         let ticket_id = catalogue(Some(1)).service("museum").tickets[0].id.clone();
         let mut book = PriceBook::default();
         // The price of each catalogue, and the one before that callers may still have.
@@ -137,8 +137,8 @@ mod tests {
                 "{price:?}"
             );
             if price.is_some() {
-                let told = fixture.service("museum").tickets[0].previous_price;
-                assert_eq!(told, previous.map(cents), "{price:?}");
+                let served = fixture.service("museum").tickets[0].previous_price;
+                assert_eq!(served, previous.map(cents), "{price:?}");
             }
             let again = remember(&mut catalogue(price).catalog, &book);
             assert_eq!(again, book, "nothing has changed");

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use domain::{
     catalog::{Catalog, ServiceIx},
     slot::{Slot, SlotKey},
-    time::EpochSeconds,
+    time::{EpochSeconds, Seconds},
     wording::moment,
 };
 
@@ -15,9 +15,9 @@ const MAX_NAMED: usize = 5;
 /// The outcome of a catalogue that has become active, at startup or by a reload.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reloaded {
-    /// Services on sale.
+    /// Services of the active catalogue.
     pub services: usize,
-    /// Slots on sale that are not over.
+    /// Slots of the active catalogue that have not ended.
     pub slots: usize,
     /// Slots with sales that the catalogue no longer has.
     pub withdrawn: usize,
@@ -129,7 +129,7 @@ fn first_of(keys: &[SlotKey], names: &HashMap<ServiceIx, (&str, &str)>) -> Vec<S
         format!(
             "{merchant_id}/{service_id} at {} for {} s",
             moment(key.start_sec),
-            key.duration_sec
+            Seconds::from(key.duration_sec)
         )
     };
     keys.iter().take(MAX_NAMED).map(named).collect()

@@ -44,8 +44,8 @@ impl App {
         latest.revision = latest.revision.next();
         let revision = latest.revision;
         // The interner continues, so that ids keep their indexes in the ledgers of the inventory.
-        let register = self.catalog().ids().clone();
-        let loaded = blocking::run(move || load(register))
+        let ids = self.catalog().ids().clone();
+        let loaded = blocking::run(move || load(ids))
             .await?
             .map_err(ReloadError::Invalid)?;
         let Loaded {

@@ -99,6 +99,6 @@ fn pause(catalog: &Catalog, record: &HoldRecord) -> Seconds {
         .and_then(|merchant| catalog.merchant(merchant).cart_hold);
     time.map_or_else(
         || record.expires_sec.since(record.placed_sec),
-        |time| time.each_sec.into(),
+        |time| time.each,
     )
 }

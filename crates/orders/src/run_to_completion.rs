@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_stays_gets_what_comes_of_it() {
+    async fn a_connected_caller_gets_the_outcome() {
         let (begin, begun) = oneshot::channel();
         let mut work = RunToCompletion::new(begun);
         assert_eq!((&mut work).now_or_never(), None);
@@ -100,6 +100,6 @@ mod tests {
         assert!(polled.is_err());
         assert_eq!((&mut work).now_or_never(), None::<()>);
         drop(work);
-        assert!(tasks.is_empty(), "nothing goes on");
+        assert!(tasks.is_empty(), "no task is left");
     }
 }

@@ -41,8 +41,8 @@ fn raft_by(clock: Arc<ManualClock>) -> Arc<App> {
 pub(super) fn raft_on(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> Arc<App> {
     let mut fixture = Fixture::new();
     fixture.merchant_mut().cart_hold = Some(CartHold {
-        each_sec: 600,
-        whole_sec: 3_600,
+        each: Seconds::new(600),
+        whole: Seconds::HOUR,
     });
     fixture.merchant_mut().per_order_fees.clear();
     let opening = Opening {
@@ -93,8 +93,8 @@ pub(super) fn cart(count: u32) -> Cart {
     }
 }
 
-/// Whether the cart is told that its spots are held.
-fn is_told_of_a_hold(app: &Arc<App>) -> bool {
+/// Whether a check of the cart answers with a hold.
+fn check_holds(app: &Arc<App>) -> bool {
     let checked = played(app.check(cart(WANTED), None)).unwrap();
     checked.hold_expires_sec.is_some()
 }
@@ -175,7 +175,7 @@ pub(super) fn creation(
 }
 
 pub(super) fn open_for_others(app: &App) -> u32 {
-    let (service_id, start_sec, duration_sec) = ("raft".into(), START, HOUR);
+    let (service_id, start_sec, duration_sec) = ("raft".into(), START, Seconds::HOUR);
     let slot = AskedSlot {
         service_id,
         start_sec,
@@ -184,7 +184,7 @@ pub(super) fn open_for_others(app: &App) -> u32 {
         resources: None,
         confirmation_mode: 0,
     };
-    app.look_at(&SlotLookup {
+    app.check_availability(&SlotLookup {
         merchant_id: "town".into(),
         slot,
     })
@@ -192,7 +192,7 @@ pub(super) fn open_for_others(app: &App) -> u32 {
 }
 
 #[test]
-fn a_store_that_has_failed_is_told_of_once_a_second_with_how_often_it_happened() {
+fn errors_of_the_store_are_logged_once_a_second_with_their_number() {
     let clock = Arc::new(ManualClock::at(NOW));
     let app = raft_by(clock.clone());
     let log = Arc::new(Mutex::new(Vec::new()));
@@ -204,7 +204,7 @@ fn a_store_that_has_failed_is_told_of_once_a_second_with_how_often_it_happened()
                 assert_eq!(failure, CommitFailure::Unknown(OrderError::StoreFailed));
             }
         }
-        // Another kind of error is told beside it.
+        // Another kind of error has its own limit.
         assert_eq!(
             app.read_failed(&ReadError::MissingFromList),
             OrderError::Unreadable
@@ -274,34 +274,34 @@ impl tracing::field::Visit for Fields {
 }
 
 #[test]
-fn a_cart_that_is_looked_at_while_it_is_ordered_takes_its_spots_once_under_every_schedule() {
+fn a_check_beside_its_order_takes_the_spots_once_under_every_schedule() {
     let schedules = every_schedule(3, |stage| {
         let app = raft();
-        let looks = || {
-            is_told_of_a_hold(&app);
+        let checks = || {
+            check_holds(&app);
         };
         let orders = || assert!(create(&app, None).is_ok());
-        stage.play(vec![Box::new(looks), Box::new(orders)]);
+        stage.play(vec![Box::new(checks), Box::new(orders)]);
         assert_eq!(open_for_others(&app), SPOTS - WANTED);
     });
     eprintln!("{} schedules", schedules.unwrap());
 }
 
 #[test]
-fn a_cart_whose_order_fails_holds_what_it_was_told_under_every_schedule() {
+fn a_cart_whose_order_fails_has_the_hold_that_was_answered_under_every_schedule() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .unwrap();
     let schedules = every_schedule(3, |stage| {
-        let (app, told) = (raft(), Mutex::new(false));
-        let looks = || *told.lock().unwrap() = is_told_of_a_hold(&app);
+        let (app, answered) = (raft(), Mutex::new(false));
+        let checks = || *answered.lock().unwrap() = check_holds(&app);
         let orders = || {
             let _timers = runtime.enter();
             assert!(create(&app, Some("decline")).is_err());
         };
-        stage.play(vec![Box::new(looks), Box::new(orders)]);
-        let held = if told.into_inner().unwrap() {
+        stage.play(vec![Box::new(checks), Box::new(orders)]);
+        let held = if answered.into_inner().unwrap() {
             WANTED
         } else {
             0

@@ -55,7 +55,7 @@ fn placed(items: usize) -> Write {
         merchant_id: "museum".into(),
         service_id: "entry".into(),
         start_sec: EpochSeconds::new(START_SEC),
-        duration_sec: 3600,
+        duration_sec: 3600.into(),
         ticket_id: Some("adult".into()),
         count: 2,
     };
@@ -83,7 +83,7 @@ fn item() -> BookedItem {
         line: LineItem {
             service_id: "entry".into(),
             start_sec: EpochSeconds::new(START_SEC),
-            duration_sec: 3600,
+            duration_sec: 3600.into(),
             tickets: vec![OrderedTickets {
                 ticket_id: "adult".into(),
                 count: 2,

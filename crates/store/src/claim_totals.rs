@@ -2,7 +2,7 @@
 
 use std::borrow::Borrow;
 
-use domain::time::EpochSeconds;
+use domain::{slot::SlotDuration, time::EpochSeconds};
 use indexmap::{IndexMap, IndexSet};
 
 use super::NamedClaim;
@@ -22,7 +22,7 @@ pub(super) struct ClaimKey {
     pub(super) service: u32,
     pub(super) ticket: Option<u32>,
     pub(super) start_sec: EpochSeconds,
-    pub(super) duration_sec: u32,
+    pub(super) duration_sec: SlotDuration,
 }
 
 impl ClaimKey {
@@ -146,7 +146,7 @@ mod tests {
             merchant_id: merchant.into(),
             service_id: service.into(),
             start_sec: EpochSeconds::new(start_sec),
-            duration_sec: 3_600,
+            duration_sec: 3_600.into(),
             ticket_id: (!ticket.is_empty()).then(|| ticket.into()),
             count,
         }

@@ -9,6 +9,7 @@ use domain::{
     ids::{MerchantId, ServiceId, TicketId, Token},
     money::Money,
     order::{LineItem, Order},
+    slot::SlotDuration,
     time::{EpochSeconds, Seconds},
 };
 
@@ -126,8 +127,8 @@ pub struct NamedClaim {
     pub service_id: ServiceId,
     /// Start of the slot.
     pub start_sec: EpochSeconds,
-    /// Length of the slot in seconds.
-    pub duration_sec: u32,
+    /// Length of the slot.
+    pub duration_sec: SlotDuration,
     /// Ticket type; `None` for an appointment.
     pub ticket_id: Option<TicketId>,
     /// How many spots.

@@ -1,4 +1,4 @@
-//! Histories of calls that overlap, and whether they can have happened one after another.
+//! Histories of overlapping calls, and the check that they are linearizable.
 
 use std::{
     collections::HashSet,
@@ -12,7 +12,7 @@ use std::{
 
 use super::schedules::point;
 
-/// What something does where one call follows another.
+/// A sequential specification: the answer to a call that overlaps no other.
 pub trait Sequential: Clone + Eq + Hash {
     type Call: Debug;
     type Answer: PartialEq + Debug;
@@ -20,7 +20,7 @@ pub trait Sequential: Clone + Eq + Hash {
     fn answer(&mut self, call: &Self::Call) -> Self::Answer;
 }
 
-/// A call and its answer, with the moments between which it took place.
+/// A call and its answer, with the moments of its start and its end.
 #[derive(Debug)]
 struct Event<C, A> {
     began: u64,
@@ -29,7 +29,7 @@ struct Event<C, A> {
     answer: A,
 }
 
-/// What was called and answered.
+/// The calls and their answers.
 pub struct History<M: Sequential> {
     moment: AtomicU64,
     events: Mutex<Vec<Event<M::Call, M::Answer>>>,
@@ -45,11 +45,11 @@ impl<M: Sequential> Default for History<M> {
 }
 
 impl<M: Sequential> History<M> {
-    /// Makes a call and notes what is answered. Others may come between its beginning and its work.
-    pub fn note(&self, call: M::Call, make: impl FnOnce(&M::Call) -> M::Answer) {
+    /// Performs a call and records its answer. Others may be scheduled between its start and its work.
+    pub fn record(&self, call: M::Call, perform: impl FnOnce(&M::Call) -> M::Answer) {
         let began = self.moment.fetch_add(1, Ordering::SeqCst);
         point();
-        let answer = make(&call);
+        let answer = perform(&call);
         let ended = self.moment.fetch_add(1, Ordering::SeqCst);
         self.events.lock().unwrap().push(Event {
             began,
@@ -64,17 +64,17 @@ impl<M: Sequential> History<M> {
     pub fn must_be_linearizable(self, start: &M) {
         let events = self.events.into_inner().unwrap();
         assert!(events.len() <= 64, "a set of calls is kept in 64 bits");
-        let whole = Search {
+        let is_linearizable = Search {
             events: &events,
             seen: HashSet::new(),
         }
-        .goes_on(0, start);
-        assert!(whole, "not linearizable:\n{}", told(events));
+        .can_continue(0, start);
+        assert!(is_linearizable, "not linearizable:\n{}", lines(events));
     }
 }
 
 /// A line for each call, with the moments of its beginning and its end.
-fn told<C: Debug, A: Debug>(mut events: Vec<Event<C, A>>) -> String {
+fn lines<C: Debug, A: Debug>(mut events: Vec<Event<C, A>>) -> String {
     events.sort_unstable_by_key(|event| event.began);
     let line =
         |Event {
@@ -86,15 +86,15 @@ fn told<C: Debug, A: Debug>(mut events: Vec<Event<C, A>>) -> String {
     events.iter().map(line).collect()
 }
 
-/// The search of Wing and Gong, which goes nowhere twice.
+/// The search of Wing and Gong, which visits no state twice.
 struct Search<'a, M: Sequential> {
     events: &'a [Event<M::Call, M::Answer>],
     seen: HashSet<(u64, M)>,
 }
 
 impl<M: Sequential> Search<'_, M> {
-    /// Whether the calls that are not `done` can follow.
-    fn goes_on(&mut self, done: u64, state: &M) -> bool {
+    /// Whether the calls that are not in the set `done` can follow in some order.
+    fn can_continue(&mut self, done: u64, state: &M) -> bool {
         let open = |at: &usize| done & 1 << at == 0;
         let Some(first_end) = (0..self.events.len())
             .filter(open)
@@ -116,7 +116,7 @@ impl<M: Sequential> Search<'_, M> {
             let mut next = state.clone();
             *began < first_end
                 && next.answer(call) == *answer
-                && self.goes_on(done | 1 << at, &next)
+                && self.can_continue(done | 1 << at, &next)
         })
     }
 }
@@ -146,8 +146,8 @@ mod tests {
         }
     }
 
-    /// A history of (began, ended, call, answer), judged.
-    fn fits(events: Vec<(u64, u64, Call, u32)>) -> bool {
+    /// Whether a history of (began, ended, call, answer) is linearizable.
+    fn is_linearizable(events: Vec<(u64, u64, Call, u32)>) -> bool {
         let event = |(began, ended, call, answer)| Event {
             began,
             ended,
@@ -159,21 +159,24 @@ mod tests {
             events: &events,
             seen: HashSet::new(),
         }
-        .goes_on(0, &Register(0))
+        .can_continue(0, &Register(0))
     }
 
     #[test]
     fn a_call_takes_effect_between_its_beginning_and_its_end() {
         let write = || (0, 3, Call::Write(1), 1);
-        assert!(fits(vec![write(), (1, 2, Call::Read, 0)]));
-        assert!(fits(vec![write(), (1, 2, Call::Read, 1)]));
-        assert!(!fits(vec![write(), (1, 2, Call::Read, 2)]));
-        assert!(!fits(vec![write(), (4, 5, Call::Read, 0)]), "it had ended");
+        assert!(is_linearizable(vec![write(), (1, 2, Call::Read, 0)]));
+        assert!(is_linearizable(vec![write(), (1, 2, Call::Read, 1)]));
+        assert!(!is_linearizable(vec![write(), (1, 2, Call::Read, 2)]));
         assert!(
-            !fits(vec![write(), (1, 2, Call::Read, 1), (4, 5, Call::Read, 0)]),
+            !is_linearizable(vec![write(), (4, 5, Call::Read, 0)]),
+            "it had ended"
+        );
+        assert!(
+            !is_linearizable(vec![write(), (1, 2, Call::Read, 1), (4, 5, Call::Read, 0)]),
             "it was seen"
         );
-        assert!(!fits(vec![
+        assert!(!is_linearizable(vec![
             (0, 3, Call::Write(1), 1),
             (1, 2, Call::Read, 1),
             (2, 6, Call::Read, 0)

@@ -108,7 +108,7 @@ pub fn every_schedule(interruptions: u32, scene: impl Fn(&Stage)) -> Result<u64,
     unreachable!("the numbers do not end")
 }
 
-/// Plays `scene` under a schedule for each seed, which the scene is told.
+/// Plays `scene` under a schedule for each seed, and passes the seed to it.
 pub fn random_schedules(
     seeds: impl IntoIterator<Item = u64>,
     scene: impl Fn(&Stage, u64),
@@ -159,7 +159,7 @@ impl Stage {
     /// Lets the actors play until all have ended.
     ///
     /// # Panics
-    /// If one of them does, or if nobody can go on.
+    /// If one of them does, or if no thread is ready.
     pub fn play(&self, actors: Vec<Actor<'_>>) {
         let choices = std::mem::replace(&mut *lock(&self.choices), Choices::none());
         let run = Arc::new(Run::new(choices, self.interruptions, actors.len()));
@@ -279,7 +279,7 @@ impl Run {
     }
 
     fn begin(&self) {
-        self.hand_over(&mut lock(&self.play), None);
+        self.pass_turn(&mut lock(&self.play), None);
     }
 
     fn turn_of(&self, me: usize, mut possible: impl FnMut() -> bool) {
@@ -287,7 +287,7 @@ impl Run {
         // The step before this point may be what others wait for.
         play.wake();
         loop {
-            self.hand_over(&mut play, Some(me));
+            self.pass_turn(&mut play, Some(me));
             self.wait_for_turn(play, me);
             if possible() {
                 return;
@@ -315,24 +315,24 @@ impl Run {
         play.wake();
         match failure {
             Some(why) => self.break_off(&mut play, why),
-            None => self.hand_over(&mut play, Some(me)),
+            None => self.pass_turn(&mut play, Some(me)),
         }
     }
 
     /// Gives the turn to one of those who may have it. Who had it comes first among the options.
-    fn hand_over(&self, play: &mut Play, from: Option<usize>) {
+    fn pass_turn(&self, play: &mut Play, from: Option<usize>) {
         let can = |at: &usize| play.states[*at] == State::Ready;
-        let goes_on = from.filter(can);
-        let others = (0..play.states.len()).filter(|at| can(at) && goes_on != Some(*at));
-        let options: Vec<usize> = goes_on.into_iter().chain(others).collect();
+        let continued = from.filter(can);
+        let others = (0..play.states.len()).filter(|at| can(at) && continued != Some(*at));
+        let options: Vec<usize> = continued.into_iter().chain(others).collect();
         play.turn = match options[..] {
             [] if play.states.iter().all(|state| *state == State::Ended) => None,
-            [] => return self.break_off(play, "nobody can go on".to_owned()),
+            [] => return self.break_off(play, "no thread is ready".to_owned()),
             [only] => Some(only),
-            [first, ..] if goes_on.is_some() && play.interruptions_left == 0 => Some(first),
+            [first, ..] if continued.is_some() && play.interruptions_left == 0 => Some(first),
             _ => {
                 let chosen = play.choices.choose(options.len());
-                play.interruptions_left -= u32::from(goes_on.is_some() && chosen > 0);
+                play.interruptions_left -= u32::from(continued.is_some() && chosen > 0);
                 Some(options[chosen])
             }
         };
@@ -395,12 +395,12 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_wrong_under_some_schedule_is_found() {
+    fn a_failure_under_some_schedule_is_found() {
         let found = every_schedule(1, lost_update).unwrap_err();
         assert!(found.why.contains("an update is lost"), "{found:?}");
         assert!(random_schedules(0..100, |stage, _| lost_update(stage)).is_err());
         let found = every_schedule(1, embrace).unwrap_err();
-        assert_eq!(found.why, "nobody can go on");
+        assert_eq!(found.why, "no thread is ready");
     }
 
     #[test]

@@ -89,6 +89,8 @@ impl EpochSeconds {
 impl Seconds {
     /// No time.
     pub const ZERO: Self = Self(0);
+    /// One second.
+    pub const ONE: Self = Self(1);
     /// An hour.
     pub const HOUR: Self = Self(3_600);
     /// A day of 24 hours.

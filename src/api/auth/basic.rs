@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn anything_else_is_rejected() {
         assert_eq!(read(&[]), Err(AuthError::MissingCredentials));
         for values in [
             &[""][..],

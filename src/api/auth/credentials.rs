@@ -7,9 +7,9 @@ use argon2::{Params, PasswordHash, Version};
 use domain::ids::MerchantId;
 use kernel::user::{Scope, User};
 use kernel::{
-    diagnostics::{Cursor, Diagnostic, DiagnosticSink, Diagnostics, Location, quoted},
+    diagnostics::{Cursor, DiagnosticSink, Diagnostics, quoted},
     files::{
-        regular,
+        regular, text,
         toml::{Document, TomlTable, TomlValue},
     },
     rpc::{Rpc, Transport},
@@ -46,11 +46,11 @@ impl Credentials {
         let label = format!("credentials {}", path.display());
         match regular::read_text(path) {
             Ok(text) => Self::parse(&text, &label),
-            Err(error) => Err(Diagnostics::one(Diagnostic::error(
-                "unreadable",
-                Location::file(label),
-                format!("cannot be read: {error}"),
-            ))),
+            Err(error) => {
+                let sink = DiagnosticSink::default();
+                text::report_unreadable(&sink.file(&label), &error);
+                Err(sink.into_diagnostics())
+            }
         }
     }
 
@@ -269,6 +269,7 @@ fn argon2id(text: &str) -> Option<(PasswordHash, Params)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kernel::diagnostics::Diagnostic;
 
     const CHEAP: &str = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$";
 
@@ -279,17 +280,8 @@ mod tests {
     }
 
     fn parse(text: &str) -> Result<Credentials, String> {
-        let told = |error: &Diagnostic| {
-            let Location {
-                source, position, ..
-            } = &error.location;
-            let line = position
-                .expect("everything in the file has a position")
-                .line;
-            format!("{source}: line {line}: {}", error.text)
-        };
         Credentials::parse(text, "credentials users.toml").map_err(|errors| {
-            let lines: Vec<String> = errors.list().iter().map(told).collect();
+            let lines: Vec<String> = errors.list().iter().map(Diagnostic::message).collect();
             lines.join("\n")
         })
     }
@@ -322,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn every_error_is_told_with_its_line_and_no_secret() {
+    fn every_error_has_its_position_and_no_secret() {
         let secret = "hunter2";
         let argon2i = hash(1).replace("argon2id", "argon2i");
         let huge = hash(1).replace("m=8,t=1", "m=2097152,t=3");
@@ -331,27 +323,27 @@ mod tests {
         let three = format!("'{0}', '{0}', '{0}'", hash(1));
         let hash = hash(1);
         for (text, expected) in [
-            (String::new(), "line 1: `users` is missing".to_owned()),
-            ("users = 3".into(), "line 1: expected a table, found a value of type integer".into()),
+            (String::new(), "1:1: `users` is missing".to_owned()),
+            ("users = 3".into(), "1:9: expected a table, found a value of type integer".into()),
             (
                 format!("users.ada = '{secret}'"),
-                "line 1: expected a table, found a value of type string".into(),
+                "1:13: expected a table, found a value of type string".into(),
             ),
-            ("[users]".into(), "line 1: there are no users, so nobody could call".into()),
+            ("[users]".into(), "1:1: there are no users, so nobody could call".into()),
             (
                 "user.ada = 1\n[users.a]\npasswords=['x'".into(),
-                "line 3: unclosed array, expected `]`; this is not TOML".into(),
+                "3:15: unclosed array, expected `]`; this is not TOML".into(),
             ),
-            ("[users.ada]".into(), "line 1: `passwords` is missing".into()),
+            ("[users.ada]".into(), "1:1: `passwords` is missing".into()),
             (
                 "[users.ada]\npassword = 'x'".into(),
-                "line 2: unknown key \"password\"; expected one of passwords, merchants, methods, transports, \
+                "2:1: unknown key \"password\"; expected one of passwords, merchants, methods, transports, \
                  all_orders"
                     .into(),
             ),
             (
                 format!("[users.ada]\npasswords = '{secret}'"),
-                "line 2: expected a list, found a value of type string".into(),
+                "2:13: expected a list, found a value of type string".into(),
             ),
             (
                 "[users.ada]\npasswords = []".into(),
@@ -359,37 +351,37 @@ mod tests {
             ),
             (
                 format!("[users.ada]\npasswords = [{three}]"),
-                "line 2: a user has one password or two, and this one has 3".into(),
+                "2:13: a user has one password or two, and this one has 3".into(),
             ),
-            (format!("[users.ada]\npasswords = [\n'{secret}']"), format!("line 3: expected {HASH}")),
+            (format!("[users.ada]\npasswords = [\n'{secret}']"), format!("3:1: expected {HASH}")),
             (
                 "[users.ada]\npasswords = [7]".into(),
-                "line 2: expected a text that is not empty, found a value of type integer".into(),
+                "2:14: expected a text that is not empty, found a value of type integer".into(),
             ),
-            (format!("[users.ada]\npasswords = ['{argon2i}']"), format!("line 2: expected {HASH}")),
-            (format!("[users.ada]\npasswords = ['{newer}']"), format!("line 2: expected {HASH}")),
-            (format!("[users.ada]\npasswords = ['{cut}']"), format!("line 2: expected {HASH}")),
+            (format!("[users.ada]\npasswords = ['{argon2i}']"), format!("2:14: expected {HASH}")),
+            (format!("[users.ada]\npasswords = ['{newer}']"), format!("2:14: expected {HASH}")),
+            (format!("[users.ada]\npasswords = ['{cut}']"), format!("2:14: expected {HASH}")),
             (
                 format!("[users.ada]\npasswords = ['{huge}']"),
-                "line 2: this hash takes too much work: m times t may be 4194304".into(),
+                "2:14: this hash takes too much work: m times t may be 4194304".into(),
             ),
             (format!("[users.'a:b']\npasswords = ['{hash}']"), "as \"a:b\" has".into()),
-            (format!("[users.'']\npasswords = ['{hash}']"), "line 1: a user name is not empty".into()),
+            (format!("[users.'']\npasswords = ['{hash}']"), "1:1: a user name is not empty".into()),
             (
                 format!("[users.ada]\npasswords = ['{hash}']\n[users.ada]"),
-                "line 3: duplicate key; this is not TOML".into(),
+                "3:8: duplicate key; this is not TOML".into(),
             ),
         ] {
-            let told = parse(&text).unwrap_err();
+            let errors = parse(&text).unwrap_err();
             assert!(
-                told.starts_with("credentials users.toml: ") && told.contains(&expected),
-                "{text}\n{told}"
+                errors.starts_with("credentials users.toml:") && errors.contains(&expected),
+                "{text}\n{errors}"
             );
-            assert!(!told.contains(secret) && !told.contains("c29tZXNhbHQ"), "{told}");
+            assert!(!errors.contains(secret) && !errors.contains("c29tZXNhbHQ"), "{errors}");
         }
-        let told =
+        let errors =
             parse("[users.ada]\npasswords = ['x', 'y']\n[users.':']\ncolour = 1").unwrap_err();
-        assert_eq!(told.lines().count(), 5, "{told}");
+        assert_eq!(errors.lines().count(), 5, "{errors}");
     }
 
     #[test]
@@ -423,72 +415,72 @@ mod tests {
     }
 
     #[test]
-    fn every_error_of_a_scope_is_told_with_its_line() {
+    fn every_error_of_a_scope_has_its_position() {
         let hash = hash(1);
         for (text, expected) in [
             (
                 format!("[users.ada]\npasswords = ['{hash}']\nmethods = ['CreateOrders']"),
-                "line 3: unknown \"CreateOrders\" in `methods`; expected one of HealthCheck, \
+                "3:12: unknown \"CreateOrders\" in `methods`; expected one of HealthCheck, \
                  CheckOrderFulfillability, CreateOrder, ListOrders, BatchAvailabilityLookup, \
                  CheckAvailability",
             ),
             (
                 format!("[users.ada]\npasswords = ['{hash}']\ntransports = [\n'rest',\n'REST']"),
-                "line 5: unknown \"REST\" in `transports`; expected one of grpc, grpc-web, rest",
+                "5:1: unknown \"REST\" in `transports`; expected one of grpc, grpc-web, rest",
             ),
             (
                 format!("[users.ada]\npasswords = ['{hash}']\nmerchants = []"),
-                "line 3: `merchants` is empty, so nothing could be called; without it all are meant",
+                "3:13: `merchants` is empty, so nothing could be called; without it all are meant",
             ),
             (
                 format!("[users.ada]\npasswords = ['{hash}']\nmerchants = ['m', '']"),
-                "line 3: expected a text that is not empty, found a value of type string",
+                "3:19: expected a text that is not empty, found a value of type string",
             ),
             (
                 format!("[users.ada]\npasswords = ['{hash}']\nmerchants = ['m', 'n', 'm']"),
-                "line 3: \"m\" is in `merchants` twice",
+                "3:24: \"m\" is in `merchants` twice",
             ),
             (
                 format!("[users.ada]\npasswords = ['{hash}']\nmerchants = 'm'"),
-                "line 3: expected a list, found a value of type string",
+                "3:13: expected a list, found a value of type string",
             ),
             (
                 format!("[users.ada]\npasswords = ['{hash}']\nall_orders = 'yes'"),
-                "line 3: expected true or false, found a value of type string",
+                "3:14: expected true or false, found a value of type string",
             ),
         ] {
-            let told = parse(&text).unwrap_err();
+            let errors = parse(&text).unwrap_err();
             assert_eq!(
-                told,
-                format!("credentials users.toml: {expected}"),
+                errors,
+                format!("credentials users.toml:{expected}"),
                 "{text}"
             );
         }
     }
 
     #[test]
-    fn all_errors_of_a_user_are_told_at_once() {
-        let told = parse(
+    fn all_errors_of_a_user_are_reported_at_once() {
+        let errors = parse(
             "[users.ada]\npasswords = 1\nmethods = ['a', 'b']\nmerchants = 2\nall_orders = 3",
         );
-        assert_eq!(told.unwrap_err().lines().count(), 5);
+        assert_eq!(errors.unwrap_err().lines().count(), 5);
     }
 
     #[test]
     fn a_file_that_cannot_be_read_is_an_error() {
-        let told = Credentials::read(Path::new("/nowhere/users.toml"))
+        let errors = Credentials::read(Path::new("/nowhere/users.toml"))
             .unwrap_err()
             .to_string();
         assert!(
-            told.starts_with(
+            errors.starts_with(
                 "error[unreadable]: credentials /nowhere/users.toml: cannot be read: No such file"
             ),
-            "{told}"
+            "{errors}"
         );
     }
 
     #[test]
-    fn a_name_that_nobody_has_costs_as_much_as_a_wrong_password() {
+    fn an_unknown_name_costs_as_much_as_a_wrong_password() {
         let users = two_users();
         let asked = |name: &str, stand_in| {
             let mut asked = 0;

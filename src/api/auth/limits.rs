@@ -80,7 +80,7 @@ impl<C: Clock + Clone> CallerLimits<C> {
     }
 
     /// Drops the state of callers whose allowance is full again.
-    pub(super) fn forget_the_absent(&self) {
+    pub(super) fn remove_idle(&self) {
         if let Some(rates) = &self.rates {
             rates.retain_recent();
             // A flood of addresses would otherwise keep its memory for ever.
@@ -149,7 +149,7 @@ mod tests {
         for _ in 0..1000 {
             assert!(!limits.admit(&user("ada")).unwrap().is_counted());
         }
-        limits.forget_the_absent();
+        limits.remove_idle();
     }
 
     #[test]
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_too_fast_is_told_when_to_go_on() {
+    fn a_rate_limited_caller_gets_its_retry_delay() {
         let (limits, clock) = limits(4, 1, 0);
         let ada = user("ada");
         assert!(limits.admit(&ada).is_ok());
@@ -183,18 +183,18 @@ mod tests {
     }
 
     #[test]
-    fn callers_who_stay_away_are_forgotten() {
+    fn idle_callers_are_removed() {
         let (limits, clock) = limits(10, 5, 7);
         for number in 0..100 {
             limits.admit(&user(&number.to_string())).unwrap();
         }
         let kept = || limits.rates.as_ref().unwrap().len();
         assert_eq!((kept(), limits.in_flight.as_ref().unwrap().len()), (100, 0));
-        limits.forget_the_absent();
+        limits.remove_idle();
         assert_eq!(kept(), 100);
         clock.advance(Duration::from_secs(1));
         limits.admit(&user("7")).unwrap();
-        limits.forget_the_absent();
+        limits.remove_idle();
         assert_eq!(kept(), 1);
     }
 

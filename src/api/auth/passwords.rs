@@ -108,7 +108,7 @@ impl Passwords {
         if self.with_verified(basic, |_, _| ()).is_some() {
             return Ok(());
         }
-        // A snapshot: a reload during the verification is found out by `remember`.
+        // A snapshot: a reload during the verification is detected by `remember`.
         let users = Arc::clone(&self.credentials.load().users);
         let stand_in = self.number(login.name());
         let work = blocking::run(move || {

@@ -157,7 +157,7 @@ async fn a_known_password_stands_for_the_user_as_the_credentials_have_it_now() {
 }
 
 #[tokio::test]
-async fn a_user_is_named_by_a_wrong_password_and_nobody_by_a_name_that_nobody_has() {
+async fn a_wrong_password_names_its_user_and_an_unknown_name_none() {
     let access = open(&policy(), Some(users(&[("ada", &["x"])])));
     let named = |authorization: &str| {
         let named = access.named_user([authorization.as_bytes()].into_iter());
@@ -184,7 +184,7 @@ async fn many_calls_with_a_new_password_wait_for_one_look_at_it() {
 }
 
 #[tokio::test]
-async fn more_unknown_passwords_than_may_wait_are_refused() {
+async fn verifications_beyond_the_queue_are_rejected() {
     let access = open(
         &AccessPolicy {
             max_password_checks: 1,
@@ -196,11 +196,11 @@ async fn more_unknown_passwords_than_may_wait_are_refused() {
         .map(|number| basic("ada", &number.to_string()))
         .collect();
     let calls = guesses.iter().map(|guess| admit(&access, Some(guess)));
-    let refused = futures_util::future::join_all(calls).await;
+    let outcomes = futures_util::future::join_all(calls).await;
     let of_kind = |kind| {
-        refused
+        outcomes
             .iter()
-            .filter(|refused| refused.as_ref().err() == Some(&kind))
+            .filter(|outcome| outcome.as_ref().err() == Some(&kind))
             .count()
     };
     let (wrong, many) = (
@@ -233,10 +233,10 @@ async fn guesses_count_for_the_address_and_calls_for_the_user() {
             AuthError::InvalidCredentials
         );
     }
-    let refused = admit(&access, Some(&basic("ada", "3"))).await.unwrap_err();
+    let rejected = admit(&access, Some(&basic("ada", "3"))).await.unwrap_err();
     assert!(
-        matches!(refused, AuthError::RateLimited { .. }),
-        "{refused:?}"
+        matches!(rejected, AuthError::RateLimited { .. }),
+        "{rejected:?}"
     );
     assert!(
         admit(&access, Some(&basic("ada", "x"))).await.is_ok(),

@@ -82,7 +82,7 @@ impl VerificationQueue {
         failures: u32,
     ) -> Option<VerificationPermit> {
         let (sender, permit) = oneshot::channel();
-        // The new call is added first and may be the one that is displaced.
+        // The new call is added first and may be displaced itself.
         let displaced = self.state().add(address, failures, sender);
         // Dropping its sender tells the displaced call. That happens outside of the lock.
         drop(displaced);
@@ -114,7 +114,7 @@ impl VerificationQueue {
 }
 
 impl QueueState {
-    /// Adds a call to the queue, and returns the one that is displaced if the queue is full.
+    /// Adds a call to the queue, and returns the displaced one if the queue is full.
     fn add(
         &mut self,
         address: IpAddr,
@@ -241,7 +241,7 @@ mod tests {
 
     #[expect(
         clippy::option_option,
-        reason = "a call waits, is refused, or has its turn"
+        reason = "a call waits, is rejected, or has its turn"
     )]
     fn poll(
         call: &mut BoxFuture<'static, Option<VerificationPermit>>,
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn floods_queue_behind_themselves() {
         for (calls, expected) in [
-            // A lone caller from elsewhere passes a flood, and the flood goes on after it.
+            // A lone caller from elsewhere passes a flood, and the flood continues after it.
             (&[(1, 0), (1, 0), (1, 0), (2, 0)][..], &[3, 2, 1, 0][..]),
             (&[(1, 0), (2, 0), (1, 0), (2, 0)], &[3, 2, 1, 0]),
             // From one address, a connection without failures passes connections with some.
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_refuses_the_oldest_and_worst_of_the_largest_flood() {
+    fn a_full_queue_rejects_the_oldest_and_worst_of_the_largest_flood() {
         let verifications = VerificationQueue::new(1);
         let _turn = poll(&mut call(&verifications, 0, 0)).unwrap();
         let mut other = call(&verifications, 2, 9);
@@ -298,23 +298,23 @@ mod tests {
             .map(|_| call(&verifications, 1, 1))
             .collect();
         assert!(flood.iter_mut().all(|call| poll(call).is_none()));
-        let mut newcomer = call(&verifications, 1, 0);
-        let refused: Vec<_> = flood
+        let mut latest = call(&verifications, 1, 0);
+        let rejected: Vec<_> = flood
             .iter_mut()
             .map(|call| matches!(poll(call), Some(None)))
             .collect();
-        assert_eq!(refused.iter().position(|refused| *refused), Some(0));
-        assert_eq!(refused.iter().filter(|refused| **refused).count(), 1);
-        assert!(poll(&mut newcomer).is_none() && poll(&mut other).is_none());
+        assert_eq!(rejected.iter().position(|rejected| *rejected), Some(0));
+        assert_eq!(rejected.iter().filter(|rejected| **rejected).count(), 1);
+        assert!(poll(&mut latest).is_none() && poll(&mut other).is_none());
         let mut worse = call(&verifications, 1, 2);
         assert!(
             matches!(poll(&mut worse), Some(None)),
-            "the newcomer itself is the worst"
+            "the latest itself is the worst"
         );
     }
 
     #[test]
-    fn a_caller_who_hangs_up_leaves_the_queue_and_gives_its_turn_back() {
+    fn a_disconnected_caller_leaves_the_queue_and_returns_its_permit() {
         let verifications = VerificationQueue::new(1);
         let turn = poll(&mut call(&verifications, 0, 0)).unwrap();
         let (gone, mut next) = (call(&verifications, 1, 0), call(&verifications, 2, 0));

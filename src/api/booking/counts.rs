@@ -29,7 +29,7 @@ const ELEMENT_BYTES: usize = 2;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Maximum number of violations that are reported of one message.
-const MAX_TOLD: usize = 20;
+const MAX_REPORTED: usize = 20;
 
 /// Counts the elements of a message in protocol buffers, as far as it can be read.
 ///
@@ -65,7 +65,7 @@ struct ElementCount<'l> {
     limits: &'l RequestLimits,
     elements: usize,
     violations: Violations,
-    told: usize,
+    reported: usize,
 }
 
 impl<'l> ElementCount<'l> {
@@ -74,15 +74,15 @@ impl<'l> ElementCount<'l> {
             limits,
             elements: 0,
             violations: Violations::default(),
-            told: 0,
+            reported: 0,
         }
     }
 
     /// Reports a field with more elements than its limit.
     fn check_limit(&mut self, path: &FieldPath<'_>, limit: ElementLimit, count: usize) {
         let limit = limit.of(self.limits);
-        if count > limit && self.told < MAX_TOLD {
-            self.told += 1;
+        if count > limit && self.reported < MAX_REPORTED {
+            self.reported += 1;
             self.violations.add(path, &too_many(count, limit));
         }
     }

@@ -115,7 +115,7 @@ pub fn check_frame(so_far: &[u8], max_bytes: usize) -> Result<(), ApiError> {
         None | Some(0) => {}
         Some(1) => {
             return Err(malformed(
-                "the message is said to be compressed, by a grpc-encoding that is not named",
+                "the message is flagged as compressed, and grpc-encoding is missing",
             ));
         }
         Some(flag) => {
@@ -140,9 +140,7 @@ pub fn check_frame(so_far: &[u8], max_bytes: usize) -> Result<(), ApiError> {
 fn unframed(body: ReceivedMessage) -> Result<ReceivedMessage, ApiError> {
     match announced_end(body.bytes()) {
         Some(end) if body.bytes().len() == end => Ok(body.without(PREFIX_BYTES)),
-        Some(_) => Err(malformed(
-            "the message ends before the length that it is said to have",
-        )),
+        Some(_) => Err(malformed("the message is shorter than its length prefix")),
         None => Err(malformed("there is no message")),
     }
 }

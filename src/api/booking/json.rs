@@ -1,12 +1,18 @@
 //! Messages as JSON, by the names of their fields, and errors in the form of `google.rpc.Status`.
 
+use std::fmt;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 use tonic_types::ErrorDetails;
 
 use super::{requests::Decoded, schema::Described};
 use crate::api::error::{self, ApiError};
-use kernel::{files::text, proto_json};
+use kernel::{
+    diagnostics::Position,
+    files::text::{self, NotText},
+    proto_json,
+};
 
 mod reader;
 mod writer;
@@ -17,11 +23,12 @@ mod writer;
 /// # Errors
 /// [`ApiError::Malformed`] for what is not JSON, with line and column, or not an object.
 pub fn decode<M: Described>(bytes: &[u8]) -> Result<Decoded<M>, ApiError> {
-    let text = text::read(bytes).map_err(|why| ApiError::Malformed(why.to_string()))?;
-    let read = reader::read(text, M::SCHEMA).map_err(|error| {
-        let (what, line, column) = (proto_json::broken(&error), error.line(), error.column());
-        ApiError::Malformed(format!("{what} at line {line} column {column}"))
+    let text = text::read(bytes).map_err(|why| match why {
+        NotText::InvalidUtf8(position) => malformed(&why, position),
+        NotText::Utf16 | NotText::Gzip => ApiError::Malformed(why.to_string()),
     })?;
+    let read = reader::read(text, M::SCHEMA)
+        .map_err(|error| malformed(&proto_json::broken(&error), proto_json::position(&error)))?;
     if let Some(found) = read.no_object {
         return Err(ApiError::Malformed(format!(
             "expected an object, found {found}"
@@ -32,6 +39,11 @@ pub fn decode<M: Described>(bytes: &[u8]) -> Result<Decoded<M>, ApiError> {
         message,
         misfits: read.misfits,
     })
+}
+
+/// The error of a text that is broken at a position, in words: a request has no file name before it.
+fn malformed(what: &dyn fmt::Display, Position { line, column }: Position) -> ApiError {
+    ApiError::Malformed(format!("{what} at line {line} column {column}"))
 }
 
 /// Reads a message in which every value fits.

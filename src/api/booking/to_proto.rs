@@ -37,7 +37,7 @@ pub fn create_response(created: Created) -> v3::CreateOrderResponse {
     use v3::create_order_response::Result as Wire;
     let result = match created {
         Ok(created) => Wire::Order(Box::new(order::order(*created))),
-        Err(failure) => Wire::OrderFailure(failure::order_failure(failure)),
+        Err(cause) => Wire::OrderFailure(failure::order_failure(cause)),
     };
     v3::CreateOrderResponse {
         result: Some(result),

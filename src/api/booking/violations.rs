@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_from_an_unreadable_value_is_not_counted_in_a_full_list() {
+    fn violations_that_follow_from_an_unreadable_value_are_not_counted_in_a_full_list() {
         let mut violations = Violations::default();
         violations.misfit(&FieldPath::field("order"), "does not fit");
         for at in 1..MAX_LISTED {

@@ -29,17 +29,17 @@ pub enum FetchError<E> {
     #[error("the server cannot be reached: {0}")]
     Unreachable(io::Error),
     /// The server does not speak HTTP, or the connection broke.
-    #[error("the server broke off: {0}")]
+    #[error("the connection broke: {0}")]
     Broken(#[from] hyper::Error),
     /// The export ended before its last line.
-    #[error("the server broke off before the end")]
+    #[error("the export is incomplete: the connection ended early")]
     Unfinished,
     /// The server has sent nothing for too long.
-    #[error("the server has said nothing for {} s", MAX_SILENCE.as_secs())]
+    #[error("the server has sent nothing for {} s", MAX_SILENCE.as_secs())]
     Silent,
     /// The server rejects the request.
-    #[error("the server refuses ({status}): {message}")]
-    Refused {
+    #[error("the server rejected the request ({status}): {message}")]
+    Rejected {
         /// The status of its response.
         status: StatusCode,
         /// The reason.
@@ -76,7 +76,7 @@ pub async fn fetch<E>(
     let status = answer.status();
     if status != StatusCode::OK {
         let text = answer.into_body().collect().await?.to_bytes();
-        return Err(FetchError::Refused {
+        return Err(FetchError::Rejected {
             status,
             message: message(&text),
         });

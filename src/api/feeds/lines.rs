@@ -42,7 +42,7 @@ pub enum ExportLine<'a> {
 
 /// A line that no server of this version writes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the server does not speak of its feeds as this program does; are they of one version?")]
+#[error("the export has an unknown form; do this program and the server have the same version?")]
 pub struct MalformedLine;
 
 const BEGIN: &str = "begin";
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn written_lines_can_be_read() {
         let piece = |kind, text: &'static str| {
             ExportLine::Record(FeedRecord {
                 kind,
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn other_lines_are_refused() {
+    fn other_lines_are_rejected() {
         for line in [
             &b""[..],
             b"merchant",

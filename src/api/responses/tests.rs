@@ -138,7 +138,7 @@ async fn messages_of_any_length_are_written_whole() {
 }
 
 #[tokio::test]
-async fn a_long_response_counts_until_its_chunks_are_let_go() {
+async fn a_long_response_counts_until_its_chunks_are_dropped() {
     let responses = responses(10 * MAX);
     let short = list(&responses, Encoding::Grpc, 1, 1000).unwrap();
     assert_eq!(responses.bytes(), 0);
@@ -154,7 +154,7 @@ async fn a_long_response_counts_until_its_chunks_are_let_go() {
 }
 
 #[tokio::test]
-async fn what_counts_is_what_is_sent() {
+async fn the_encoded_size_counts() {
     let responses = responses(10 * MAX);
     let too_large = ApiError::ResponseTooLarge { limit_bytes: MAX };
     // As JSON an order has the names of its fields beside its values.
@@ -185,11 +185,11 @@ async fn nothing_is_made_for_which_there_is_no_room() {
     );
     assert!(
         list(&responses, Encoding::Json, 3, 1000).is_ok(),
-        "a short one goes on"
+        "a short one has room"
     );
     drop(first);
     let second = list(&responses, Encoding::Json, 3, 20_000).unwrap();
-    // What has been done is told in any case, and is in the way of others.
+    // The response of a finished operation is sent in any case, and counts against the budget.
     let slot = Slot {
         service_id: "s".repeat(90_000),
         ..Slot::default()

@@ -15,7 +15,7 @@ use domain::{
     ids::TicketId,
     money::Money,
     slot::{Claimed, Opening, Pool, Slot, SlotKey, Viewer},
-    time::EpochSeconds,
+    time::{EpochSeconds, Seconds},
 };
 
 /// The slots of a day, by service.
@@ -208,7 +208,7 @@ impl DayCalendar {
         json!({
             "start": self.day.rfc_3339(slot.key.start_sec),
             "start_sec": slot.key.start_sec.get(),
-            "duration_sec": slot.key.duration_sec,
+            "duration_sec": Seconds::from(slot.key.duration_sec).get(),
             "status": slot.status(),
             "spots_left": slot.spots.left,
             "spots_total": slot.spots.total,

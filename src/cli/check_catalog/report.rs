@@ -7,7 +7,7 @@ use std::{
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     super::table::{Align, count, grouped, price, table},
@@ -52,8 +52,8 @@ impl Format {
 /// The findings of a check.
 pub(super) struct Findings<'a> {
     pub(super) dir: &'a Path,
-    pub(super) read: &'a Examined,
-    pub(super) summary: Option<&'a CatalogSummary>,
+    pub(super) read: Examined,
+    pub(super) summary: Option<CatalogSummary>,
     /// Whether warnings are errors.
     pub(super) strict: bool,
 }
@@ -75,7 +75,7 @@ impl Findings<'_> {
         if !total.is_empty() {
             writeln!(stderr, "{total}")?;
         }
-        match (&self.read.loaded, self.summary) {
+        match (&self.read.loaded, &self.summary) {
             (Some(loaded), Some(summary)) if !self.are_bad() => {
                 print_summary(&loaded.catalog, summary, stdout)
             }
@@ -125,24 +125,24 @@ impl Findings<'_> {
     }
 
     /// The same for programs, in the form that docs/catalog.md describes.
-    pub(super) fn add_to(&self, json: &mut Map<String, Value>) {
+    pub(super) fn members(&self) -> impl Iterator<Item = (String, Value)> {
         let found = &self.read.diagnostics;
-        let members = json!({
-            "directory": self.dir.display().to_string(),
-            "ok": !self.are_bad(),
-            "strict": self.strict,
-            "errors": diagnostics_json(found, Severity::Error),
-            "warnings": diagnostics_json(found, Severity::Warning),
-            "unread_files": self.read.unread,
-            "summary": self.summary_json(),
-        });
-        if let Value::Object(members) = members {
-            json.extend(members);
-        }
+        let members = [
+            ("directory", json!(self.dir.display().to_string())),
+            ("ok", json!(!self.are_bad())),
+            ("strict", json!(self.strict)),
+            ("errors", diagnostics_json(found, Severity::Error)),
+            ("warnings", diagnostics_json(found, Severity::Warning)),
+            ("unread_files", json!(self.read.unread)),
+            ("summary", self.summary_json().into()),
+        ];
+        members
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
     }
 
     fn summary_json(&self) -> Option<Value> {
-        let (loaded, summary) = (self.read.loaded.as_ref()?, self.summary?);
+        let (loaded, summary) = (self.read.loaded.as_ref()?, self.summary.as_ref()?);
         let catalog = &loaded.catalog;
         let span = span_of(summary);
         let services: Vec<Value> = summary

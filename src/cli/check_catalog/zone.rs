@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_that_comes_twice_is_told_apart() {
+    fn a_repeated_hour_has_its_offset() {
         let day = day("2026-10-25", "Europe/Berlin");
         let at = |hour: i64| day.clock_time(day.from + hour * 3600 + 1800);
         assert_eq!(
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_day_or_a_zone_is_told() {
+    fn an_invalid_day_or_zone_is_an_error() {
         let date = "expected a date like 2026-12-01, `today` or `tomorrow`";
         let range = "expected a date from 1970-01-01 to 9999-12-29";
         for (text, expected) in [

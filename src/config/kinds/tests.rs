@@ -2,14 +2,14 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::*;
 
-fn check<K: ValueKind>(kind: &K, taken: &[(&str, K::Value)], refused: &[&str])
+fn check<K: ValueKind>(kind: &K, taken: &[(&str, K::Value)], rejected: &[&str])
 where
     K::Value: PartialEq + std::fmt::Debug,
 {
     for (text, value) in taken {
         assert_eq!(kind.read(text).as_ref(), Some(value), "{text:?}");
     }
-    for text in refused {
+    for text in rejected {
         assert_eq!(kind.read(text), None, "{text:?} is not {}", kind.takes());
     }
 }
@@ -130,7 +130,7 @@ fn base_paths_begin_with_a_slash_and_end_without() {
         ("/a/", "/a"),
         ("/a.b/~c_d-1", "/a.b/~c_d-1"),
     ];
-    let refused = [
+    let rejected = [
         "a",
         "a/",
         "//",
@@ -145,7 +145,7 @@ fn base_paths_begin_with_a_slash_and_end_without() {
     check(
         &BasePath,
         &taken.map(|(text, path)| (text, path.to_owned())),
-        &refused,
+        &rejected,
     );
 }
 
@@ -239,7 +239,7 @@ fn endpoints_are_plain_and_have_a_port() {
         "http://collector:4317/",
         "http://[::1]:1",
     ];
-    let refused = [
+    let rejected = [
         "",
         "127.0.0.1:4317",
         "https://a:1",
@@ -251,13 +251,13 @@ fn endpoints_are_plain_and_have_a_port() {
     check(
         &HttpEndpoint,
         &taken.map(|text| (text, text.to_owned())),
-        &refused,
+        &rejected,
     );
 }
 
 #[test]
 fn portions_are_decimals_between_nothing_and_all() {
-    let refused = [
+    let rejected = [
         "", ".", "-0", "1.01", "2", "1e-3", "NaN", "inf", "1%", "0,5", " 1",
     ];
     check(
@@ -267,7 +267,7 @@ fn portions_are_decimals_between_nothing_and_all() {
             ("1", SamplingRatio(1.0)),
             ("0.25", SamplingRatio(0.25)),
         ],
-        &refused,
+        &rejected,
     );
 }
 
@@ -296,7 +296,7 @@ fn filters_name_levels() {
         "info,hyper=off",
         "boxoffice[call{id=1}]=trace",
     ];
-    let refused = [
+    let rejected = [
         "",
         "inof",
         "warn,boxofice",
@@ -309,6 +309,6 @@ fn filters_name_levels() {
     check(
         &LogFilter,
         &taken.map(|text| (text, text.to_owned())),
-        &refused,
+        &rejected,
     );
 }

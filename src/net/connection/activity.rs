@@ -15,20 +15,20 @@ use tokio::{
 
 /// New connections that wait until an open one ends or becomes idle.
 #[derive(Debug, Default)]
-pub(crate) struct Newcomers {
+pub(crate) struct ConnectionWaiters {
     waiting: AtomicUsize,
     changed: Notify,
 }
 
 /// A new connection that waits, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct WaitingNewcomer<'a>(&'a Newcomers);
+pub(crate) struct WaiterGuard<'a>(&'a ConnectionWaiters);
 
 /// The activity of a connection.
 #[derive(Debug)]
 pub(crate) struct Activity {
     /// Notified when the connection becomes idle.
-    newcomers: Arc<Newcomers>,
+    waiters: Arc<ConnectionWaiters>,
     calls: AtomicUsize,
     opened: Instant,
     /// Milliseconds from the opening of the connection to the end of its latest call; 0 before the
@@ -42,13 +42,13 @@ pub(crate) struct Activity {
 #[derive(Debug)]
 pub(crate) struct ActiveCall(Arc<Activity>);
 
-impl Newcomers {
+impl ConnectionWaiters {
     /// Counts a new connection that waits.
-    pub(crate) fn wait(&self) -> WaitingNewcomer<'_> {
-        // SeqCst, like the end of a call and the reads on both sides: either the newcomer sees the
-        // connection idle, or the end of the call sees the newcomer.
+    pub(crate) fn wait(&self) -> WaiterGuard<'_> {
+        // SeqCst, like the end of a call and the reads on both sides: either the waiter sees the
+        // connection idle, or the end of the call sees the waiter.
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        WaitingNewcomer(self)
+        WaiterGuard(self)
     }
 
     /// Whether any new connection waits.
@@ -66,23 +66,23 @@ impl Newcomers {
     }
 }
 
-impl WaitingNewcomer<'_> {
+impl WaiterGuard<'_> {
     /// Waits for the next notification after the call of this function.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.0.changed.notified()
     }
 }
 
-impl Drop for WaitingNewcomer<'_> {
+impl Drop for WaiterGuard<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 impl Activity {
-    pub(crate) fn new(newcomers: Arc<Newcomers>) -> Self {
+    pub(crate) fn new(waiters: Arc<ConnectionWaiters>) -> Self {
         Self {
-            newcomers,
+            waiters,
             calls: AtomicUsize::new(0),
             opened: Instant::now(),
             // Milliseconds in an atomic instead of an `Instant` under a lock: calls must not take a
@@ -109,16 +109,16 @@ impl Activity {
         // Read first, because this runs at every turn of the connection, and only the connection
         // itself writes the flag.
         if self.is_sending.load(Ordering::Relaxed) {
-            // SeqCst for the reason given in `Newcomers::wait`.
+            // SeqCst for the reason given in `ConnectionWaiters::wait`.
             self.is_sending.store(false, Ordering::SeqCst);
-            self.newcomers.notify();
+            self.waiters.notify();
         }
     }
 
     /// The start of the idle time; `None` while a call is in flight or bytes of a response wait.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         let is_idle =
-            // SeqCst for the reason given in `Newcomers::wait`. As an acquire it also pairs with the
+            // SeqCst for the reason given in `ConnectionWaiters::wait`. As an acquire it also pairs with the
             // drop of a call: a count of 0 implies that its `last_end` is visible.
             self.calls.load(Ordering::SeqCst) == 0 && !self.is_sending.load(Ordering::SeqCst);
         is_idle.then(|| self.opened + Duration::from_millis(self.last_end.load(Ordering::Relaxed)))
@@ -160,9 +160,9 @@ impl Drop for ActiveCall {
         // A maximum, because calls of one connection may end on several threads in any order.
         activity.last_end.fetch_max(end, Ordering::Relaxed);
         // After the end time and as a release: once the count is 0, the end time of the call is there.
-        // SeqCst for the reason given in `Newcomers::wait`.
+        // SeqCst for the reason given in `ConnectionWaiters::wait`.
         if activity.calls.fetch_sub(1, Ordering::SeqCst) == 1 {
-            activity.newcomers.notify();
+            activity.waiters.notify();
         }
     }
 }

@@ -169,10 +169,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_hangs_up_before_that_has_said_nothing() {
-        for said in [&b""[..], b"PRI * "] {
+    async fn a_connection_that_ends_early_has_no_protocol() {
+        for sent in [&b""[..], b"PRI * "] {
             let (mut writer, reader) = tokio::io::duplex(64);
-            writer.write_all(said).await.unwrap();
+            writer.write_all(sent).await.unwrap();
             drop(writer);
             assert_eq!(
                 detect(reader).await.unwrap_err().kind(),

@@ -21,7 +21,7 @@ use tokio::time::sleep;
 use super::activity::ActiveCall;
 use crate::net::stalled::StalledResponses;
 
-/// The time for which a peer may take no bytes, and the register of stalled responses.
+/// The time for which a peer may take no bytes, and the table of stalled responses.
 #[derive(Debug, Clone)]
 pub(super) struct SendTimeout {
     pub(super) limit: Duration,
@@ -165,13 +165,13 @@ impl SendTimeout {
     fn end(self) -> BoxFuture<'static, ()> {
         // Entered before the future is polled, so that the stall counts from the moment it was
         // detected.
-        let (place, mut told) = self.stalled.enter();
+        let (guard, mut reset) = self.stalled.enter();
         Box::pin(async move {
-            let _place = place;
+            let _guard = guard;
             tokio::select! {
                 // Neither branch is preferred: both end in the same reset.
                 () = sleep(self.limit) => {}
-                _ = &mut told => {}
+                _ = &mut reset => {}
             }
         })
     }
@@ -189,7 +189,7 @@ impl<S: Future<Output = ()> + Send + 'static> hyper::rt::Executor<S> for StreamE
             let (mut stream, mut watch) = (pin!(stream), StallDetector::new(send_timeout));
             // A stream that is dropped before its end is reset.
             if poll_fn(|context| watch.poll(stream.as_mut(), context)).await == Err(Reset) {
-                tracing::debug!("an answer was reset because its reader took nothing of it");
+                tracing::debug!("a response was reset because its client took no bytes");
             }
         });
     }
@@ -244,7 +244,7 @@ impl<B: Body + Unpin> Body for TrackedBody<B> {
                 self.has_ended = true;
                 now(Sending::Nothing);
             }
-            // The server is the one that is slow, so the peer must not be blamed for it.
+            // The server is slow here, so the peer must not be reset for it.
             Poll::Pending => now(Sending::ForServer),
         }
         polled

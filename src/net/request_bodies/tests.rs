@@ -90,7 +90,7 @@ async fn too_long_a_message_is_read_no_further() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_beginning_is_said_before_the_end() {
+async fn an_invalid_start_of_a_body_is_rejected_before_its_end() {
     let bodies = bodies(MAX, 1);
     let options = ReadOptions {
         max_bytes: MAX,
@@ -122,17 +122,17 @@ async fn over_the_budget_the_message_that_has_gone_longest_without_a_byte_is_rej
         sender.send(&ZEROS[..30_000]).unwrap();
     }
     assert!(first.as_mut().now_or_never().is_none() && second.as_mut().now_or_never().is_none());
-    // The first goes on, so the second has waited longer.
+    // The first makes progress, so the second has waited longer.
     first_sender.send(&ZEROS[..1]).unwrap();
     assert!(first.as_mut().now_or_never().is_none());
-    let newcomer = bodies
+    let third = bodies
         .read(Full::from(&ZEROS[..20_000]), anything(MAX))
         .await
         .unwrap();
     assert_eq!(second.await.unwrap_err(), BodyError::BytesInFlightLimit);
     drop(first_sender);
     assert_eq!(first.await.unwrap().bytes().len(), 30_001);
-    drop(newcomer);
+    drop(third);
     assert_eq!((bodies.bytes(), bodies.incomplete()), (0, 0));
 }
 
@@ -162,16 +162,16 @@ async fn so_many_messages_may_be_incomplete_and_whole_ones_pass_by_them() {
 }
 
 #[tokio::test]
-async fn whole_messages_that_fill_the_budget_are_not_taken_from_those_who_have_sent_them() {
+async fn complete_messages_that_fill_the_budget_are_not_evicted() {
     let bodies = bodies(50_000, 10);
     let held = bodies
         .read(Full::from(&ZEROS[..40_000]), anything(MAX))
         .await
         .unwrap();
-    let refused = bodies
+    let second = bodies
         .read(Full::from(&ZEROS[..20_000]), anything(MAX))
         .await;
-    assert_eq!(refused.unwrap_err(), BodyError::BytesInFlightLimit);
+    assert_eq!(second.unwrap_err(), BodyError::BytesInFlightLimit);
     drop(held);
     bodies
         .read(Full::from(&ZEROS[..20_000]), anything(MAX))

@@ -178,7 +178,7 @@ async fn warnings_are_errors_only_if_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn each_habit_of_a_catalogue_that_a_shop_would_want_to_be_told_is_told() {
+async fn every_questionable_catalogue_has_its_warning() {
     let past = |mut entry: Value| {
         entry["start_sec"] = json!(midnight() - 30 * DAY);
         entry
@@ -364,7 +364,7 @@ async fn the_calendar_of_a_day_is_printed_in_its_time_zone() {
 }
 
 #[tokio::test]
-async fn what_is_sold_is_counted_from_a_store_and_by_a_running_server() {
+async fn sales_are_subtracted_from_a_store_and_by_a_running_server() {
     let harbour = Harbour::new();
     let data = TempDir::new().unwrap();
     let mut config = config();

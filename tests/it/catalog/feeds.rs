@@ -10,7 +10,7 @@ use boxoffice::{
     catalog,
     domain::slot::{Opening, SlotKey},
 };
-use domain::time::EpochSeconds;
+use domain::time::{EpochSeconds, Seconds};
 use futures_util::future::join_all;
 use http::Method;
 use serde_json::Value;
@@ -22,8 +22,8 @@ use tokio::{
 
 use crate::support::{
     Created, Item, NOW, Setup, TestServer, config, order_request,
-    process::{Ended, Program, in_days, surely},
-    rest_client::{bare, send},
+    process::{Ended, Program, in_days, with_timeout},
+    rest_client::{send, without_body},
     sample_catalog, tomorrow_at,
 };
 
@@ -96,7 +96,7 @@ impl Out {
     }
 }
 
-/// A server of the sample whose operator's address is open.
+/// A server of the sample whose admin listener is open.
 async fn start(catalog: &Path) -> TestServer {
     let mut config = config();
     config.serving.admin_listen = Some("127.0.0.1:0".parse().unwrap());
@@ -212,7 +212,7 @@ async fn answers(
         let line = LineItem {
             service_id: service.clone(),
             start_sec: key.start_sec.get(),
-            duration_sec: key.duration_sec.into(),
+            duration_sec: Seconds::from(key.duration_sec).get(),
             ..LineItem::default()
         };
         let item = Item(line).price("USD", 25_000_000);
@@ -304,12 +304,12 @@ async fn an_export_replaces_the_one_before_and_nothing_else() {
         "--out",
         catalog.to_str().unwrap(),
     ];
-    let refused = Program::new().args(words).run().await;
-    assert_eq!(refused.code(), 74, "{}", refused.text());
+    let ended = Program::new().args(words).run().await;
+    assert_eq!(ended.code(), 74, "{}", ended.text());
     assert!(
-        refused.text().contains("no export has written it"),
+        ended.text().contains("no export has written it"),
         "{}",
-        refused.text()
+        ended.text()
     );
     assert_eq!(
         fs::read_dir(sample_catalog()).unwrap().count(),
@@ -320,7 +320,7 @@ async fn an_export_replaces_the_one_before_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_was_sold_before_an_export_is_not_in_it_however_much_is_sold_meanwhile() {
+async fn sales_before_an_export_are_subtracted_despite_concurrent_ones() {
     let (server, out) = (start(&sample_catalog()).await, Out::new());
     let adult = || {
         Item::museum_entry()
@@ -369,7 +369,7 @@ async fn a_server_that_does_not_run_is_exported_from_its_store() {
     );
 
     let mut program = Program::new()
-        .keeping(data.path())
+        .with_store(data.path())
         .args(["--admin-listen=127.0.0.1:0"])
         .start()
         .await;
@@ -440,27 +440,27 @@ async fn an_export_that_breaks_off_leaves_the_one_before() {
     let begun = "begin {\"generation_timestamp\":1,\"availability\":9,\"days\":30}\nmerchant {\"merchant_id\":\"m\"}\n";
     let length = begun.len();
     for (answer, expected) in [
-        (String::new(), "the server broke off"),
-        ("SSH-2.0-OpenSSH\r\n".to_owned(), "the server broke off"),
+        (String::new(), "the connection broke"),
+        ("SSH-2.0-OpenSSH\r\n".to_owned(), "the connection broke"),
         (
             format!("HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n{begun}"),
-            "the server broke off",
+            "the connection broke",
         ),
         (
             format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{begun}"),
-            "broke off before the end",
+            "the connection ended early",
         ),
         (
             "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nhello\n".to_owned(),
-            "are they of one version?",
+            "have the same version?",
         ),
         (
             "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nend {}\n".to_owned(),
-            "are they of one version?",
+            "have the same version?",
         ),
         (
             "HTTP/1.1 404 Not Found\r\ncontent-length: 4\r\n\r\ngone".to_owned(),
-            "refuses (404 Not Found): gone",
+            "rejected the request (404 Not Found): gone",
         ),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -492,7 +492,7 @@ async fn an_export_that_breaks_off_leaves_the_one_before() {
 }
 
 #[tokio::test]
-async fn what_is_asked_wrongly_is_told() {
+async fn invalid_requests_for_exports_are_rejected() {
     let server = start(&sample_catalog()).await;
     let address = server.server.admin_address().unwrap();
     for query in [
@@ -504,7 +504,11 @@ async fn what_is_asked_wrongly_is_told() {
         "days=30&gzip",
         "days=401",
     ] {
-        let answer = send(address, bare(Method::GET, &format!("/feeds?{query}"))).await;
+        let answer = send(
+            address,
+            without_body(Method::GET, &format!("/feeds?{query}")),
+        )
+        .await;
         let expected = (
             400,
             "INVALID_ARGUMENT".to_owned(),
@@ -527,7 +531,7 @@ async fn what_is_asked_wrongly_is_told() {
 }
 
 #[tokio::test]
-async fn readers_who_stand_still_stop_nobody_but_each_other() {
+async fn stalled_readers_block_only_each_other() {
     let server = start(&sample_catalog()).await;
     let address = server.server.admin_address().unwrap();
     let mut still = Vec::new();
@@ -540,13 +544,13 @@ async fn readers_who_stand_still_stop_nobody_but_each_other() {
             .write_all(b"GET /feeds HTTP/1.1\r\nhost: x\r\n\r\n")
             .await
             .unwrap();
-        let begun = surely("its beginning", stream.read(&mut [0; 64]))
+        let begun = with_timeout("its beginning", stream.read(&mut [0; 64]))
             .await
             .unwrap();
         assert!(begun > 0);
         still.push(stream);
     }
-    let third = send(address, bare(Method::GET, "/feeds")).await;
+    let third = send(address, without_body(Method::GET, "/feeds")).await;
     assert_eq!(
         third.outcome(),
         (
@@ -564,5 +568,5 @@ async fn readers_who_stand_still_stop_nobody_but_each_other() {
             .price("USD", 25_000_000),
     )
     .await;
-    surely("the end, although they have not read theirs", server.stop()).await;
+    with_timeout("the end, although they have not read theirs", server.stop()).await;
 }

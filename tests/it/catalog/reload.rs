@@ -15,7 +15,7 @@ use crate::support::{
     Created, Item, Setup, TestServer,
     doubles::GatewayDouble,
     invariants, order_request, paid_with,
-    process::{Program, in_days, surely},
+    process::{Program, in_days, with_timeout},
     text::{describe, describe_failure},
     tomorrow_at,
 };
@@ -127,7 +127,7 @@ async fn verdict(server: &TestServer, item: Item) -> String {
 }
 
 #[tokio::test]
-async fn a_price_that_moves_is_told_without_a_restart() {
+async fn a_changed_price_is_served_without_a_restart() {
     let harbour = Harbour::new(ADULTS, TEN_SPOTS);
     let server = harbour.open().await;
     assert_eq!(verdict(&server, adults(2)).await, "CAN_FULFILL 10");
@@ -136,21 +136,21 @@ async fn a_price_that_moves_is_told_without_a_restart() {
         verdict(&server, adults(2)).await,
         "CAN_FULFILL 10 USD24000000 PRICE_INCREASE adult=USD12000000"
     );
-    let refused = server
+    let rejected = server
         .create("token", "harbour", [adults(2)])
         .await
         .unwrap()
         .failure();
     assert_eq!(
-        describe_failure(&[adults(2).0], &refused),
+        describe_failure(&[adults(2).0], &rejected),
         "ORDER_UNFULFILLABLE: UNFULFILLABLE_LINE_ITEM: \
          INCORRECT_PRICE 10 USD24000000 PRICE_INCREASE adult=USD12000000"
     );
     harbour.reload(&server, &[("adult", 12)], TEN_SPOTS).await;
     harbour.reload(&server, &[("adult", 8)], TEN_SPOTS).await;
-    let told = verdict(&server, tour(10, &[("adult", 2)], 24)).await;
+    let answered = verdict(&server, tour(10, &[("adult", 2)], 24)).await;
     assert_eq!(
-        told,
+        answered,
         "CAN_FULFILL 10 USD16000000 PRICE_DECREASE adult=USD8000000"
     );
     assert!(buy(&server, "token", tour(10, &[("adult", 2)], 16)).await);
@@ -170,7 +170,7 @@ async fn a_price_that_moved_while_serving_is_remembered_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_catalogue_with_errors_changes_nothing_and_all_of_them_are_told() {
+async fn a_catalogue_with_errors_changes_nothing_and_all_errors_are_logged() {
     let harbour = Harbour::new(ADULTS, TEN_SPOTS);
     let server = harbour.open().await;
     assert!(buy(&server, "token", adults(3)).await);
@@ -210,7 +210,7 @@ async fn a_price_that_was_gone_for_a_while_is_remembered() {
     const YOUTHS: Tickets = &[("youth", 6)];
     let harbour = Harbour::new(ADULTS_AND_YOUTHS, TEN_SPOTS);
     let server = harbour.open().await;
-    let told = "CAN_FULFILL 10 USD12000000 PRICE_INCREASE adult=USD12000000";
+    let expected = "CAN_FULFILL 10 USD12000000 PRICE_INCREASE adult=USD12000000";
     for absent in [YOUTHS, &[]] {
         harbour
             .reload(
@@ -227,7 +227,11 @@ async fn a_price_that_was_gone_for_a_while_is_remembered() {
             )
             .await;
         harbour.reload(&server, &[("adult", 12)], TEN_SPOTS).await;
-        assert_eq!(verdict(&server, adults(1)).await, told, "gone: {absent:?}");
+        assert_eq!(
+            verdict(&server, adults(1)).await,
+            expected,
+            "gone: {absent:?}"
+        );
         harbour.reload(&server, ADULTS, TEN_SPOTS).await;
     }
 }
@@ -263,7 +267,7 @@ async fn an_allotment_may_fall_below_what_is_sold_and_then_sells_nothing_more() 
 }
 
 #[tokio::test]
-async fn what_vanishes_is_not_sold_and_keeps_count_until_it_comes_back() {
+async fn a_withdrawn_slot_is_not_sold_and_keeps_its_sales() {
     let harbour = Harbour::new(ADULTS_AND_YOUTHS, TEN_SPOTS);
     let server = harbour.open().await;
     let youths = |count| tour(10, &[("youth", count)], i64::from(count) * 6);
@@ -341,7 +345,7 @@ async fn what_vanishes_is_not_sold_and_keeps_count_until_it_comes_back() {
 }
 
 #[tokio::test]
-async fn what_was_sold_before_a_restart_counts_when_it_comes_back_after_it() {
+async fn sales_before_a_restart_count_when_their_slot_is_back() {
     let (harbour, store) = (
         Harbour::new(ADULTS_AND_YOUTHS, TEN_SPOTS),
         TempDir::new().unwrap(),
@@ -398,7 +402,7 @@ async fn a_cart_keeps_its_hold() {
 }
 
 #[tokio::test]
-async fn a_payment_under_way_ends_with_its_spots_whatever_is_on_sale_by_then() {
+async fn a_payment_in_flight_keeps_its_spots_across_a_reload() {
     for captured in [false, true] {
         let (harbour, gateway) = (
             Harbour::new(ADULTS_AND_YOUTHS, TEN_SPOTS),
@@ -414,7 +418,7 @@ async fn a_payment_under_way_ends_with_its_spots_whatever_is_on_sale_by_then() {
             let (server, order) = (Arc::clone(&server), order.clone());
             async move { server.send(order).await.unwrap() }
         });
-        surely("the charge", gateway.asked_times(1)).await;
+        with_timeout("the charge", gateway.asked_times(1)).await;
         harbour
             .reload(&server, &[("youth", 6), ("adult", 11)], TEN_SPOTS)
             .await;
@@ -426,7 +430,7 @@ async fn a_payment_under_way_ends_with_its_spots_whatever_is_on_sale_by_then() {
             gateway.decline();
         }
         assert_eq!(
-            surely("the answer", paying).await.unwrap().is_order(),
+            with_timeout("the answer", paying).await.unwrap().is_order(),
             captured
         );
         harbour
@@ -503,7 +507,7 @@ async fn spots_are_neither_lost_nor_sold_twice_while_catalogues_come_and_go() {
     }
 }
 
-/// The sample catalogue in a folder that the program is told to serve from.
+/// The sample catalogue in a folder, as the catalogue of the program.
 fn sample() -> TempDir {
     crate::support::edited_catalog(&[])
 }
@@ -554,23 +558,23 @@ async fn the_program_reads_its_catalogue_again_on_a_signal() {
     );
     assert_eq!(price_of_two(&program).await, 50_000_000);
     program.signal("HUP").await;
-    let is_replaced = |line: &serde_json::Value| line["message"] == "another catalogue is on sale";
-    program.line("the other catalogue", is_replaced).await;
+    let is_reloaded = |line: &serde_json::Value| line["message"] == "catalogue reloaded";
+    program.line("the other catalogue", is_reloaded).await;
     assert_eq!(price_of_two(&program).await, 54_000_000);
 
     replace(catalog.path(), "services.json", r#""27000000""#, r#""-1""#);
     replace(catalog.path(), "rules.toml", "max = 10", "maximum = 10");
     program.signal("HUP").await;
-    let is_refused =
+    let is_rejected =
         |line: &serde_json::Value| line["level"] == "ERROR" && line["errors"].is_number();
-    let refused = program.line("the rejection", is_refused).await;
+    let line = program.line("the rejection", is_rejected).await;
     let lines = program.output();
     let errors = lines
         .iter()
         .filter(|line| line.contains("an error in the catalogue"));
     assert_eq!(
         errors.count(),
-        usize::try_from(refused["errors"].as_u64().unwrap()).unwrap()
+        usize::try_from(line["errors"].as_u64().unwrap()).unwrap()
     );
     for word in ["maximum", "below zero", "services.json", "rules.toml"] {
         assert!(
@@ -590,19 +594,19 @@ async fn the_program_sees_that_files_of_its_catalogue_have_changed() {
         .args(["--catalog", dir, "--catalog-watch=10ms"])
         .start()
         .await;
-    let is_replaced = |line: &serde_json::Value| line["message"] == "another catalogue is on sale";
+    let is_reloaded = |line: &serde_json::Value| line["message"] == "catalogue reloaded";
     replace(
         catalog.path(),
         "services.json",
         r#""25000000""#,
         r#""27000000""#,
     );
-    program.line("the other catalogue", is_replaced).await;
+    program.line("the other catalogue", is_reloaded).await;
     assert_eq!(price_of_two(&program).await, 54_000_000);
     let ended = program.stop().await;
     assert_eq!(ended.code(), 0);
     assert_eq!(
-        ended.log().filter(is_replaced).count(),
+        ended.log().filter(is_reloaded).count(),
         1,
         "once for one change: {}",
         ended.text()

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     copy_dir,
-    process::{Program, surely, until},
+    process::{Program, until, with_timeout},
     sample_catalog,
 };
 
@@ -70,7 +70,7 @@ async fn the_end_does_not_wait_for_a_file_that_is_being_read() {
     endless(&endless_file);
     let program = serving(&catalog).spawn();
     until("it reads", async || program.has_open(&endless_file)).await;
-    let ended = surely("the end", program.stop()).await;
+    let ended = with_timeout("the end", program.stop()).await;
     assert_eq!(ended.code(), 0, "{}", ended.text());
     // And while it serves.
     fs::remove_file(&endless_file).unwrap();
@@ -78,7 +78,7 @@ async fn the_end_does_not_wait_for_a_file_that_is_being_read() {
     endless(&endless_file);
     program.signal("HUP").await;
     until("it reads", async || program.has_open(&endless_file)).await;
-    let ended = surely("the end", program.stop()).await;
+    let ended = with_timeout("the end", program.stop()).await;
     assert_eq!(ended.code(), 0, "{}", ended.text());
 }
 

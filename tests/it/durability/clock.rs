@@ -1,5 +1,5 @@
-//! A clock that is wrong at a start, jumps while the server runs, and is put right again: no spot is sold
-//! twice, nothing is closed for longer than the clock is wrong, and the operator is told.
+//! A clock that is wrong at startup, jumps while the server runs, and is corrected: no spot is sold twice,
+//! no slot is closed for longer than the clock is wrong, and the log warns.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -34,7 +34,7 @@ const LONG_AGO: i64 = NOW - 30 * DAY;
 /// Walks that start every six hours, from a month ago to a month ahead.
 const WALK: i64 = 6 * HOUR;
 
-/// A pier whose orders outlive its servers, and whose clock anybody may set.
+/// A catalogue of one merchant, a store that outlives its servers, and a manual clock.
 struct Pier {
     dir: TempDir,
     clock: Arc<ManualClock>,
@@ -67,7 +67,7 @@ impl Pier {
         .await
     }
 
-    /// Starts a server while the clock is wrong by so many seconds, does something and stops it.
+    /// Runs `act` on a server that is started and stopped while the clock is wrong by `seconds`.
     async fn wrong_by(&self, seconds: i64, act: impl AsyncFn(&TestServer)) {
         self.clock.advance(Seconds::new(seconds));
         let server = self.open().await;
@@ -138,7 +138,7 @@ async fn verdict(server: &TestServer, service: &str, start_sec: i64) -> String {
     describe(&[item.0], checked.0.fulfillability.as_ref().unwrap())
 }
 
-/// Walks whose spots are sold out in these tests, each at another distance from now.
+/// Walks that these tests sell out, at different times from now.
 const WALKS: [i64; 4] = [
     NOW + 6 * HOUR,
     NOW + 12 * HOUR,
@@ -146,7 +146,7 @@ const WALKS: [i64; 4] = [
     NOW + 9 * DAY,
 ];
 
-/// Sells out what is to come within the next days, but for one spot of each.
+/// Sells all spots but one of each slot of the next days.
 async fn sell_out(server: &TestServer) {
     for (at, (service, start_sec)) in all_slots().into_iter().enumerate() {
         assert!(
@@ -170,8 +170,8 @@ fn all_slots() -> Vec<(&'static str, i64)> {
         .collect()
 }
 
-/// Fails unless each of the slots has one spot left, no more and no fewer, and sells it.
-async fn sells_the_rest_and_no_more(server: &TestServer, when: &str) {
+/// Fails unless each of the slots has exactly one spot left, and sells it.
+async fn assert_one_spot_left(server: &TestServer, when: &str) {
     for (at, (service, start_sec)) in all_slots().into_iter().enumerate() {
         assert_eq!(
             verdict(server, service, start_sec).await,
@@ -206,7 +206,7 @@ const JUMPS: [i64; 8] = [
 ];
 
 #[tokio::test]
-async fn a_start_with_a_wrong_clock_costs_nothing_once_the_clock_is_right() {
+async fn a_start_with_a_wrong_clock_has_no_effect_once_the_clock_is_right() {
     for off in JUMPS {
         let pier = Pier::new();
         let server = pier.open().await;
@@ -218,14 +218,14 @@ async fn a_start_with_a_wrong_clock_costs_nothing_once_the_clock_is_right() {
         })
         .await;
         let server = pier.open().await;
-        sells_the_rest_and_no_more(&server, &format!("off by {off}")).await;
+        assert_one_spot_left(&server, &format!("off by {off}")).await;
         server.server.reload().await.unwrap();
         assert!(!buy(&server, "after", "tour", SOON, 1).await);
     }
 }
 
 #[tokio::test]
-async fn a_clock_that_is_put_right_in_a_running_server_opens_what_seemed_over() {
+async fn a_clock_corrected_while_the_server_runs_reopens_slots_that_had_not_ended() {
     for off in JUMPS {
         let pier = Pier::new();
         let server = pier.open().await;
@@ -236,7 +236,7 @@ async fn a_clock_that_is_put_right_in_a_running_server_opens_what_seemed_over() 
         server.server.sweep().await;
         pier.clock.advance(Seconds::new(-off));
         server.server.sweep().await;
-        sells_the_rest_and_no_more(&server, &format!("swept, off by {off}")).await;
+        assert_one_spot_left(&server, &format!("swept, off by {off}")).await;
     }
 }
 
@@ -251,14 +251,14 @@ async fn a_clock_that_jumps_between_sweeps_and_reloads_sells_nothing_twice() {
         server.server.reload().await.unwrap();
         pier.clock.advance(Seconds::new(-off));
         server.server.reload().await.unwrap();
-        sells_the_rest_and_no_more(&server, &format!("reloaded, off by {off}")).await;
+        assert_one_spot_left(&server, &format!("reloaded, off by {off}")).await;
     }
 }
 
-/// A clock that is ahead for days, not only at one sweep, has slots forgotten that are to come. They are
-/// known and not sold any more, by this server or the next one, also where they had spots left.
+/// A clock that is ahead for days, not only at one sweep, makes sweeps forget slots of the future. They stay
+/// known and closed, in this server and the next one, even with open spots.
 #[tokio::test]
-async fn what_is_forgotten_is_closed_for_good_and_not_sold_twice() {
+async fn a_forgotten_slot_is_closed_for_good_and_not_sold_twice() {
     let pier = Pier::new();
     let server = pier.open().await;
     sell_out(&server).await;
@@ -306,7 +306,7 @@ async fn what_is_forgotten_is_closed_for_good_and_not_sold_twice() {
 }
 
 #[tokio::test]
-async fn before_the_first_order_no_slot_is_closed_for_good_however_long_the_clock_is_ahead() {
+async fn before_the_first_order_no_wrong_clock_closes_a_slot_for_good() {
     let pier = Pier::new();
     pier.clock.advance(Seconds::new(30 * DAY));
     let server = pier.open().await;
@@ -320,12 +320,12 @@ async fn before_the_first_order_no_slot_is_closed_for_good_however_long_the_cloc
     server.stop().await;
     let server = pier.open().await;
     sell_out(&server).await;
-    sells_the_rest_and_no_more(&server, "with the clock put right").await;
+    assert_one_spot_left(&server, "with the clock put right").await;
 }
 
-/// Nothing else than a sweep forgets, and a sweep does no more than a day's worth of it.
+/// Only a sweep forgets slots, at most a day of them.
 #[tokio::test]
-async fn what_was_sold_is_forgotten_a_week_after_its_slot() {
+async fn sales_are_forgotten_a_week_after_their_slot() {
     let pier = Pier::new();
     let server = pier.open().await;
     let forgotten = || {
@@ -350,7 +350,7 @@ async fn what_was_sold_is_forgotten_a_week_after_its_slot() {
 }
 
 #[tokio::test]
-async fn a_slot_that_is_over_is_known_and_has_nothing_left_as_long_as_the_feed_names_it() {
+async fn an_ended_slot_is_known_without_spots_while_the_feed_has_it() {
     let pier = Pier::new();
     let server = pier.open().await;
     let over = "SLOT_UNAVAILABLE 0";
@@ -387,9 +387,9 @@ async fn a_slot_that_is_over_is_known_and_has_nothing_left_as_long_as_the_feed_n
     assert_eq!(verdict(&restarted, "tour", SOON).await, over);
 }
 
-/// The clock is set back while a cart is held: a little prolongs the hold, far ends it.
+/// The clock is set back while a cart is held: a small step prolongs the hold, a large one ends it.
 #[tokio::test]
-async fn a_hold_neither_lives_for_ever_nor_is_sold_twice_when_the_clock_is_set_back() {
+async fn a_hold_is_neither_endless_nor_sold_twice_after_the_clock_is_set_back() {
     let pier = Pier::new();
     let server = pier.open().await;
     let hold = async || {
@@ -406,14 +406,14 @@ async fn a_hold_neither_lives_for_ever_nor_is_sold_twice_when_the_clock_is_set_b
         assert_eq!(open().await, 2);
         pier.clock.advance(Seconds::new(-back));
         assert_eq!(open().await, left, "set back by {back}");
-        // Whatever has ended stays so when the clock is put right.
+        // An ended hold stays ended once the clock is corrected.
         server.server.sweep().await;
         pier.clock.set(EpochSeconds::new(NOW + 1));
         assert_eq!(open().await, left, "set back by {back} and put right");
         pier.clock.set(EpochSeconds::new(NOW + 600));
         assert_eq!(open().await, 5, "set back by {back}, its time over");
     }
-    // What was held before the jump is sold to another, and then the clock is put right again.
+    // Spots held before the jump are sold to another cart, and then the clock is corrected.
     pier.clock.set(EpochSeconds::new(NOW));
     hold().await;
     pier.clock.advance(Seconds::new(-DAY));
@@ -424,10 +424,10 @@ async fn a_hold_neither_lives_for_ever_nor_is_sold_twice_when_the_clock_is_set_b
     assert!(buy(&server, "rest", "tour", LATER, 1).await);
 }
 
-/// A store with an order of the sample catalogue, and what else is on record.
+/// A store with an order of the sample catalogue, and further changes.
 async fn store_with(writes: impl IntoIterator<Item = Write>) -> TempDir {
     let dir = TempDir::new().unwrap();
-    let server = Program::new().keeping(dir.path()).start().await;
+    let server = Program::new().with_store(dir.path()).start().await;
     let mut client = BookingServiceClient::new(server.connect().await);
     let item = in_days(
         Item::museum_entry()
@@ -459,10 +459,10 @@ fn warning<'a>(lines: &'a [Value], beginning: &str) -> &'a Value {
 }
 
 #[tokio::test]
-async fn a_start_before_the_moment_up_to_which_slots_were_forgotten_says_so() {
+async fn a_start_before_the_time_of_forgotten_slots_is_a_warning() {
     let far_ahead = 4_102_444_800; // 2100
     let dir = store_with([Write::SlotsForgotten(EpochSeconds::new(far_ahead))]).await;
-    let lines = warnings(Program::new().keeping(dir.path())).await;
+    let lines = warnings(Program::new().with_store(dir.path())).await;
     let line = warning(
         &lines,
         "the clock lies before the moment up to which slots were forgotten",
@@ -472,7 +472,7 @@ async fn a_start_before_the_moment_up_to_which_slots_were_forgotten_says_so() {
         "2100-01-01 00:00:00 UTC (second 4102444800)"
     );
     let sound = store_with([]).await;
-    let lines = warnings(Program::new().keeping(sound.path())).await;
+    let lines = warnings(Program::new().with_store(sound.path())).await;
     assert!(
         lines
             .iter()
@@ -482,11 +482,11 @@ async fn a_start_before_the_moment_up_to_which_slots_were_forgotten_says_so() {
 }
 
 #[tokio::test]
-async fn orders_that_do_not_go_with_the_catalogue_are_told_at_a_start() {
+async fn orders_without_their_merchants_or_slots_are_warnings_at_startup() {
     let dir = store_with([]).await;
     let other = Pier::new();
     let catalog = ["--catalog", other.dir.path().to_str().unwrap()];
-    let lines = warnings(Program::new().args(catalog).keeping(dir.path())).await;
+    let lines = warnings(Program::new().args(catalog).with_store(dir.path())).await;
     assert_eq!(
         warning(&lines, "there are orders of merchants")["examples"],
         "museum"
@@ -502,13 +502,13 @@ async fn orders_that_do_not_go_with_the_catalogue_are_told_at_a_start() {
 }
 
 #[tokio::test]
-async fn a_catalogue_that_has_become_empty_is_told() {
+async fn an_empty_catalogue_is_a_warning_at_its_reload() {
     let dir = store_with([]).await;
     let catalog = TempDir::new().unwrap();
     copy_dir(&sample_catalog(), catalog.path());
     let program = Program::new()
         .args([Path::new("--catalog"), catalog.path()])
-        .keeping(dir.path());
+        .with_store(dir.path());
     let mut server = program.start().await;
     for file in fs::read_dir(catalog.path()).unwrap() {
         fs::remove_file(file.unwrap().path()).unwrap();
@@ -521,9 +521,7 @@ async fn a_catalogue_that_has_become_empty_is_told() {
     write("availability.json", &json!({"service_availability": []}));
     server.signal("HUP").await;
     server
-        .line("the reload", |line| {
-            line["message"] == "another catalogue is on sale"
-        })
+        .line("the reload", |line| line["message"] == "catalogue reloaded")
         .await;
     let lines: Vec<Value> = server
         .stop()

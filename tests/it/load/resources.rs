@@ -33,8 +33,8 @@ use crate::support::{
     doubles::GatewayDouble,
     keys::{Keys, basic},
     order_request, paid_with,
-    process::{Program, Running, in_days, surely, until},
-    rest_client::{Answer, bare, send},
+    process::{Program, Running, in_days, until, with_timeout},
+    rest_client::{Answer, send, without_body},
 };
 
 fn visit(day: i64) -> Item {
@@ -54,7 +54,7 @@ fn check() -> Vec<u8> {
 }
 
 async fn is_served(client: &ByteClient) {
-    let answer = surely(
+    let answer = with_timeout(
         "an answer",
         client.call("CheckOrderFulfillability", &check()),
     )
@@ -63,7 +63,7 @@ async fn is_served(client: &ByteClient) {
 }
 
 async fn get(address: SocketAddr, path: &'static str) -> Answer {
-    surely(path, send(address, bare(Method::GET, path))).await
+    with_timeout(path, send(address, without_body(Method::GET, path))).await
 }
 
 /// The value of a metric, which has to be there.
@@ -115,7 +115,7 @@ async fn where_descriptors_are_few_connections_leave_some_for_everything_else() 
         "--max-connections-per-address=1000",
     ];
     let mut server = Program::after("ulimit -n 200")
-        .keeping(dir.path())
+        .with_store(dir.path())
         .args(words)
         .start()
         .await;
@@ -136,14 +136,14 @@ async fn where_descriptors_are_few_connections_leave_some_for_everything_else() 
     let client = BookingServiceClient::new(server.connect().await);
     for number in 0..3 {
         let request = order_request(&format!("order-{number}"), "museum", [visit(2)]);
-        surely("an order", client.clone().create_order(request))
+        with_timeout("an order", client.clone().create_order(request))
             .await
             .unwrap();
     }
     server.signal("HUP").await;
     server
         .line("the catalogue", |line| {
-            line["message"] == "another catalogue is on sale"
+            line["message"] == "catalogue reloaded"
         })
         .await;
     assert_eq!(metric(admin, "boxoffice_connections_max").await, 50);
@@ -170,7 +170,7 @@ async fn a_soft_limit_of_descriptors_is_raised_to_the_hard_one() {
 }
 
 #[tokio::test]
-async fn connections_that_cannot_be_received_are_told_once_and_come_in_later() {
+async fn connections_that_cannot_be_accepted_are_logged_once_and_accepted_later() {
     let mut server = Program::new().start().await;
     let open = fs::read_dir(format!("/proc/{}/fd", server.id()))
         .unwrap()
@@ -200,15 +200,15 @@ async fn connections_that_cannot_be_received_are_told_once_and_come_in_later() {
                 .contains("no file descriptor left")
     };
     server.line("the lack of descriptors", is_it).await;
-    // The idle ones make room, so even now a newcomer is served.
+    // The idle ones make room, so a new connection is served even now.
     is_served(&ByteClient::connect(server.address()).await).await;
     limit(10_000).await;
     is_served(&ByteClient::connect(server.address()).await).await;
     streams.clear();
     let ended = server.stop().await;
     assert_eq!(ended.code(), 0);
-    let told = ended.log().filter(is_it).count();
-    assert_eq!(told, 1, "{}", ended.text());
+    let count = ended.log().filter(is_it).count();
+    assert_eq!(count, 1, "{}", ended.text());
 }
 
 // Connections.
@@ -236,11 +236,11 @@ async fn where_all_places_are_taken_the_idlest_connection_makes_room() {
         "{page:?}"
     );
     is_served(&client).await;
-    let newcomer = ByteClient::connect(server.address()).await;
-    is_served(&newcomer).await;
+    let latest = ByteClient::connect(server.address()).await;
+    is_served(&latest).await;
     assert!(is_closed(&mut first[0]).await && !is_closed(&mut second[0]).await);
     is_served(&client).await;
-    is_served(&newcomer).await;
+    is_served(&latest).await;
     let evicted = "boxoffice_connections_evicted_total{limit=\"all\"}";
     assert_eq!(metric(admin, evicted).await, 1);
     server.stop(std::future::pending()).await;
@@ -262,15 +262,18 @@ async fn where_none_is_idle_a_newcomer_waits_and_the_server_is_not_ready() {
     let order = paid_with(order_request("token", "museum", [item]), "slow").encode_to_vec();
     let slow = tokio::spawn(async move { busy.call("CreateOrder", &order).await });
     payments.asked_times(1).await;
-    let newcomer = from(Ipv4Addr::new(127, 0, 0, 2), server.address()).await;
+    let latest = from(Ipv4Addr::new(127, 0, 0, 2), server.address()).await;
     until("it is not ready", async || {
         get(admin, "/readyz").await.http == 503
     })
     .await;
     assert_eq!(metric(admin, "boxoffice_connections_full").await, 1);
     payments.capture();
-    assert_eq!(surely("the order", slow).await.unwrap().code(), Code::Ok);
-    is_served(&ByteClient::over(server.address(), newcomer).await).await;
+    assert_eq!(
+        with_timeout("the order", slow).await.unwrap().code(),
+        Code::Ok
+    );
+    is_served(&ByteClient::over(server.address(), latest).await).await;
     until("it is ready", async || {
         get(admin, "/readyz").await.http == 200
     })
@@ -311,7 +314,7 @@ async fn an_address_with_many_connections_pushes_out_its_own_only() {
 }
 
 #[tokio::test]
-async fn half_heads_on_the_operators_address_do_not_keep_probes_out() {
+async fn incomplete_heads_at_the_admin_listener_do_not_keep_probes_out() {
     let mut config = config();
     config.serving.admin_listen = Some("127.0.0.1:0".parse().unwrap());
     let server = Setup::with_config(config).open().await.unwrap();
@@ -333,7 +336,7 @@ async fn half_heads_on_the_operators_address_do_not_keep_probes_out() {
 // The log.
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_holds_up_nothing() {
+async fn an_unread_log_blocks_nothing() {
     let words = ["--admin-listen=127.0.0.1:0", "--log=trace"];
     let mut server = Program::new().args(words).start().await;
     let admin = admin_address(&mut server).await;
@@ -347,17 +350,17 @@ async fn a_log_that_nobody_reads_holds_up_nothing() {
     assert_eq!(get(admin, "/livez").await.http, 200);
     is_served(&client).await;
     server.read_output(true);
-    let told = server.line("the lines that were dropped", |line| {
+    let dropped = server.line("the lines that were dropped", |line| {
         line["message"]
             .as_str()
             .is_some_and(|message| message.starts_with("log lines were dropped"))
     });
-    assert!(told.await["lines"].as_u64() > Some(0));
+    assert!(dropped.await["lines"].as_u64() > Some(0));
     assert_eq!(server.stop().await.code(), 0);
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_reads_does_not_hold_up_the_end() {
+async fn an_unread_log_does_not_block_the_shutdown() {
     for (signals, drain_delay) in [(1, "0s"), (2, "1h")] {
         let words = [
             "--admin-listen=127.0.0.1:0",
@@ -413,16 +416,11 @@ async fn a_second_signal_ends_the_program_whatever_it_waits_for() {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_at_the_start_is_still_logged_to_the_end() {
+async fn errors_at_startup_are_logged_completely() {
     let ended = Program::new().args(["--catalog=/nowhere"]).run().await;
     assert_eq!(ended.code(), 65);
     let last = ended.log().last().unwrap();
-    assert_eq!(
-        last["message"],
-        "the server cannot go on",
-        "{}",
-        ended.text()
-    );
+    assert_eq!(last["message"], "the server failed", "{}", ended.text());
 }
 
 // Threads.
@@ -449,7 +447,7 @@ async fn list(client: &BookingServiceClient<Channel>) -> Result<usize, tonic::St
     let request = ListOrdersRequest {
         ids: Some(Ids::UserId("user-1".into())),
     };
-    Ok(surely("a list", client.clone().list_orders(request))
+    Ok(with_timeout("a list", client.clone().list_orders(request))
         .await?
         .into_inner()
         .order
@@ -488,7 +486,7 @@ async fn a_running_server_needs_no_further_thread() {
         server.signal("HUP").await;
         server
             .line("the catalogue", |line| {
-                line["message"] == "another catalogue is on sale"
+                line["message"] == "catalogue reloaded"
             })
             .await;
         let ended = server.stop().await;
@@ -498,7 +496,7 @@ async fn a_running_server_needs_no_further_thread() {
 }
 
 #[tokio::test]
-async fn a_start_without_threads_fails_in_plain_words() {
+async fn a_start_without_threads_fails_with_the_cause() {
     let (tool, words) = bound();
     let limited = words
         .into_iter()
@@ -506,7 +504,7 @@ async fn a_start_without_threads_fails_in_plain_words() {
     let ended = Program::under(tool, limited).run().await;
     assert_eq!(ended.code(), 70, "{}", ended.text());
     let last = ended.log().last().unwrap();
-    assert_eq!(last["message"], "the server cannot go on");
+    assert_eq!(last["message"], "the server failed");
     assert!(
         last["error"]
             .as_str()
@@ -526,9 +524,9 @@ async fn a_flood_of_wrong_passwords_does_not_keep_a_new_caller_waiting() {
     keys.with_users(&mut config, &[("ada", &["secret"])]);
     let server = Setup::with_config(config).open().await.unwrap();
     let address = server.address();
-    let (told, mut answers) = tokio::sync::mpsc::unbounded_channel();
+    let (answered, mut answers) = tokio::sync::mpsc::unbounded_channel();
     for number in 0..FLOOD {
-        let told = told.clone();
+        let answered = answered.clone();
         tokio::spawn(async move {
             let client = ByteClient::connect(address).await;
             let wrong = basic("ada", &format!("wrong-{number}"));
@@ -540,16 +538,16 @@ async fn a_flood_of_wrong_passwords_does_not_keep_a_new_caller_waiting() {
                     .send(call.body(whole(framed(&check()))).unwrap())
                     .await;
                 let Ok(answer) = answer else { return };
-                if told.send(answer.code()).is_err() {
+                if answered.send(answer.code()).is_err() {
                     return;
                 }
             }
         });
     }
-    // The flood is there, and some of it has been told what it is.
+    // The flood has begun, and some of its calls were rejected.
     for _ in 0..3 {
         assert_eq!(
-            surely("an answer to the flood", answers.recv()).await,
+            with_timeout("an answer to the flood", answers.recv()).await,
             Some(Code::Unauthenticated)
         );
     }
@@ -559,7 +557,9 @@ async fn a_flood_of_wrong_passwords_does_not_keep_a_new_caller_waiting() {
         .header("authorization", basic("ada", "secret"));
     while answers.try_recv().is_ok() {}
     let answer = client.send(call.body(whole(framed(&check()))).unwrap());
-    let answer = surely("the newcomer's answer", answer).await.unwrap();
+    let answer = with_timeout("the answer to the new caller", answer)
+        .await
+        .unwrap();
     assert_eq!(answer.code(), Code::Ok);
     let mut before = 0;
     while answers.try_recv().is_ok() {
@@ -603,7 +603,7 @@ async fn a_hang_up_ends_a_server_on_a_terminal_and_has_others_reload() {
     server.signal("HUP").await;
     server
         .line("the catalogue", |line| {
-            line["message"] == "another catalogue is on sale"
+            line["message"] == "catalogue reloaded"
         })
         .await;
     assert_eq!(server.stop().await.code(), 0);
@@ -612,7 +612,7 @@ async fn a_hang_up_ends_a_server_on_a_terminal_and_has_others_reload() {
 #[tokio::test]
 async fn a_terminal_that_closes_ends_its_server() {
     let (other_end, terminal) = terminal();
-    // The terminal becomes the one that its session hangs on.
+    // The terminal becomes the controlling terminal of its session.
     let mut server = Program::under("setsid", ["--ctty"])
         .reading(terminal)
         .start()

@@ -18,9 +18,9 @@ use tonic::Code;
 
 use crate::support::{
     Setup, TestServer,
-    byte_client::{Body, ByteClient, beginning, framed, whole},
+    byte_client::{Body, ByteClient, framed, unfinished, whole},
     config,
-    process::{surely, until},
+    process::{until, with_timeout},
     rest_client,
 };
 
@@ -66,7 +66,7 @@ fn check(server: &TestServer) -> Request<Body> {
 async fn a_call_is_in_flight_until_its_response_is_taken_and_no_longer_than_it_may_take() {
     let server = small_server(1).await;
     let mut sender = stalled_client(&server).await;
-    let response = surely("a head", sender.send_request(check(&server)))
+    let response = with_timeout("a head", sender.send_request(check(&server)))
         .await
         .unwrap();
     assert_eq!(response.status(), StatusCode::OK);
@@ -81,7 +81,7 @@ async fn a_call_is_in_flight_until_its_response_is_taken_and_no_longer_than_it_m
         client.call(CHECK, &cart()).await.code() == Code::Ok
     })
     .await;
-    let body = surely(
+    let body = with_timeout(
         "the end of the response",
         http_body_util::BodyExt::collect(response.into_body()),
     )
@@ -96,10 +96,17 @@ async fn messages_that_never_end_make_room_for_each_other_and_whole_ones_pass_by
     let client = ByteClient::connect(server.server.address()).await;
     let half = framed(&cart()).slice(..6);
     let mut endless: FuturesUnordered<_> = (0..12)
-        .map(|_| client.send(client.request(CHECK).body(beginning(half.clone())).unwrap()))
+        .map(|_| {
+            client.send(
+                client
+                    .request(CHECK)
+                    .body(unfinished(half.clone()))
+                    .unwrap(),
+            )
+        })
         .collect();
     for _ in 0..8 {
-        let rejected = surely("a rejection", endless.next())
+        let rejected = with_timeout("a rejection", endless.next())
             .await
             .unwrap()
             .unwrap();
@@ -111,7 +118,7 @@ async fn messages_that_never_end_make_room_for_each_other_and_whole_ones_pass_by
         assert_eq!(client.call(CHECK, &cart()).await.code(), Code::Ok);
     }
     // The others are waited for, and not for ever.
-    while let Some(late) = surely("an end", endless.next()).await {
+    while let Some(late) = with_timeout("an end", endless.next()).await {
         let late = late.unwrap();
         // A whole message that came in two pieces has had the place of one of them for a moment.
         let made_room =
@@ -145,7 +152,7 @@ async fn half_bodies_over_rest_are_among_them() {
     let mut statuses = Vec::new();
     for mut stream in streams {
         let mut answer = [0; 12];
-        surely("an answer", stream.read_exact(&mut answer))
+        with_timeout("an answer", stream.read_exact(&mut answer))
             .await
             .unwrap();
         statuses.push(String::from_utf8_lossy(&answer[9..]).into_owned());

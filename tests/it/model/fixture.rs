@@ -154,7 +154,7 @@ pub(super) struct FixtureCatalog {
 }
 
 impl FixtureCatalog {
-    /// The one of a number; 0 is the one to begin with, in which everything is on sale.
+    /// The catalogue of a number; 0 is the first, which has everything.
     pub(super) fn of(number: u64) -> Self {
         let mut chance = fastrand::Rng::with_seed(number);
         let mut price =

@@ -1,4 +1,4 @@
-//! Rules that a model may be made to get wrong, to see that it is found out.
+//! Rules of the reference model that can be broken on purpose, which the comparison must detect.
 
 /// A rule that the model may be made to get wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::{
 const DAY: i64 = 24 * 3600;
 const KEPT: i64 = 7 * DAY;
 
-/// Up to when slots are forgotten: as it is on record, and where the next sweep goes on.
+/// Up to when slots are forgotten: as it is on record, and where the next sweep continues.
 #[derive(Debug, Default)]
 pub(super) struct Forgotten {
     recorded: Option<i64>,

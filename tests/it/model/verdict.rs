@@ -39,7 +39,7 @@ pub(super) struct LineVerdict {
     /// The right price, once it comes to that.
     pub(super) total: Option<i64>,
     pub(super) warning: WarningReason,
-    /// The present price of each of its ticket types, where it is told.
+    /// The present price of each of its ticket types, if the answer has it.
     pub(super) prices: Vec<(String, i64)>,
 }
 
@@ -344,10 +344,10 @@ impl ReferenceModel {
             }
         }
         let has_tour = lines.iter().any(|line| line.service_id == "tour");
-        let is_told = has_tour && !self.keeps(Rule::FeesOfNothingAreLeftOut);
+        let is_reported = has_tour && !self.keeps(Rule::FeesOfNothingAreLeftOut);
         let of_order = [
             (has_tour, "Surcharge", SURCHARGE),
-            (is_told, "Nothing", 0),
+            (is_reported, "Nothing", 0),
             (!lines.is_empty(), "Handling", HANDLING),
         ];
         for (_, name, amount) in of_order.into_iter().filter(|(is_due, ..)| *is_due) {

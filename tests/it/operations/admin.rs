@@ -12,8 +12,8 @@ use crate::support::{
     Item, Setup, TestServer, config,
     doubles::BreakableStore,
     order_request,
-    process::{Program, surely},
-    rest_client::{Answer, bare, send, send_http2},
+    process::{Program, with_timeout},
+    rest_client::{Answer, send, send_http2, without_body},
 };
 
 /// A server whose operator's transport is open, too.
@@ -26,7 +26,7 @@ async fn start(setup: Setup) -> TestServer {
 async fn get(server: &TestServer, path: &str) -> Answer {
     send(
         server.server.admin_address().unwrap(),
-        bare(Method::GET, path),
+        without_body(Method::GET, path),
     )
     .await
 }
@@ -45,10 +45,17 @@ async fn a_server_that_serves_is_alive_and_ready() {
     assert_eq!(probes(&server).await, (200, 200));
     let address = server.server.admin_address().unwrap();
     assert_eq!(
-        send_http2(address, bare(Method::GET, "/livez")).await.body,
+        send_http2(address, without_body(Method::GET, "/livez"))
+            .await
+            .body,
         "ok\n"
     );
-    assert_eq!(send(address, bare(Method::HEAD, "/readyz")).await.http, 200);
+    assert_eq!(
+        send(address, without_body(Method::HEAD, "/readyz"))
+            .await
+            .http,
+        200
+    );
     server.stop().await;
 }
 
@@ -73,7 +80,7 @@ async fn a_failed_store_calls_for_a_restart() {
 }
 
 #[tokio::test]
-async fn health_is_told_over_grpc_as_on_the_main_address() {
+async fn the_admin_listener_serves_grpc_health() {
     let server = start(Setup::default()).await;
     let address = format!("http://{}", server.server.admin_address().unwrap());
     let channel = Channel::from_shared(address)
@@ -116,22 +123,32 @@ async fn a_server_that_goes_down_is_alive_and_not_ready_until_the_end() {
     running
         .line("the signal", |line| line["message"] == "shutdown started")
         .await;
-    let not_ready =
-        async { while send(address, bare(Method::GET, "/readyz")).await.http != 503 {} };
-    surely("it is not ready", not_ready).await;
-    assert_eq!(send(address, bare(Method::GET, "/livez")).await.http, 200);
+    let not_ready = async {
+        while send(address, without_body(Method::GET, "/readyz"))
+            .await
+            .http
+            != 503
+        {}
+    };
+    with_timeout("it is not ready", not_ready).await;
+    assert_eq!(
+        send(address, without_body(Method::GET, "/livez"))
+            .await
+            .http,
+        200
+    );
     running.signal("TERM").await;
     assert_eq!(running.ended().await.code(), 0);
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_as_on_the_main_address() {
+async fn errors_of_the_admin_listener_have_the_form_of_all_errors() {
     let server = start(Setup::default()).await;
     let outcome = (404, "NOT_FOUND".to_owned(), "NOT_FOUND".to_owned());
     assert_eq!(get(&server, "/v3/HealthCheck").await.outcome(), outcome);
     let posted = send(
         server.server.admin_address().unwrap(),
-        bare(Method::POST, "/livez"),
+        without_body(Method::POST, "/livez"),
     )
     .await;
     assert_eq!(
@@ -163,9 +180,13 @@ async fn it_points_to_what_is_there_and_not_to_what_is_elsewhere() {
         }
         assert!(!text.contains("/v3/"), "{path}: {text}");
     }
-    // Callers are told of their own methods.
-    let told = send(server.server.address(), bare(Method::GET, "/nowhere")).await;
-    let text = String::from_utf8(told.body.to_vec()).unwrap();
+    // Callers get the hint about their own methods.
+    let answer = send(
+        server.server.address(),
+        without_body(Method::GET, "/nowhere"),
+    )
+    .await;
+    let text = String::from_utf8(answer.body.to_vec()).unwrap();
     assert!(
         text.contains("/v3/CreateOrder") && !text.contains("/metrics"),
         "{text}"
@@ -193,7 +214,7 @@ async fn an_address_that_other_machines_reach_is_warned_of() {
                 && line["message"]
                     .as_str()
                     .unwrap()
-                    .starts_with("THE OPERATOR'S ADDRESS")
+                    .starts_with("THE ADMIN LISTENER")
         };
         assert_eq!(
             ended.log().filter(is_warning).count(),

@@ -98,7 +98,7 @@ async fn a_start_says_what_has_started() {
         .await;
     let catalog = program
         .line("the catalogue", |line| {
-            line["message"] == "the catalogue is on sale"
+            line["message"] == "catalogue activated"
         })
         .await;
     for (line, name, expected) in [
@@ -126,19 +126,19 @@ async fn a_start_says_what_has_started() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_told_with_its_setting() {
+async fn an_address_in_use_is_an_error_with_its_setting() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for (flag, setting) in [("--listen", "listen"), ("--admin-listen", "admin_listen")] {
         let ended = run(&[flag, &address]).await;
         assert_eq!(ended.code(), 69, "{}", ended.text());
         let expected = format!("{setting}: cannot listen on {address}: ");
-        let told = |line: &Value| {
+        let is_it = |line: &Value| {
             line["error"]
                 .as_str()
                 .is_some_and(|error| error.starts_with(&expected))
         };
-        assert!(ended.log().any(|line| told(&line)), "{}", ended.text());
+        assert!(ended.log().any(|line| is_it(&line)), "{}", ended.text());
     }
 }
 

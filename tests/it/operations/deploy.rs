@@ -136,13 +136,13 @@ fn value<'l>(lines: &'l [String], key: &str) -> &'l str {
 }
 
 #[test]
-fn prometheus_is_told_of_the_metrics_and_reaches_them_and_others_do_not() {
+fn only_prometheus_is_annotated_and_allowed_to_reach_the_metrics() {
     let set = manifest("StatefulSet");
     let annotations = below(below(&set, "template:"), "annotations:");
     assert_eq!(value(annotations, "prometheus.io/scrape:"), "true");
     assert_eq!(value(annotations, "prometheus.io/path:"), "/metrics");
     let port = value(annotations, "prometheus.io/port:");
-    // The port that it is sent to is the one that the server listens on and that the policy names.
+    // The annotated port is the port of the server and of the network policy.
     let env = below(&set, "- name: BOXOFFICE_ADMIN_LISTEN");
     assert_eq!(value(env, "value:").rsplit_once(':').unwrap().1, port);
     assert_eq!(value(below(&set, "- name: admin"), "containerPort:"), port);

@@ -31,11 +31,11 @@ use tonic_types::StatusExt;
 
 use crate::support::{
     Item, Setup, TestServer,
-    byte_client::{Answer, ByteClient, beginning, framed, whole},
+    byte_client::{Answer, ByteClient, framed, unfinished, whole},
     config, copy_dir,
     doubles::{BreakableStore, GatewayDouble},
     order_request, paid_with,
-    process::{Program, surely},
+    process::{Program, with_timeout},
     sample_catalog,
 };
 
@@ -97,7 +97,7 @@ fn order_id(answer: &Answer) -> String {
     }
 }
 
-/// A call that goes on in the background.
+/// A call in a background task.
 fn begin(
     client: &ByteClient,
     request: &CreateOrderRequest,
@@ -133,7 +133,7 @@ async fn health(channel: Channel, service: &str) -> Streaming<HealthCheckRespons
 }
 
 async fn next_health(health: &mut Streaming<HealthCheckResponse>) -> ServingStatus {
-    surely("news of health", health.message())
+    with_timeout("news of health", health.message())
         .await
         .unwrap()
         .unwrap()
@@ -250,14 +250,14 @@ async fn a_store_that_fails_stops_orders_and_health_and_nothing_else() {
 
     store.break_down();
     let client = connect(&server).await;
-    let refused = client
+    let rejected = client
         .call("CreateOrder", &free_order("after").encode_to_vec())
         .await;
     assert_eq!(
-        (refused.code(), refused.reason().as_str()),
+        (rejected.code(), rejected.reason().as_str()),
         (Code::Unavailable, "STORE_UNAVAILABLE")
     );
-    assert!(refused.details().retry_info().is_some());
+    assert!(rejected.details().retry_info().is_some());
     assert_eq!(next_health(&mut all).await, ServingStatus::NotServing);
     assert_eq!(next_health(&mut service).await, ServingStatus::NotServing);
 
@@ -314,10 +314,12 @@ async fn a_call_ends_when_its_time_is_up_and_its_order_is_still_created() {
             request = request.header("grpc-timeout", timeout);
         }
         let answer = client.send(request.body(whole(framed(&message))).unwrap());
-        let late = surely("an answer to a slow call", answer).await.unwrap();
-        let told = (late.code(), late.reason());
+        let late = with_timeout("an answer to a slow call", answer)
+            .await
+            .unwrap();
+        let outcome = (late.code(), late.reason());
         assert_eq!(
-            told,
+            outcome,
             (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned()),
             "{timeout:?} {ceiling:?}"
         );
@@ -325,7 +327,7 @@ async fn a_call_ends_when_its_time_is_up_and_its_order_is_still_created() {
 
         payments.asked_times(1).await;
         payments.capture();
-        let again = surely("the order", async {
+        let again = with_timeout("the order", async {
             loop {
                 let again = client.call("CreateOrder", &message).await;
                 if again.code() == Code::Ok {
@@ -380,7 +382,7 @@ async fn a_timeout_that_is_none_is_the_callers_mistake() {
 }
 
 #[tokio::test]
-async fn calls_beyond_the_limit_are_refused_until_others_have_ended() {
+async fn calls_beyond_the_limit_are_rejected_until_others_have_ended() {
     let payments = GatewayDouble::silent();
     let mut config = config();
     config.calls.max_in_flight = 1;
@@ -392,12 +394,12 @@ async fn calls_beyond_the_limit_are_refused_until_others_have_ended() {
     let first = begin(&client, &paid_order("first"));
     payments.asked_times(1).await;
     for client in [&client, &connect(&server).await] {
-        let refused = check(client).await;
+        let rejected = check(client).await;
         assert_eq!(
-            (refused.code(), refused.reason().as_str()),
+            (rejected.code(), rejected.reason().as_str()),
             (Code::ResourceExhausted, "CONCURRENCY_LIMIT")
         );
-        assert!(refused.details().retry_info().is_some());
+        assert!(rejected.details().retry_info().is_some());
     }
     payments.capture();
     order_id(&first.await.unwrap().unwrap());
@@ -431,9 +433,9 @@ async fn a_message_may_be_as_large_as_the_limit_and_no_larger() {
 
     message.push(b'x');
     for method in ["CheckOrderFulfillability", "CreateOrder", "ListOrders"] {
-        let refused = client.call(method, &message).await;
+        let rejected = client.call(method, &message).await;
         assert_eq!(
-            (refused.code(), refused.reason().as_str()),
+            (rejected.code(), rejected.reason().as_str()),
             (Code::ResourceExhausted, "REQUEST_TOO_LARGE")
         );
     }
@@ -464,9 +466,9 @@ async fn an_order_may_have_as_many_items_as_the_limit_and_no_more() {
             "order.item",
         ),
     ];
-    for (refused, field) in rejections {
-        assert_eq!(refused.code(), Code::InvalidArgument);
-        let violations = refused
+    for (rejected, field) in rejections {
+        assert_eq!(rejected.code(), Code::InvalidArgument);
+        let violations = rejected
             .get_error_details()
             .bad_request()
             .unwrap()
@@ -499,7 +501,7 @@ async fn connections_that_are_too_old_are_ended_without_losing_a_call() {
                 answered += 1;
             }
         };
-        let error = surely("the end of an old connection", ended).await;
+        let error = with_timeout("the end of an old connection", ended).await;
         assert!(
             error.is_canceled() || error.is_closed(),
             "a call was sent and not answered: {error:?}"
@@ -522,7 +524,7 @@ async fn a_call_on_a_connection_that_is_too_old_is_finished() {
     let client = connect(&server).await;
     let slow = begin(&client, &paid_order("slow"));
     payments.asked_times(1).await;
-    surely("the end of an old connection", async {
+    with_timeout("the end of an old connection", async {
         while try_check(&client).await.is_ok() {}
     })
     .await;
@@ -557,14 +559,16 @@ async fn a_message_that_never_comes_to_its_end_is_not_waited_for() {
     config.calls.call_timeout = Duration::from_millis(100);
     let server = Setup::with_config(config).start().await;
     let client = connect(&server).await;
-    let body = beginning(framed(&check_request().encode_to_vec()).slice(..20));
+    let body = unfinished(framed(&check_request().encode_to_vec()).slice(..20));
     let answer = client.send(
         client
             .request("CheckOrderFulfillability")
             .body(body)
             .unwrap(),
     );
-    let late = surely("an answer to half a message", answer).await.unwrap();
+    let late = with_timeout("an answer to half a message", answer)
+        .await
+        .unwrap();
     assert_eq!(
         (late.code(), late.reason().as_str()),
         (Code::DeadlineExceeded, "DEADLINE_EXCEEDED")
@@ -580,22 +584,22 @@ async fn a_connection_that_never_says_anything_is_closed() {
     config.connections.keepalive_timeout = Duration::from_millis(200);
     let server = Setup::with_config(config).start().await;
     let mut silent = TcpStream::connect(server.server.address()).await.unwrap();
-    let read = surely("the end of a silent connection", silent.read(&mut [0])).await;
+    let read = with_timeout("the end of a silent connection", silent.read(&mut [0])).await;
     assert_eq!(read.unwrap(), 0);
     assert_eq!(check(&connect(&server).await).await.code(), Code::Ok);
     server.stop().await;
 }
 
-/// Waits until nobody listens at an address any more.
-async fn refused(address: SocketAddr) {
-    surely("a refused connection", async {
+/// Waits until connections to an address are refused.
+async fn assert_connection_refused(address: SocketAddr) {
+    with_timeout("a refused connection", async {
         while TcpStream::connect(address).await.is_ok() {}
     })
     .await;
 }
 
 #[tokio::test]
-async fn who_goes_down_says_so_first_and_serves_until_others_have_noticed() {
+async fn a_stopping_server_is_not_ready_and_serves_during_the_drain_delay() {
     let mut config = config();
     config.shutdown.drain_delay = AN_HOUR;
     let server = Setup::with_config(config).start().await;
@@ -614,20 +618,20 @@ async fn who_goes_down_says_so_first_and_serves_until_others_have_noticed() {
             .call("CreateOrder", &free_order("old connection").encode_to_vec())
             .await,
     );
-    let newcomer = ByteClient::connect(address).await;
+    let latest = ByteClient::connect(address).await;
     order_id(
-        &newcomer
+        &latest
             .call("CreateOrder", &free_order("new connection").encode_to_vec())
             .await,
     );
 
     cut.send(()).unwrap();
-    surely("the end", stop).await.unwrap();
-    refused(address).await;
+    with_timeout("the end", stop).await.unwrap();
+    assert_connection_refused(address).await;
 }
 
 #[tokio::test]
-async fn what_is_in_flight_is_finished_while_newcomers_are_refused() {
+async fn calls_in_flight_are_finished_while_new_connections_are_refused() {
     for runtime in [RuntimeChoice::PerCore, RuntimeChoice::Shared] {
         let payments = GatewayDouble::silent();
         let mut config = config();
@@ -642,11 +646,11 @@ async fn what_is_in_flight_is_finished_while_newcomers_are_refused() {
         let slow = begin(&client, &paid_order("slow"));
         payments.asked_times(1).await;
         let (stop, _cut) = server.begin_shutdown();
-        refused(address).await;
+        assert_connection_refused(address).await;
         assert!(!stop.is_finished(), "{runtime:?}");
         payments.capture();
         order_id(&slow.await.unwrap().unwrap());
-        surely("the end", stop).await.unwrap();
+        with_timeout("the end", stop).await.unwrap();
     }
 }
 
@@ -671,9 +675,9 @@ async fn an_order_is_finished_even_if_its_caller_has_hung_up() {
     slow.abort();
     drop(client);
     let (stop, _cut) = server.begin_shutdown();
-    refused(address).await;
+    assert_connection_refused(address).await;
     payments.capture();
-    surely("the end", stop).await.unwrap();
+    with_timeout("the end", stop).await.unwrap();
     let found = store.find_request(&"slow".into()).get().await;
     assert!(found.unwrap().is_some());
 }
@@ -690,7 +694,7 @@ async fn a_connection_that_never_says_anything_does_not_hold_up_the_end() {
         // Connections are received in the order they come, so the silent one has been by now.
         assert_eq!(check(&connect(&server).await).await.code(), Code::Ok);
         let (stop, _cut) = server.begin_shutdown();
-        surely("the end", stop).await.unwrap();
+        with_timeout("the end", stop).await.unwrap();
         drop(silent);
     }
 }
@@ -705,12 +709,12 @@ async fn health_watchers_do_not_delay_the_shutdown() {
     let (stop, _cut) = server.begin_shutdown();
     assert_eq!(next_health(&mut watched).await, ServingStatus::NotServing);
     assert!(
-        surely("the end of the news", watched.message())
+        with_timeout("the end of the news", watched.message())
             .await
             .unwrap()
             .is_none()
     );
-    surely("the end", stop).await.unwrap();
+    with_timeout("the end", stop).await.unwrap();
 }
 
 #[tokio::test]
@@ -727,10 +731,15 @@ async fn a_forced_shutdown_abandons_unfinished_calls() {
     let slow = begin(&client, &paid_order("slow"));
     payments.asked_times(1).await;
     let (stop, cut) = server.begin_shutdown();
-    refused(address).await;
+    assert_connection_refused(address).await;
     cut.send(()).unwrap();
-    surely("the end", stop).await.unwrap();
-    assert!(surely("the end of the call", slow).await.unwrap().is_err());
+    with_timeout("the end", stop).await.unwrap();
+    assert!(
+        with_timeout("the end of the call", slow)
+            .await
+            .unwrap()
+            .is_err()
+    );
 }
 
 #[tokio::test]
@@ -823,7 +832,7 @@ async fn a_broken_catalogue_stops_the_start_with_all_its_errors() {
     let store = TempDir::new().unwrap();
     let kept = store.path().join("orders");
     let ended = Program::new()
-        .keeping(&kept)
+        .with_store(&kept)
         .args(["--catalog", dir.path().to_str().unwrap()])
         .run()
         .await;
@@ -839,13 +848,13 @@ async fn a_broken_catalogue_stops_the_start_with_all_its_errors() {
 }
 
 #[tokio::test]
-async fn bad_settings_are_all_told_before_anything_is_opened() {
+async fn all_invalid_settings_are_reported_before_anything_is_opened() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let dir = TempDir::new().unwrap();
     let kept = dir.path().join("orders");
     let ended = Program::new()
-        .keeping(&kept)
+        .with_store(&kept)
         .args(["--listen", &address, "--workers=many"])
         .run()
         .await;
@@ -872,7 +881,7 @@ async fn a_store_in_memory_warns_that_nothing_is_kept() {
     assert!(warned, "{}", ended.text());
     let dir = TempDir::new().unwrap();
     let ended = Program::new()
-        .keeping(dir.path())
+        .with_store(dir.path())
         .args(["--payments=off"])
         .start()
         .await
@@ -891,7 +900,7 @@ async fn a_store_in_memory_warns_that_nothing_is_kept() {
 }
 
 #[tokio::test]
-async fn services_that_nobody_can_pay_for_are_warned_of_with_payments_off() {
+async fn services_that_require_prepayment_are_warnings_with_payments_off() {
     for (payments, expected) in [("off", true), ("simulated", false)] {
         let ended = Program::new()
             .args([format!("--payments={payments}")])
@@ -916,7 +925,7 @@ async fn simulated_payments_warn_in_capitals_at_every_start_and_are_not_the_defa
     let dir = TempDir::new().unwrap();
     for _ in 0..2 {
         let simulated = Program::new()
-            .keeping(dir.path())
+            .with_store(dir.path())
             .args(["--payments=simulated"]);
         let ended = simulated.start().await.stop().await;
         let warned = ended.log().any(|line| {

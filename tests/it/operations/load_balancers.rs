@@ -33,7 +33,7 @@ use crate::support::{
 /// Spots of the slot that everyone wants: more than all calls of a test can buy.
 const SPOTS: i32 = 1_000_000;
 
-/// What a client does at most before it is told to end.
+/// Maximum number of calls of a client before it stops.
 const MAX_ROUNDS: usize = 20_000;
 
 /// Orders that show that a server has its part of the load.
@@ -119,7 +119,7 @@ impl Site {
     async fn open(&mut self) -> Running {
         let catalog = self.catalog.path().to_str().unwrap();
         let program = Program::new()
-            .keeping(self.store.path())
+            .with_store(self.store.path())
             .args(self.more.iter());
         let server = program
             .args(["--listen", &self.listen, "--catalog", catalog])
@@ -218,19 +218,19 @@ async fn post<M: boxoffice::api::booking::schema::Described>(
     answer.message()
 }
 
-/// What came of the calls of one or more clients.
+/// The outcomes of the calls of one or more clients.
 #[derive(Debug, Default)]
-struct Tally {
+struct LoadResult {
     answered: usize,
     /// The ids of the orders that were acknowledged.
     orders: Vec<String>,
-    /// Calls without a good answer.
+    /// Calls without the expected answer.
     lost: Vec<String>,
 }
 
-impl Tally {
-    /// Notes whether a call has the answer that it should have.
-    fn note<A>(&mut self, call: &str, answer: Result<A, Status>, is_good: impl FnOnce(&A) -> bool)
+impl LoadResult {
+    /// Records whether a call has the expected answer.
+    fn record<A>(&mut self, call: &str, answer: Result<A, Status>, is_good: impl FnOnce(&A) -> bool)
     where
         A: std::fmt::Debug,
     {
@@ -241,7 +241,7 @@ impl Tally {
     }
 
     fn check(&mut self, answer: Result<CheckOrderFulfillabilityResponse, Status>) {
-        self.note("check", answer, |checked| {
+        self.record("check", answer, |checked| {
             let result = checked
                 .fulfillability
                 .as_ref()
@@ -250,17 +250,17 @@ impl Tally {
         });
     }
 
-    /// Gives the id of the order, if it was created.
+    /// Returns the id of the order, if it was created.
     fn create(&mut self, answer: Result<CreateOrderResponse, Status>) -> Option<String> {
         let id = answer.as_ref().ok().and_then(order_id);
-        self.note("create", answer, |_| id.is_some());
+        self.record("create", answer, |_| id.is_some());
         self.orders.extend(id.clone());
         id
     }
 
-    /// Which server is asked is the balancer's choice, so the order is listed or none is.
+    /// The balancer chooses the server, so the list has this order or none.
     fn list(&mut self, id: &str, answer: Result<ListOrdersResponse, Status>) {
-        self.note("list", answer, |listed| {
+        self.record("list", answer, |listed| {
             listed.order.len() <= 1 && listed.order.iter().all(|order| order.order_id == id)
         });
     }
@@ -279,9 +279,9 @@ fn order_id(created: &CreateOrderResponse) -> Option<String> {
     }
 }
 
-/// Clients that check, create and list by turns, and repeat nothing.
+/// Clients that check, create and list in a loop, without retries.
 struct Load {
-    clients: JoinSet<Tally>,
+    clients: JoinSet<LoadResult>,
     stop: watch::Sender<bool>,
 }
 
@@ -306,16 +306,16 @@ impl Load {
         }
     }
 
-    async fn end(self) -> Tally {
+    async fn end(self) -> LoadResult {
         self.stop.send_replace(true);
         total(self.clients).await
     }
 }
 
-async fn total(clients: JoinSet<Tally>) -> Tally {
-    let mut all = Tally::default();
-    for tally in clients.join_all().await {
-        all.add(tally);
+async fn total(clients: JoinSet<LoadResult>) -> LoadResult {
+    let mut all = LoadResult::default();
+    for result in clients.join_all().await {
+        all.add(result);
     }
     all
 }
@@ -325,19 +325,19 @@ async fn buy(
     user: &str,
     payment: Option<&str>,
     stop: watch::Receiver<bool>,
-) -> Tally {
-    let mut tally = Tally::default();
+) -> LoadResult {
+    let mut result = LoadResult::default();
     for round in 0..MAX_ROUNDS {
         if *stop.borrow() {
             break;
         }
-        tally.check(caller.check().await);
+        result.check(caller.check().await);
         let request = create_request(user, &format!("{user}-{round}"), payment);
-        if let Some(id) = tally.create(caller.create(request).await) {
-            tally.list(&id, caller.list(order_ids(&id)).await);
+        if let Some(id) = result.create(caller.create(request).await) {
+            result.list(&id, caller.list(order_ids(&id)).await);
         }
     }
-    tally
+    result
 }
 
 /// How many spots a server has sold.
@@ -371,7 +371,7 @@ async fn sells(server: &Running) {
 }
 
 /// Every order that was acknowledged is on record at one of the servers, and nothing else is. An
-/// order that was begun on both would be two, of which the caller was told one.
+/// order that was begun on both would be two, of which the caller knows one.
 async fn orders_are_those_acknowledged(servers: [&Running; 2], mut acknowledged: Vec<String>) {
     let mut on_record = Vec::new();
     for server in servers {
@@ -402,7 +402,7 @@ async fn no_call_is_lost(kind: Kind, drain_delay: &'static str) {
     sells(&server).await;
     sells(&other).await;
 
-    let Tally {
+    let LoadResult {
         answered,
         orders,
         lost,
@@ -418,8 +418,8 @@ async fn no_call_is_lost(kind: Kind, drain_delay: &'static str) {
     }
 }
 
-/// A server is killed while it has calls that only ask: the balancer asks the other one.
-async fn what_only_asks_is_asked_again(kind: Kind) {
+/// A server is killed while it has calls that only read: the balancer retries them on the other one.
+async fn read_only_calls_are_retried(kind: Kind) {
     let [mut site, mut other_site] = Site::pair(&[]);
     let (server, other) = (site.open().await, other_site.open().await);
     let balancer = Balancer::start(kind, [server.address(), other.address()]).await;
@@ -430,21 +430,21 @@ async fn what_only_asks_is_asked_again(kind: Kind) {
 
     // It takes what is sent to it and does nothing with it.
     server.signal("STOP").await;
-    let asking = callers.into_iter().map(|mut caller| async move {
-        let mut tally = Tally::default();
-        tally.check(caller.check().await);
-        tally.list("none", caller.list(order_ids("none")).await);
-        tally
+    let readers = callers.into_iter().map(|mut caller| async move {
+        let mut result = LoadResult::default();
+        result.check(caller.check().await);
+        result.list("none", caller.list(order_ids("none")).await);
+        result
     });
-    let asking: JoinSet<Tally> = asking.collect();
+    let readers: JoinSet<LoadResult> = readers.collect();
     until("the server has a call", async || {
         balancer.calls_at(0).await > 0
     })
     .await;
     server.kill().await;
-    let tally = total(asking).await;
-    assert!(tally.lost.is_empty(), "{:#?}", tally.lost);
-    assert_eq!(tally.answered, 2 * CLIENTS.len());
+    let result = total(readers).await;
+    assert!(result.lost.is_empty(), "{:#?}", result.lost);
+    assert_eq!(result.answered, 2 * CLIENTS.len());
     assert_eq!(other.stop().await.code(), 0);
 }
 
@@ -471,15 +471,15 @@ async fn an_order_that_was_begun_is_not_begun_elsewhere(kind: Kind, transport: T
         Code::Unavailable,
         "{lost:?}"
     );
-    let mut tally = Tally::default();
-    tally.create(lost);
-    assert_eq!(tally.lost.len(), 1, "{tally:#?}");
+    let mut result = LoadResult::default();
+    result.create(lost);
+    assert_eq!(result.lost.len(), 1, "{result:#?}");
     assert_eq!((busy(&servers).await, sold(&servers[0]).await), (None, 0));
     let mut caller = Caller::connect(Transport::Grpc, balancer.address()).await;
     let asked_again = caller
         .create(create_request("grpc-1", "token", Some("approve")))
         .await;
-    assert!(tally.create(asked_again).is_some(), "{tally:#?}");
+    assert!(result.create(asked_again).is_some(), "{result:#?}");
 
     let server = if servers[0].address().to_string() == site.listen {
         other_site
@@ -488,7 +488,7 @@ async fn an_order_that_was_begun_is_not_begun_elsewhere(kind: Kind, transport: T
     }
     .open()
     .await;
-    orders_are_those_acknowledged([&server, &servers[0]], tally.orders).await;
+    orders_are_those_acknowledged([&server, &servers[0]], result.orders).await;
 }
 
 /// Asks for an order until a server has room for the call.
@@ -534,8 +534,8 @@ async fn no_call_is_lost_behind_envoy_when_a_server_goes_without_notice() {
 
 #[tokio::test]
 #[ignore = "needs Envoy, which scripts/test brings"]
-async fn what_only_asks_is_asked_again_by_envoy() {
-    what_only_asks_is_asked_again(Kind::Envoy).await;
+async fn read_only_calls_are_retried_by_envoy() {
+    read_only_calls_are_retried(Kind::Envoy).await;
 }
 
 #[tokio::test]
@@ -560,8 +560,8 @@ async fn no_call_is_lost_behind_haproxy_when_a_server_goes_without_notice() {
 
 #[tokio::test]
 #[ignore = "needs HAProxy, which scripts/test brings"]
-async fn what_only_asks_is_asked_again_by_haproxy() {
-    what_only_asks_is_asked_again(Kind::HaProxy).await;
+async fn read_only_calls_are_retried_by_haproxy() {
+    read_only_calls_are_retried(Kind::HaProxy).await;
 }
 
 #[tokio::test]

@@ -153,12 +153,12 @@ fn messages() -> Vec<(&'static str, Vec<u8>)> {
             .step_by(7)
             .map(|length| ("CreateOrder", sound[..length].to_vec())),
     );
-    let spoilt = |at: usize| {
+    let corrupted = |at: usize| {
         let mut bytes = sound.clone();
         bytes[at] = 0xff;
         ("CreateOrder", bytes)
     };
-    all.extend((0..sound.len()).step_by(3).map(spoilt));
+    all.extend((0..sound.len()).step_by(3).map(corrupted));
     all
 }
 
@@ -203,7 +203,7 @@ async fn nothing_about_a_customer_is_in_the_log() {
     let program = || {
         let audit = ["--audit-log", audit.to_str().unwrap()];
         Program::new()
-            .keeping(&data)
+            .with_store(&data)
             .args(["--log=trace", "--payment-timeout=100ms"])
             .args(audit)
     };
@@ -249,7 +249,7 @@ async fn nothing_about_a_customer_is_in_the_log() {
 }
 
 #[tokio::test]
-async fn a_call_leaves_a_line_with_its_method_and_its_refusal() {
+async fn a_call_leaves_a_line_with_its_method_and_its_reason() {
     let server = Program::new().args(["--log=boxoffice=trace"]).start().await;
     let client = ByteClient::connect(server.address()).await;
     let sound = order(1, "approve");
@@ -264,20 +264,20 @@ async fn a_call_leaves_a_line_with_its_method_and_its_refusal() {
             .filter(|line| line["message"] == message)
             .collect::<Vec<_>>()
     };
-    let (answered, refused, created) = (
+    let (answered, rejected, created) = (
         lines("call answered"),
         lines("call rejected"),
         lines("order created"),
     );
     assert_eq!(
-        (answered.len(), refused.len(), created.len()),
+        (answered.len(), rejected.len(), created.len()),
         (1, 1, 1),
         "{}",
         ended.text()
     );
     assert_eq!(answered[0]["method"], "CreateOrder");
-    assert_eq!(refused[0]["method"], "CreateOrder");
-    assert_eq!(refused[0]["reason"], "INVALID_REQUEST");
+    assert_eq!(rejected[0]["method"], "CreateOrder");
+    assert_eq!(rejected[0]["reason"], "INVALID_REQUEST");
     assert_eq!(created[0]["merchant_id"], "museum");
     assert!(!created[0]["order_id"].as_str().unwrap().is_empty());
 }

@@ -23,8 +23,8 @@ use crate::support::{
     edited_catalog,
     keys::{Keys, replace},
     order_request, paid_with,
-    process::surely,
-    rest_client::{bare, post, send},
+    process::with_timeout,
+    rest_client::{post, send, without_body},
     stating_fees,
 };
 
@@ -152,7 +152,7 @@ async fn page(server: &TestServer) -> Page {
 async fn page_of(server: &Server) -> Page {
     let answer = send(
         server.admin_address().unwrap(),
-        bare(Method::GET, "/metrics"),
+        without_body(Method::GET, "/metrics"),
     )
     .await;
     assert_eq!(answer.http, 200);
@@ -221,8 +221,8 @@ async fn keep_busy(server: &TestServer) {
         .unwrap();
     client.send(call).await.unwrap();
     client.call("Unheard", b"").await;
-    send(address, bare(Method::GET, "/v3/HealthCheck")).await;
-    send(address, bare(Method::GET, "/elsewhere")).await;
+    send(address, without_body(Method::GET, "/v3/HealthCheck")).await;
+    send(address, without_body(Method::GET, "/elsewhere")).await;
     send(address, over_grpc_web("ListOrders")).await;
     send(address, post("/v3/ListOrders", "{")).await;
     HealthClient::new(server.channel.clone())
@@ -339,7 +339,7 @@ async fn sales_are_counted_by_what_came_of_them() {
         ),
         ("boxoffice_orders_failed_total", "cause", "PAYMENT_ERROR", 1),
         ("boxoffice_payments_total", "outcome", "captured", 1),
-        ("boxoffice_catalog_reloads_total", "outcome", "replaced", 1),
+        ("boxoffice_catalog_reloads_total", "outcome", "activated", 1),
     ] {
         assert_eq!(page.value(name, &[(label, value)]), count, "{name} {value}");
     }
@@ -384,7 +384,7 @@ async fn carts_count_while_they_hold_spots() {
 }
 
 #[tokio::test]
-async fn what_is_at_work_counts_until_it_is_done_even_if_its_caller_goes_away() {
+async fn calls_in_flight_count_until_they_end_even_if_their_caller_disconnects() {
     let gateway = GatewayDouble::silent();
     let server = start(Setup::default().with_gateway(&gateway)).await;
     let request = paid_with(order("slow"), "any");
@@ -396,7 +396,7 @@ async fn what_is_at_work_counts_until_it_is_done_even_if_its_caller_goes_away() 
     assert_eq!(busy.value("boxoffice_orders_in_progress", &[]), 1);
     call.abort();
     let gone = async { while page(&server).await.value("boxoffice_calls_in_flight", &[]) > 0 {} };
-    surely("the call ends with its caller", gone).await;
+    with_timeout("the call ends with its caller", gone).await;
     let left = page(&server).await;
     assert_eq!(left.handled("grpc", "CreateOrder", "Canceled"), 1);
     assert_eq!(left.value("boxoffice_orders_in_progress", &[]), 1);
@@ -408,12 +408,12 @@ async fn what_is_at_work_counts_until_it_is_done_even_if_its_caller_goes_away() 
             < 1
         {}
     };
-    surely("the order is created", done).await;
+    with_timeout("the order is created", done).await;
     server.stop().await;
 }
 
 #[tokio::test]
-async fn a_store_that_failed_and_a_catalogue_that_was_refused_are_seen() {
+async fn a_failed_store_and_a_rejected_catalogue_are_on_the_page() {
     let store = Arc::new(BreakableStore::new());
     let catalog = edited_catalog(&[]);
     let setup = Setup {
@@ -437,7 +437,10 @@ async fn a_store_that_failed_and_a_catalogue_that_was_refused_are_seen() {
     );
     assert_eq!(page.value("boxoffice_orders_created_total", &[]), 0);
     assert_eq!(
-        page.value("boxoffice_catalog_reloads_total", &[("outcome", "refused")]),
+        page.value(
+            "boxoffice_catalog_reloads_total",
+            &[("outcome", "rejected")]
+        ),
         1
     );
     assert_eq!(
@@ -571,7 +574,7 @@ async fn sales_are_counted_by_merchant_of_the_catalogue() {
             .count()
     };
     assert_eq!(of_salon(&before), 2);
-    // Who has left the catalogue is not on the page, and goes on where it was when it comes back.
+    // A merchant that has left the catalogue is not on the page; its counts continue when it is back.
     let everything = |from: &str, to: &str| {
         for file in fs::read_dir(catalog.path()).unwrap() {
             let path = file.unwrap().path();

@@ -173,7 +173,7 @@ async fn a_paid_order_is_traced_from_the_call_to_the_disk_within_its_callers_tra
 }
 
 #[tokio::test]
-async fn a_call_without_a_trace_begins_one_over_either_transport_and_a_refusal_is_an_error() {
+async fn a_call_without_a_trace_starts_one_and_a_rejection_is_an_error_span() {
     let (collector, address) = Collector::open().await;
     let server = tracing(address).start().await;
     assert_eq!(
@@ -193,7 +193,7 @@ async fn a_call_without_a_trace_begins_one_over_either_transport_and_a_refusal_i
         .collect();
     assert_eq!(names(&roots).len(), 2);
     assert_ne!(roots[0].trace_id, roots[1].trace_id);
-    let told = |method: &str| {
+    let summary = |method: &str| {
         let root = roots
             .iter()
             .find(|root| root.name == format!("{SERVICE}/{method}"))
@@ -207,10 +207,10 @@ async fn a_call_without_a_trace_begins_one_over_either_transport_and_a_refusal_i
     let line =
         |transport: &str, code: &str, status| (transport.to_owned(), code.to_owned(), status);
     assert_eq!(
-        told("CreateOrder"),
+        summary("CreateOrder"),
         line("grpc", "InvalidArgument", StatusCode::Error)
     );
-    assert_eq!(told("ListOrders"), line("rest", "OK", StatusCode::Unset));
+    assert_eq!(summary("ListOrders"), line("rest", "OK", StatusCode::Unset));
 }
 
 #[tokio::test]

@@ -594,7 +594,7 @@ async fn spots_open_follow_what_is_sold() {
             "CAN_FULFILL 12",
         ),
         (
-            "also where tickets are refused",
+            "also if tickets are rejected",
             vec![seats(1)],
             "TICKET_CONSTRAINT_VIOLATED 7 min=2",
         ),
@@ -1194,7 +1194,7 @@ async fn an_unknown_or_empty_merchant_is_an_invalid_argument() {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_with_a_request_is_told_at_once() {
+async fn all_violations_of_a_request_are_reported_at_once() {
     let server = TestServer::start().await;
     let mut with_status = adults(1);
     with_status.0.status = 1;
@@ -1212,7 +1212,7 @@ async fn everything_that_is_wrong_with_a_request_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn a_cart_of_more_items_than_an_order_may_have_is_refused() {
+async fn a_cart_with_too_many_items_is_rejected() {
     let server = TestServer::start().await;
     let rejection = server
         .check("museum", vec![adults(1); 101])

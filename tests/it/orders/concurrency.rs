@@ -24,7 +24,7 @@ use crate::support::{
     config,
     doubles::{Asked, GatewayDouble, SlowStore},
     invariants, order_request, paid_with,
-    process::surely,
+    process::with_timeout,
     reason, tomorrow_at,
 };
 
@@ -79,7 +79,7 @@ async fn at_once(
         .into_iter()
         .enumerate()
         .map(|(at, request)| create(connections[at % 6].clone(), request));
-    let answers = surely("every call is answered", join_all(calls)).await;
+    let answers = with_timeout("every call is answered", join_all(calls)).await;
     answers.into_iter().map(Result::unwrap).collect()
 }
 
@@ -99,7 +99,7 @@ fn sold(answers: &[Created], start_sec: i64) -> i32 {
 }
 
 #[tokio::test]
-async fn a_slot_is_never_sold_beyond_its_spots_nor_refused_while_it_has_enough() {
+async fn a_slot_sells_exactly_its_spots_under_concurrency() {
     let store = TempDir::new().unwrap();
     let server = Setup::embedded(store.path()).start().await;
     let counts: Vec<i32> = (0..120).map(|at| at % 4 + 1).collect();
@@ -276,7 +276,7 @@ async fn a_hundred_copies_of_a_request_get_one_order_and_one_answer() {
         gateway.asked_times(1).await;
         gateway.capture();
     };
-    let (answers, ()) = surely("every copy is answered", async {
+    let (answers, ()) = with_timeout("every copy is answered", async {
         tokio::join!(join_all(copies), released)
     })
     .await;
@@ -298,12 +298,12 @@ async fn of_different_requests_under_one_token_one_is_created() {
             request,
         )
     });
-    let (created, refused): (Vec<_>, Vec<_>) =
+    let (created, rejected): (Vec<_>, Vec<_>) =
         join_all(calls).await.into_iter().partition(Result::is_ok);
     let created: Vec<Created> = created.into_iter().map(Result::unwrap).collect();
-    assert_eq!((created.len(), refused.len()), (1, 7));
+    assert_eq!((created.len(), rejected.len()), (1, 7));
     assert!(
-        refused
+        rejected
             .into_iter()
             .all(|rejection| reason(&rejection.unwrap_err()) == "TOKEN_REUSED")
     );
@@ -319,7 +319,7 @@ fn begin(channel: &Channel, request: CreateOrderRequest) -> JoinHandle<Result<Cr
 }
 
 #[tokio::test]
-async fn a_second_copy_waits_within_its_deadline_and_is_then_told_to_come_again() {
+async fn a_concurrent_repeat_waits_within_its_deadline_and_can_be_retried() {
     let gateway = GatewayDouble::silent();
     let server = Setup::default().with_gateway(&gateway).start().await;
     let first = begin(&server.channel, paid_trip("t"));
@@ -357,7 +357,7 @@ async fn a_caller_whose_time_is_up_finds_the_order_under_the_same_token() {
 
 #[tokio::test]
 async fn an_order_is_neither_answered_nor_listed_before_it_is_durable() {
-    let store = SlowStore::keeping(|write| matches!(write, Write::OrderPlaced(_)));
+    let store = SlowStore::delaying(|write| matches!(write, Write::OrderPlaced(_)));
     let server = Setup {
         store: store.clone(),
         ..Setup::default()
@@ -365,7 +365,7 @@ async fn an_order_is_neither_answered_nor_listed_before_it_is_durable() {
     .start()
     .await;
     let call = begin(&server.channel, order_request("t", "museum", [adults(2)]));
-    store.keeps_one().await;
+    store.wait_for_change().await;
     assert_eq!(server.list_user("user-1").await.unwrap(), []);
     assert_eq!(
         server.spots_open("museum", adults(1)).await,
@@ -373,7 +373,7 @@ async fn an_order_is_neither_answered_nor_listed_before_it_is_durable() {
         "nobody else gets its spots"
     );
     assert!(!call.is_finished());
-    store.go_on();
+    store.resume();
     let order = call.await.unwrap().unwrap().order();
     assert_eq!(server.list_user("user-1").await.unwrap(), [order]);
 }
@@ -405,7 +405,7 @@ impl Moment {
     ];
 
     fn store(self) -> Arc<SlowStore> {
-        SlowStore::keeping(match self {
+        SlowStore::delaying(match self {
             Self::WritingTheIntent => |write| matches!(write, Write::PaymentIntent(_)),
             Self::WritingTheEnd => |write| matches!(write, Write::PaymentEnded(_)),
             Self::WritingTheOrder => |write| matches!(write, Write::OrderPlaced(_)),
@@ -428,7 +428,7 @@ impl Moment {
     async fn comes(self, store: &SlowStore, gateway: &GatewayDouble) {
         match self {
             Self::WritingTheIntent | Self::WritingTheEnd | Self::WritingTheOrder => {
-                store.keeps_one().await;
+                store.wait_for_change().await;
             }
             Self::Charging => gateway.asked_times(1).await,
             Self::Reversing => gateway.asked_times(2).await,
@@ -468,7 +468,7 @@ async fn with_room_for_one_more(store: Arc<dyn Store>, gateway: Arc<GatewayDoubl
 
 /// Has a caller leave at a moment, and returns when the server has noticed.
 async fn leave(server: &TestServer, exit: Exit, arrived: impl Future<Output = ()>) {
-    // As long as this call goes on, the first connection is not idle and does not make room for another.
+    // While this call is in flight, the first connection is not idle and does not make room for another.
     let mut first = HealthClient::new(server.channel.clone());
     let _health = first.watch(HealthCheckRequest::default()).await.unwrap();
     let connection = match exit {
@@ -503,9 +503,9 @@ async fn a_caller_leaves(moment: Moment, exit: Exit) {
     assert_eq!(
         server.spots_open("rafting", whole_trip()).await,
         0,
-        "as long as it is at work"
+        "while its call is in flight"
     );
-    store.go_on();
+    store.resume();
     gateway.capture();
     gateway.answer_reversals(Ok(Reversal::Voided));
     let order = server.send(paid_trip("t")).await.unwrap().order();
@@ -515,17 +515,17 @@ async fn a_caller_leaves(moment: Moment, exit: Exit) {
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_finds_the_order_or_tries_again_and_is_charged_once() {
+async fn a_disconnected_caller_repeats_its_token_and_is_charged_once() {
     for moment in Moment::ALL {
         for exit in [Exit::CancelTheCall, Exit::BreakTheConnection] {
             let story = Box::pin(a_caller_leaves(moment, exit));
-            surely(&format!("{moment:?}, {exit:?}"), story).await;
+            with_timeout(&format!("{moment:?}, {exit:?}"), story).await;
         }
     }
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_takes_nothing_where_the_payment_fails() {
+async fn a_disconnected_caller_whose_payment_fails_leaves_no_sale() {
     for exit in [Exit::CancelTheCall, Exit::BreakTheConnection] {
         let gateway = GatewayDouble::silent();
         let server = with_room_for_one_more(Moment::Charging.store(), gateway.clone()).await;
@@ -544,7 +544,7 @@ async fn a_caller_who_leaves_takes_nothing_where_the_payment_fails() {
 }
 
 #[tokio::test]
-async fn a_caller_who_waits_behind_another_and_leaves_changes_nothing() {
+async fn a_disconnected_caller_that_waited_for_the_token_changes_nothing() {
     let gateway = GatewayDouble::silent();
     let server = Setup::default().with_gateway(&gateway).start().await;
     let first = begin(&server.channel, paid_trip("t"));

@@ -122,7 +122,7 @@ type Breach = (
     &'static [&'static str],
 );
 
-async fn refuse(breaches: &[Breach]) {
+async fn assert_rejected(breaches: &[Breach]) {
     let server = TestServer::start().await;
     for (rule, breach, fields) in breaches {
         let mut request = order_request("t", "museum", [adults(1), tour()]);
@@ -141,8 +141,8 @@ async fn refuse(breaches: &[Breach]) {
 }
 
 #[tokio::test]
-async fn what_only_the_partner_sets_must_be_absent() {
-    refuse(&[
+async fn fields_that_only_the_partner_sets_must_be_absent() {
+    assert_rejected(&[
         (
             "order_id",
             |it| order(it).order_id = "mine".into(),
@@ -163,8 +163,8 @@ async fn what_only_the_partner_sets_must_be_absent() {
 }
 
 #[tokio::test]
-async fn what_is_required_must_be_there() {
-    refuse(&[
+async fn required_fields_must_be_present() {
+    assert_rejected(&[
         (
             "token",
             |it| it.idempotency_token.clear(),
@@ -210,8 +210,8 @@ async fn what_is_required_must_be_there() {
 }
 
 #[tokio::test]
-async fn what_is_too_long_or_too_much_is_refused() {
-    refuse(&[
+async fn fields_beyond_their_limits_are_rejected() {
+    assert_rejected(&[
         (
             "token",
             |it| it.idempotency_token = "x".repeat(1025),
@@ -242,8 +242,8 @@ async fn what_is_too_long_or_too_much_is_refused() {
 }
 
 #[tokio::test]
-async fn an_enum_number_that_the_contract_does_not_know_is_refused() {
-    refuse(&[
+async fn an_unknown_enum_number_is_rejected() {
+    assert_rejected(&[
         (
             "prepayment status",
             |it| payment_information(it).prepayment_status = 99,
@@ -279,7 +279,7 @@ async fn an_enum_number_that_the_contract_does_not_know_is_refused() {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_with_a_request_is_told_at_once() {
+async fn all_violations_of_a_request_are_reported_at_once() {
     let all_wrong: Breach = (
         "everything",
         |it| {
@@ -318,7 +318,7 @@ async fn everything_that_is_wrong_with_a_request_is_told_at_once() {
             "payment_processing_parameters",
         ],
     );
-    refuse(&[all_wrong]).await;
+    assert_rejected(&[all_wrong]).await;
 }
 
 #[tokio::test]
@@ -840,7 +840,7 @@ async fn a_repeated_request_gets_the_bytes_of_the_first_answer_for_ever() {
 }
 
 #[tokio::test]
-async fn an_answer_stands_though_its_request_would_be_refused_now() {
+async fn a_replay_is_answered_even_if_its_request_is_invalid_now() {
     let store = TempDir::new().unwrap();
     let server = Setup::embedded(store.path()).start().await;
     let request = full_request();
@@ -939,7 +939,7 @@ async fn a_request_is_the_same_however_it_is_encoded() {
 type Change = (&'static str, fn(&mut CreateOrderRequest));
 
 #[tokio::test]
-async fn a_used_token_with_another_request_is_refused_and_creates_nothing() {
+async fn a_used_token_with_another_request_is_rejected_and_creates_nothing() {
     let server = TestServer::start().await;
     let first = server.send(full_request()).await.unwrap();
     let changes: &[Change] = &[
@@ -1036,7 +1036,7 @@ async fn a_token_that_failed_may_carry_another_request() {
 }
 
 #[tokio::test]
-async fn tokens_are_told_apart_exactly() {
+async fn tokens_are_compared_byte_by_byte() {
     let server = TestServer::start().await;
     let tokens = ["t", "T", " t", "t ", "t\u{301}", "ţ", &"t".repeat(1024)];
     let mut ids = Vec::new();

@@ -277,11 +277,7 @@ async fn a_check_where_carts_are_not_held_releases_what_the_cart_held() {
         .check_cart("other", "nobody", [entry()])
         .await
         .unwrap_err();
-    assert_eq!(
-        open(&server).await,
-        10,
-        "a check that is refused replaces nothing"
-    );
+    assert_eq!(open(&server).await, 10, "a rejected check replaces no hold");
 }
 
 #[tokio::test]
@@ -399,7 +395,7 @@ async fn an_order_cannot_take_what_another_cart_holds() {
 }
 
 #[tokio::test]
-async fn an_expired_hold_means_a_fresh_look_and_no_refusal() {
+async fn an_order_after_its_hold_expired_is_decided_anew() {
     let server = TestServer::start().await;
     hold(&server, "late", [seats(7)]).await;
     hold(&server, "too late", [seats(5)]).await;
@@ -468,7 +464,7 @@ async fn a_payment_that_fails_gives_the_hold_back() {
 }
 
 #[tokio::test]
-async fn while_a_held_cart_is_being_paid_its_spots_count_once_and_for_nobody_else() {
+async fn the_spots_of_a_held_cart_count_once_during_its_payment() {
     let gateway = GatewayDouble::silent();
     let server = with_gateway(&gateway).await;
     hold(&server, "token", [seats(5)]).await;
@@ -616,7 +612,7 @@ fn check_request(
 
 #[tokio::test]
 async fn a_check_that_holds_is_answered_once_the_hold_is_durable() {
-    let store = SlowStore::keeping(|write| matches!(write, Write::HoldPlaced(_)));
+    let store = SlowStore::delaying(|write| matches!(write, Write::HoldPlaced(_)));
     let server = Setup {
         store: store.clone(),
         ..Setup::default()
@@ -626,17 +622,17 @@ async fn a_check_that_holds_is_answered_once_the_hold_is_durable() {
     let mut client = server.client();
     let request = check_request("cart", "rafting", [seats(5)]);
     let call = tokio::spawn(async move { client.check_order_fulfillability(request).await });
-    store.keeps_one().await;
+    store.wait_for_change().await;
     assert_eq!(open(&server).await, 7, "nobody else gets its spots");
     assert!(!call.is_finished());
-    store.go_on();
+    store.resume();
     let checked = call.await.unwrap().unwrap().into_inner();
     assert_eq!(checked.cart_expiration_sec, NOW + HOLD);
 }
 
 #[tokio::test]
 async fn a_check_whose_caller_has_left_holds_as_if_it_had_stayed() {
-    let store = SlowStore::keeping(|write| matches!(write, Write::HoldPlaced(_)));
+    let store = SlowStore::delaying(|write| matches!(write, Write::HoldPlaced(_)));
     let server = Setup {
         store: store.clone(),
         ..Setup::default()
@@ -646,13 +642,13 @@ async fn a_check_whose_caller_has_left_holds_as_if_it_had_stayed() {
     let mut client = server.client();
     let request = check_request("cart", "rafting", [seats(5)]);
     let call = tokio::spawn(async move { client.check_order_fulfillability(request).await });
-    store.keeps_one().await;
+    store.wait_for_change().await;
     call.abort();
     // The next check of the cart waits for the one that nobody waits for any more.
     let mut client = server.client();
     let request = check_request("cart", "rafting", [seats(3)]);
     let next = tokio::spawn(async move { client.check_order_fulfillability(request).await });
-    store.go_on();
+    store.resume();
     let checked = next.await.unwrap().unwrap().into_inner();
     assert_eq!(checked.cart_expiration_sec, NOW + HOLD);
     assert_eq!(open(&server).await, 9);

@@ -183,7 +183,7 @@ async fn answering_at_most(max_response_bytes: usize) -> TestServer {
 }
 
 #[tokio::test]
-async fn a_list_beyond_the_limit_is_refused_and_can_be_had_in_pages() {
+async fn a_list_beyond_the_limit_is_rejected_and_can_be_requested_in_parts() {
     const LIMIT: usize = 4096;
     let server = answering_at_most(LIMIT).await;
     let mut orders = Vec::new();
@@ -211,7 +211,7 @@ async fn a_list_beyond_the_limit_is_refused_and_can_be_had_in_pages() {
 }
 
 #[tokio::test]
-async fn what_counts_of_a_list_is_what_is_sent() {
+async fn a_list_counts_by_its_encoded_size() {
     let server = answering_at_most(4096).await;
     let request = ListOrdersRequest {
         ids: Some(Ids::UserId("ada".into())),

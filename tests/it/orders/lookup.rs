@@ -190,7 +190,7 @@ async fn every_slot_is_answered_in_its_place_as_it_was_asked() {
         room_id: "7".into(),
         party_size: 0,
     };
-    let told = SlotTime {
+    let known = SlotTime {
         availability_tag: "late".into(),
         resource_ids: Some(resources),
         confirmation_mode: 2,
@@ -207,18 +207,18 @@ async fn every_slot_is_answered_in_its_place_as_it_was_asked() {
     let sold_out = slot("museum-entry", 8, 0, 7200);
     let unknown = SlotTime {
         service_id: "no-such".into(),
-        ..told.clone()
+        ..known.clone()
     };
     let slots = [
         unknown.clone(),
-        told.clone(),
+        known.clone(),
         sold_out.clone(),
         from_the_future,
         nothing_of_resources,
         unknown,
         SlotTime::default(),
-        told.clone(),
-        told.clone(),
+        known.clone(),
+        known.clone(),
     ];
     let seen = server.look_up("museum", slots).await.unwrap();
     assert_eq!(
@@ -228,7 +228,7 @@ async fn every_slot_is_answered_in_its_place_as_it_was_asked() {
     assert!(server.look_up("museum", []).await.unwrap().is_empty());
     assert_eq!(
         server
-            .count_available(of_merchant("museum", told))
+            .count_available(of_merchant("museum", known))
             .await
             .unwrap(),
         50
@@ -345,7 +345,7 @@ async fn orders_of_many_callers_are_each_seen_by_their_own() {
 }
 
 #[tokio::test]
-async fn what_a_cart_holds_is_gone_until_the_hold_ends() {
+async fn held_spots_are_not_open_until_the_hold_ends() {
     let server = TestServer::start().await;
     let hold = |count| server.check_cart("cart", "rafting", [seats(count)]);
     assert_eq!(hold(5).await.unwrap().0.cart_expiration_sec, NOW + HOLD);
@@ -528,7 +528,7 @@ async fn more_spots_than_the_contract_can_count_are_as_many_as_it_can() {
 }
 
 #[tokio::test]
-async fn a_request_without_a_known_merchant_or_a_slot_is_refused_by_field() {
+async fn a_lookup_without_a_known_merchant_or_a_slot_is_rejected_by_field() {
     let server = TestServer::start().await;
     for merchant in ["", "nobody"] {
         for slots in [vec![], vec![museum_entry()]] {

@@ -71,8 +71,8 @@ async fn check<'a>(
         .unwrap()
 }
 
-/// The verdict on an item, and the spots that it is told.
-fn told(checked: &Checked, at: usize) -> (&'static str, i32) {
+/// The verdict on an item, and its open spots.
+fn verdict_and_spots(checked: &Checked, at: usize) -> (&'static str, i32) {
     (
         checked.item_verdict(at),
         checked.item(at).availability.unwrap().spots_open,
@@ -110,12 +110,16 @@ async fn spots_open_are_the_most_that_fit_in_whatever_order_tickets_are_named() 
         [("c", 4), ("b", 1), ("a", 4)],
     ] {
         let checked = check(&server, [&tickets[..]]).await;
-        assert_eq!(told(&checked, 0), ("CAN_FULFILL", 10), "{tickets:?}");
+        assert_eq!(
+            verdict_and_spots(&checked, 0),
+            ("CAN_FULFILL", 10),
+            "{tickets:?}"
+        );
     }
     let lines = [&[("b", 2)][..], &[("a", 3)], &[("c", 3)]];
     let checked = check(&server, lines).await;
     assert_eq!(
-        [0, 1, 2].map(|at| told(&checked, at)),
+        [0, 1, 2].map(|at| verdict_and_spots(&checked, at)),
         [("CAN_FULFILL", 5); 3]
     );
     let checked = check(&server, [lines[0], lines[1], &[("c", 4)]]).await;
@@ -143,9 +147,9 @@ async fn three_pools_that_cross_sell_whole_tickets_only() {
         "four and a half would fit"
     );
     let checked = check(&server, [&[("a", 2), ("b", 1), ("c", 1)][..]]).await;
-    assert_eq!(told(&checked, 0), ("CAN_FULFILL", 4));
+    assert_eq!(verdict_and_spots(&checked, 0), ("CAN_FULFILL", 4));
     let checked = check(&server, [&[("c", 3)][..]]).await;
-    assert_eq!(told(&checked, 0), ("CAN_FULFILL", 3));
+    assert_eq!(verdict_and_spots(&checked, 0), ("CAN_FULFILL", 3));
 }
 
 /// The bounds that an item breaks, as fewest or most and the ticket type.
@@ -170,7 +174,7 @@ ticket.a.max = 2
 ";
 
 #[tokio::test]
-async fn the_limits_of_all_tags_of_a_slot_hold_and_every_broken_one_is_told() {
+async fn the_limits_of_all_tags_of_a_slot_apply_and_every_violation_is_reported() {
     let tagged = |tickets: &[&str], tag: &str| json!({"ticket_type_id": tickets, "spots_open": 20, "availability_tag": tag});
     for entries in [
         [tagged(&["a", "b"], "x"), tagged(&["c"], "y")],

@@ -457,7 +457,7 @@ fn intent(attempt: usize) -> PaymentIntent {
         merchant_id: "rafting".into(),
         service_id: "raft-trip".into(),
         start_sec: EpochSeconds::new(tomorrow_at(9, 0)),
-        duration_sec: 10_800,
+        duration_sec: 10_800.into(),
         ticket_id: Some("seat".into()),
         count: 12,
     };
@@ -680,7 +680,7 @@ fn order_fees(checked: &Checked) -> Vec<(String, i64)> {
 }
 
 #[tokio::test]
-async fn taxes_are_told_charged_and_answered_again() {
+async fn taxes_are_reported_charged_and_replayed() {
     let (catalog, store, gateway) = (taxed(), TempDir::new().unwrap(), GatewayDouble::silent());
     gateway.capture();
     let open = || Setup {
@@ -779,7 +779,7 @@ async fn each_rate_of_an_order_is_a_fee_and_a_service_may_have_none() {
 }
 
 #[tokio::test]
-async fn what_has_to_be_prepaid_is_not_sold_unpaid() {
+async fn a_service_with_required_prepayment_is_not_sold_unpaid() {
     let required = edited_catalog(&[(
         "services.json",
         "\"raft-trip\"",

@@ -26,7 +26,7 @@ use crate::support::{
     keys::{Authority, Keys, basic, replace},
     order_request, paid_with,
     process::{Program, in_days, until},
-    rest_client::{self, bare, post, send},
+    rest_client::{self, post, send, without_body},
     stating_fees,
 };
 
@@ -200,7 +200,7 @@ async fn ask_in_vain(caller: &Caller<'_>) {
     );
     assert_eq!(
         caller
-            .rest("silent", bare(Method::GET, "/v3/CreateOrder"))
+            .rest("silent", without_body(Method::GET, "/v3/CreateOrder"))
             .await
             .http,
         401
@@ -464,7 +464,7 @@ async fn an_audit_log_that_cannot_be_opened_stops_the_start_before_anything_is_k
         Path::new("/dev/full"),
     ] {
         let ended = Program::new()
-            .keeping(&data)
+            .with_store(&data)
             .args(["--audit-log", file.to_str().unwrap()])
             .run()
             .await;

@@ -24,13 +24,13 @@ use tonic_types::StatusExt;
 
 use crate::support::{
     Item, Setup,
-    byte_client::{self, Body, ByteClient, beginning, framed, whole},
+    byte_client::{self, Body, ByteClient, framed, unfinished, whole},
     config,
     doubles::GatewayDouble,
     keys::{Authority, Keys, Pair, basic, replace},
     order_request, paid_with,
-    process::{Program, surely},
-    rest_client::{self, bare, post},
+    process::{Program, with_timeout},
+    rest_client::{self, post, without_body},
 };
 
 const SERVICE: &str = "/ext.maps.booking.partner.v3.BookingService";
@@ -99,14 +99,14 @@ async fn check_with(client: &ByteClient, headers: &[(&'static str, &str)]) -> by
 async fn rejection(server: &Server, headers: &[(&'static str, &str)]) -> Status {
     let by_grpc = by_grpc(server, headers).await;
     let by_rest = by_rest(server, headers).await;
-    let told = |status: &Status| {
+    let facts = |status: &Status| {
         (
             status.code(),
             status.message().to_owned(),
             format!("{:?}", status.get_error_details()),
         )
     };
-    assert_eq!(told(&by_grpc.status()), told(&by_rest.rejection()));
+    assert_eq!(facts(&by_grpc.status()), facts(&by_rest.rejection()));
     assert_eq!(
         by_rest.headers.contains_key("www-authenticate"),
         by_rest.http == 401,
@@ -149,7 +149,7 @@ async fn a_password_opens_both_transports() {
 }
 
 #[tokio::test]
-async fn ten_wrong_requests_are_refused_in_words_that_help() {
+async fn ten_wrong_credentials_are_rejected_with_helpful_messages() {
     let keys = Keys::new();
     let server = guarded(&keys, |_| {}).await;
     let (wrong, nobody, other) = (
@@ -196,10 +196,10 @@ async fn ten_wrong_requests_are_refused_in_words_that_help() {
         (&[("authorization", &nobody)], "CREDENTIALS_INVALID", denied),
         (&[("authorization", &other)], "CREDENTIALS_INVALID", denied),
     ] {
-        let refused = rejection(&server, headers).await;
-        assert_eq!(refused.code(), Code::Unauthenticated, "{headers:?}");
+        let rejected = rejection(&server, headers).await;
+        assert_eq!(rejected.code(), Code::Unauthenticated, "{headers:?}");
         assert_eq!(
-            (reason(&refused).as_str(), refused.message()),
+            (reason(&rejected).as_str(), rejected.message()),
             (reason_expected, message),
             "{headers:?}"
         );
@@ -209,10 +209,10 @@ async fn ten_wrong_requests_are_refused_in_words_that_help() {
 }
 
 #[tokio::test]
-async fn nothing_is_told_or_read_without_a_password_wherever_it_is_asked() {
+async fn no_url_answers_or_reads_a_body_without_a_password() {
     let keys = Keys::new();
     let server = guarded(&keys, |config| config.security.health_open = false).await;
-    let endless = || beginning(Bytes::from_static(b"{"));
+    let endless = || unfinished(Bytes::from_static(b"{"));
     for path in [
         CHECK,
         "/v3/CreateOrder",
@@ -221,17 +221,18 @@ async fn nothing_is_told_or_read_without_a_password_wherever_it_is_asked() {
         "/nowhere",
         "/v3/../etc/passwd",
     ] {
-        for verb in [Method::POST, Method::GET, Method::DELETE, Method::HEAD] {
-            let mut request = bare(verb.clone(), path);
-            if verb == Method::POST {
+        for http_method in [Method::POST, Method::GET, Method::DELETE, Method::HEAD] {
+            let mut request = without_body(http_method.clone(), path);
+            if http_method == Method::POST {
                 *request.body_mut() = endless();
             }
-            let refused = surely("a rejection", rest_client::send(server.address(), request)).await;
-            assert_eq!(refused.http, 401, "{verb} {path}");
+            let rejected =
+                with_timeout("a rejection", rest_client::send(server.address(), request)).await;
+            assert_eq!(rejected.http, 401, "{http_method} {path}");
             assert_eq!(
-                refused.body.is_empty(),
-                verb == Method::HEAD,
-                "{verb} {path}"
+                rejected.body.is_empty(),
+                http_method == Method::HEAD,
+                "{http_method} {path}"
             );
         }
     }
@@ -247,9 +248,9 @@ async fn nothing_is_told_or_read_without_a_password_wherever_it_is_asked() {
         "/v3/HealthCheck",
     ] {
         let call = client.send(client.request_to(path).body(endless()).unwrap());
-        let refused = surely("a rejection", call).await.unwrap();
+        let rejected = with_timeout("a rejection", call).await.unwrap();
         assert_eq!(
-            (refused.code(), &*refused.reason()),
+            (rejected.code(), &*rejected.reason()),
             (Code::Unauthenticated, "CREDENTIALS_MISSING"),
             "{path}"
         );
@@ -258,14 +259,14 @@ async fn nothing_is_told_or_read_without_a_password_wherever_it_is_asked() {
         .header("host", "boxoffice")
         .header("content-type", "application/grpc-web+proto")
         .body(endless());
-    let refused = surely(
+    let rejected = with_timeout(
         "a rejection",
         rest_client::send(server.address(), by_web.unwrap()),
     )
     .await;
-    let told = Status::from_header_map(&refused.headers).unwrap();
+    let status = Status::from_header_map(&rejected.headers).unwrap();
     assert_eq!(
-        (told.code(), &*reason(&told)),
+        (status.code(), &*reason(&status)),
         (Code::Unauthenticated, "CREDENTIALS_MISSING")
     );
 }
@@ -290,7 +291,7 @@ async fn health_is_open_where_that_is_set_and_nothing_else_is() {
             }
         );
         for headers in [&[][..], &[("authorization", "Basic bm9ib2R5Og==")]] {
-            let asked = with(bare(Method::GET, HEALTH), headers);
+            let asked = with(without_body(Method::GET, HEALTH), headers);
             let rest = rest_client::send(server.address(), asked).await;
             assert_eq!(rest.http, if open { 200 } else { 401 }, "{headers:?}");
         }
@@ -304,7 +305,7 @@ async fn health_is_open_where_that_is_set_and_nothing_else_is() {
 }
 
 #[tokio::test]
-async fn who_does_not_exist_is_told_what_a_wrong_password_is_told_at_the_same_cost() {
+async fn an_unknown_user_is_answered_like_a_wrong_password_at_the_same_cost() {
     let keys = Keys::new();
     keys.write_users(&[("ada", &["old"])]);
     let users = keys.path("users.toml");
@@ -441,10 +442,10 @@ async fn changed_credentials_are_seen_and_read_and_a_signal_has_them_read_at_onc
         if watch == "0s" {
             program.signal("HUP").await;
         }
-        let refused = |line: &serde_json::Value| {
+        let is_rejected = |line: &serde_json::Value| {
             line["message"] == "the credentials were rejected; the previous ones stay in use"
         };
-        program.line("that they were refused", refused).await;
+        program.line("the rejection", is_rejected).await;
         assert_eq!(
             (status(&program, "old").await, status(&program, "new").await),
             (401, 400)
@@ -664,7 +665,7 @@ async fn another_certificate_is_for_connections_to_come() {
 }
 
 #[tokio::test]
-async fn files_that_are_wrong_are_all_told_at_the_start_by_their_settings() {
+async fn all_invalid_files_are_reported_at_startup_by_their_settings() {
     let dir = TempDir::new().unwrap();
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     std::fs::write(path("users.toml"), "[users.ada]\npasswords = []\n").unwrap();
@@ -769,14 +770,14 @@ async fn grpc_callers_show_a_certificate_of_an_accepted_name_where_that_is_deman
     ] {
         // What the server thinks of a certificate is read with the first answer.
         let request = with(post(CHECK, "{}"), &headers);
-        let refused = match authority
+        let is_rejected = match authority
             .connect(server.address(), Some(&shown), "http/1.1")
             .await
         {
             Ok(stream) => rest_client::send_over(stream, request).await.is_err(),
             Err(_) => true,
         };
-        assert!(refused, "an untrusted certificate is worse than none");
+        assert!(is_rejected, "an untrusted certificate is worse than none");
     }
 }
 
@@ -810,7 +811,7 @@ async fn with_certificates_and_without_passwords_no_door_is_left_open() {
 }
 
 #[tokio::test]
-async fn who_calls_too_fast_is_told_when_to_go_on() {
+async fn a_rate_limited_call_has_its_retry_delay() {
     let keys = Keys::new();
     let server = guarded(&keys, |config| {
         config.callers.caller_rate = Some(1);
@@ -819,7 +820,7 @@ async fn who_calls_too_fast_is_told_when_to_go_on() {
     .await;
     let authorization = basic("ada", "new");
     let headers = [("authorization", &*authorization)];
-    let refused_by_rest = async {
+    let rejected_by_rest = async {
         loop {
             let answer = by_rest(&server, &headers).await;
             if answer.http != 200 {
@@ -827,13 +828,13 @@ async fn who_calls_too_fast_is_told_when_to_go_on() {
             }
         }
     };
-    let refused = surely("a rejection", refused_by_rest).await;
+    let rejected = with_timeout("a rejection", rejected_by_rest).await;
     assert_eq!(
-        (refused.http.as_u16(), &refused.headers["retry-after"]),
+        (rejected.http.as_u16(), &rejected.headers["retry-after"]),
         (429, &"1".parse().unwrap())
     );
-    assert_eq!(refused.outcome().2, "RATE_LIMITED");
-    let refused_by_grpc = async {
+    assert_eq!(rejected.outcome().2, "RATE_LIMITED");
+    let rejected_by_grpc = async {
         loop {
             let answer = by_grpc(&server, &headers).await;
             if answer.code() != Code::Ok {
@@ -841,12 +842,17 @@ async fn who_calls_too_fast_is_told_when_to_go_on() {
             }
         }
     };
-    let refused = surely("a rejection", refused_by_grpc).await;
+    let rejected = with_timeout("a rejection", rejected_by_grpc).await;
     assert_eq!(
-        (refused.code(), &*refused.reason()),
+        (rejected.code(), &*rejected.reason()),
         (Code::ResourceExhausted, "RATE_LIMITED")
     );
-    let delay = refused.details().retry_info().unwrap().retry_delay.unwrap();
+    let delay = rejected
+        .details()
+        .retry_info()
+        .unwrap()
+        .retry_delay
+        .unwrap();
     assert!(
         delay > Duration::ZERO && delay <= Duration::from_millis(1_001),
         "{delay:?}"
@@ -879,23 +885,23 @@ async fn a_caller_has_so_many_calls_at_once_whichever_way_they_come() {
         async move { client.send(order).await }
     });
     payments.asked_times(1).await;
-    let refused = rejection(&server, &headers).await;
+    let rejected = rejection(&server, &headers).await;
     assert_eq!(
-        (refused.code(), &*reason(&refused)),
+        (rejected.code(), &*reason(&rejected)),
         (Code::ResourceExhausted, "CALLER_CONCURRENCY_LIMIT")
     );
-    assert!(refused.get_details_retry_info().is_some());
+    assert!(rejected.get_details_retry_info().is_some());
     assert!(opens(&server, "grace", "hopper").await);
     payments.capture();
     assert_eq!(slow.await.unwrap().unwrap().code(), Code::Ok);
-    surely("room for the next call", async {
+    with_timeout("room for the next call", async {
         while !opens(&server, "ada", "new").await {}
     })
     .await;
 }
 
 #[tokio::test]
-async fn too_large_a_head_is_refused() {
+async fn a_request_with_too_large_a_head_is_rejected() {
     let mut config = config();
     config.connections.max_header_bytes = 4096;
     config.connections.max_headers = 20;
@@ -915,9 +921,9 @@ async fn too_large_a_head_is_refused() {
     let endless = format!("POST {CHECK} HTTP/1.1\r\nx-long: {}", "x".repeat(9000));
     let heard = hear_out(&server, endless.as_bytes()).await;
     assert!(heard.starts_with("HTTP/1.1 431"), "{heard}");
-    let refused = by_grpc(&server, &many).await;
+    let rejected = by_grpc(&server, &many).await;
     assert_eq!(
-        (refused.code(), &*refused.reason()),
+        (rejected.code(), &*rejected.reason()),
         (Code::ResourceExhausted, "TOO_MANY_HEADERS")
     );
     assert_eq!(by_grpc(&server, &[("x-more", "y")]).await.code(), Code::Ok);
@@ -935,7 +941,7 @@ async fn hear_out(server: &Server, said: &[u8]) -> String {
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
     stream.write_all(said).await.unwrap();
     let mut heard = Vec::new();
-    let _ = surely("the end of the connection", stream.read_to_end(&mut heard)).await;
+    let _ = with_timeout("the end of the connection", stream.read_to_end(&mut heard)).await;
     String::from_utf8_lossy(&heard).into_owned()
 }
 
@@ -985,7 +991,7 @@ async fn a_handshake_that_never_ends_is_not_waited_for() {
             .is_err()
         {}
     };
-    surely("a handshake in time", in_time).await;
+    with_timeout("a handshake in time", in_time).await;
 }
 
 #[tokio::test]
@@ -1001,7 +1007,7 @@ async fn a_connection_without_calls_is_closed_though_it_answers_pings() {
     let (sender, connection) = http2::handshake::<_, _, Body>(TokioExecutor::new(), stream)
         .await
         .unwrap();
-    surely("a good end", connection).await.unwrap();
+    with_timeout("a good end", connection).await.unwrap();
     drop(sender);
 }
 
@@ -1028,7 +1034,7 @@ async fn a_connection_with_a_call_is_not_idle() {
     let later = async {
         payments.asked_times(1).await;
         // One that began to rest no earlier has been closed by now.
-        let _ = surely("the end of the other connection", connection).await;
+        let _ = with_timeout("the end of the other connection", connection).await;
         payments.capture();
     };
     let (answer, ()) = tokio::join!(slow, later);
@@ -1060,6 +1066,6 @@ async fn a_server_over_tls_goes_down_in_good_order() {
     let stop = tokio::spawn(server.stop(std::future::pending()));
     payments.capture();
     assert_eq!(slow.await.unwrap().unwrap().code(), Code::Ok);
-    surely("the end", stop).await.unwrap();
+    with_timeout("the end", stop).await.unwrap();
     drop(silent);
 }

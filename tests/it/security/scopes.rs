@@ -26,7 +26,7 @@ use crate::support::{
     order_request,
     process::Program,
     reason,
-    rest_client::{bare, post, send},
+    rest_client::{post, send, without_body},
 };
 
 /// A way to call. Browsers have one of their own.
@@ -106,8 +106,8 @@ impl Caller<'_> {
             (Ok(one), Ok(other)) => assert_eq!(one, other),
             (Err(one), Err(other)) => {
                 assert_eq!(
-                    told(Err::<R, _>(one.clone())),
-                    told(Err::<R, _>(other.clone()))
+                    rejection_of(Err::<R, _>(one.clone())),
+                    rejection_of(Err::<R, _>(other.clone()))
                 );
             }
             (one, other) => panic!("{one:?} and {other:?}"),
@@ -174,7 +174,7 @@ impl Caller<'_> {
             .map(|_| ())
     }
 
-    async fn look_at(self, merchant: &str) -> Result<(), Status> {
+    async fn check_availability(self, merchant: &str) -> Result<(), Status> {
         let slot = Slot {
             merchant_id: merchant.into(),
             ..Slot::default()
@@ -212,7 +212,7 @@ async fn serving(keys: &Keys, users: &[(&str, &str)]) -> Server {
 }
 
 /// The same with orders in a directory.
-async fn keeping(keys: &Keys, dir: &Path, users: &[(&str, &str)]) -> Server {
+async fn with_embedded_store(keys: &Keys, dir: &Path, users: &[(&str, &str)]) -> Server {
     keys.write_scopes(users);
     Setup {
         config: guarded(keys),
@@ -229,7 +229,7 @@ fn guarded(keys: &Keys) -> boxoffice::config::Config {
     config
 }
 
-fn told<T: std::fmt::Debug>(outcome: Result<T, Status>) -> (Code, String, String) {
+fn rejection_of<T: std::fmt::Debug>(outcome: Result<T, Status>) -> (Code, String, String) {
     let rejection = outcome.unwrap_err();
     (
         rejection.code(),
@@ -259,7 +259,7 @@ async fn methods_outside_of_a_scope_are_denied_whatever_the_transport() {
             "CreateOrder",
             "BatchAvailabilityLookup",
         ] {
-            // Not even what would be wrong with the message is told.
+            // Violations of the message are not reported either.
             let nothing = ListOrdersRequest::default();
             let denied = ada.call::<ListOrdersResponse>(over, method, &nothing).await;
             let text = "this user may not call this method".to_owned();
@@ -268,7 +268,7 @@ async fn methods_outside_of_a_scope_are_denied_whatever_the_transport() {
                 "METHOD_OUT_OF_SCOPE".to_owned(),
                 text,
             );
-            assert_eq!(told(denied), expected, "{over:?} {method}");
+            assert_eq!(rejection_of(denied), expected, "{over:?} {method}");
         }
         let request = ListOrdersRequest {
             ids: Some(Ids::UserId("user-1".into())),
@@ -283,12 +283,12 @@ async fn methods_outside_of_a_scope_are_denied_whatever_the_transport() {
             );
         }
     }
-    let mut wrong_verb = bare(Method::GET, "/v3/createorder/");
-    wrong_verb
+    let mut wrong_method = without_body(Method::GET, "/v3/createorder/");
+    wrong_method
         .headers_mut()
         .insert("authorization", basic("ada", "ada").parse().unwrap());
     assert_eq!(
-        send(server.address(), wrong_verb).await.http,
+        send(server.address(), wrong_method).await.http,
         403,
         "by any way of writing its name"
     );
@@ -326,7 +326,7 @@ async fn transports_outside_of_a_scope_are_denied_whatever_the_method() {
                     "TRANSPORT_OUT_OF_SCOPE".to_owned(),
                     text,
                 );
-                assert_eq!(told(answer), expected, "{name} {over:?}");
+                assert_eq!(rejection_of(answer), expected, "{name} {over:?}");
             }
         }
     }
@@ -357,7 +357,7 @@ async fn health_and_reflection_are_in_every_scope() {
         assert_ne!(answer.code(), Code::PermissionDenied, "{path}");
         assert_ne!(answer.code(), Code::Unauthenticated, "{path}");
     }
-    let mut health = bare(Method::GET, "/v3/HealthCheck");
+    let mut health = without_body(Method::GET, "/v3/HealthCheck");
     health
         .headers_mut()
         .insert("authorization", password.parse().unwrap());
@@ -396,31 +396,40 @@ async fn merchants_outside_of_a_scope_are_denied_whether_or_not_they_exist() {
             "MERCHANT_OUT_OF_SCOPE".to_owned(),
             text,
         );
-        assert_eq!(told(ada.check("", merchant, seats(2)).await), expected);
-        // However much else is wrong with it.
         assert_eq!(
-            told(ada.create("", merchant, Item::of("x", 0, 0, 0)).await),
+            rejection_of(ada.check("", merchant, seats(2)).await),
             expected
         );
-        assert_eq!(told(ada.look_up(merchant).await), expected);
-        assert_eq!(told(ada.look_at(merchant).await), expected);
+        // However much else is wrong with it.
+        assert_eq!(
+            rejection_of(ada.create("", merchant, Item::of("x", 0, 0, 0)).await),
+            expected
+        );
+        assert_eq!(rejection_of(ada.look_up(merchant).await), expected);
+        assert_eq!(
+            rejection_of(ada.check_availability(merchant).await),
+            expected
+        );
     }
     for merchant in ["nowhere", ""] {
         assert_eq!(
-            told(eve.check("", merchant, seats(2)).await).0,
+            rejection_of(eve.check("", merchant, seats(2)).await).0,
             Code::InvalidArgument
         );
     }
-    assert_eq!(told(ada.look_up("").await).1, "INVALID_REQUEST");
+    assert_eq!(rejection_of(ada.look_up("").await).1, "INVALID_REQUEST");
     assert_eq!(
-        told(ada.look_up("closed").await).1,
+        rejection_of(ada.look_up("closed").await).1,
         "INVALID_REQUEST",
         "a scope opens no merchant"
     );
     for caller in [ada, eve] {
         assert!(caller.check("", "museum", entry()).await.is_ok());
         assert!(caller.create(caller.name, "museum", entry()).await.is_ok());
-        assert!(caller.look_up("museum").await.is_ok() && caller.look_at("museum").await.is_ok());
+        assert!(
+            caller.look_up("museum").await.is_ok()
+                && caller.check_availability("museum").await.is_ok()
+        );
     }
 }
 
@@ -434,7 +443,7 @@ async fn lists_show_the_orders_that_a_user_has_created() {
         ("museum", "all_orders = true\nmerchants = ['museum']"),
     ];
     let dir = TempDir::new().unwrap();
-    let server = keeping(&keys, dir.path(), &users).await;
+    let server = with_embedded_store(&keys, dir.path(), &users).await;
     let [ada, eve, desk, museum] = users.map(|(name, _)| Caller {
         server: &server,
         name,
@@ -501,8 +510,8 @@ async fn orders_of_others_do_not_make_a_list_too_long() {
     let request = ListOrdersRequest {
         ids: Some(Ids::UserId("user-1".into())),
     };
-    let refused = ada.ask::<ListOrdersResponse>("ListOrders", &request).await;
-    assert_eq!(told(refused).1, "RESPONSE_TOO_LARGE");
+    let rejected = ada.ask::<ListOrdersResponse>("ListOrders", &request).await;
+    assert_eq!(rejection_of(rejected).1, "RESPONSE_TOO_LARGE");
 }
 
 #[tokio::test]
@@ -521,14 +530,18 @@ async fn a_token_of_another_user_tells_nothing_of_its_order() {
     let same = eve.create("token", "museum", entry()).await;
     let mut unsound = order_request("token", "museum", [entry()]);
     unsound.order.as_mut().unwrap().order_id = order.order_id.clone();
-    let another = told(eve.create("token", "rafting", seats(2)).await);
-    assert_eq!(told(same), another, "nor whether the request is the same");
+    let another = rejection_of(eve.create("token", "rafting", seats(2)).await);
+    assert_eq!(
+        rejection_of(same),
+        another,
+        "nor whether the request is the same"
+    );
     assert_eq!(
         (another.0, &*another.1),
         (Code::InvalidArgument, "TOKEN_REUSED")
     );
     assert!(!another.2.contains(&order.order_id));
-    assert_eq!(told(eve.send(&unsound).await).1, "INVALID_REQUEST");
+    assert_eq!(rejection_of(eve.send(&unsound).await).1, "INVALID_REQUEST");
     for caller in [ada, desk] {
         assert_eq!(
             caller.create("token", "museum", entry()).await.unwrap(),
@@ -580,7 +593,7 @@ async fn a_cart_of_another_user_is_neither_seen_nor_moved() {
     // Each orders what it holds.
     ada.create("cart", "rafting", seats(5)).await.unwrap();
     assert_eq!(
-        told(eve.create("cart", "rafting", seats(3)).await).1,
+        rejection_of(eve.create("cart", "rafting", seats(3)).await).1,
         "TOKEN_REUSED"
     );
     assert_eq!(open(ada, "").await, 4);
@@ -599,7 +612,7 @@ async fn a_cart_of_another_user_is_neither_seen_nor_moved() {
 }
 
 #[tokio::test]
-async fn orders_of_nobody_known_are_seen_by_those_who_may_see_all() {
+async fn orders_without_a_creator_are_visible_to_users_with_all_orders() {
     let (keys, dir) = (Keys::new(), TempDir::new().unwrap());
     let server = Setup::embedded(dir.path()).start().await;
     let order = server
@@ -608,7 +621,7 @@ async fn orders_of_nobody_known_are_seen_by_those_who_may_see_all() {
         .unwrap()
         .order();
     server.stop().await;
-    let server = keeping(
+    let server = with_embedded_store(
         &keys,
         dir.path(),
         &[("ada", ""), ("desk", "all_orders = true")],
@@ -623,7 +636,7 @@ async fn orders_of_nobody_known_are_seen_by_those_who_may_see_all() {
     // The order has no known creator, so a user that repeats the whole request gets the replay.
     assert_eq!(ada.create("token", "museum", entry()).await.unwrap(), order);
     assert_eq!(
-        told(ada.create("token", "rafting", seats(2)).await).1,
+        rejection_of(ada.create("token", "rafting", seats(2)).await).1,
         "TOKEN_REUSED"
     );
     let own = ada.create("own", "museum", entry()).await.unwrap().order_id;
@@ -635,7 +648,7 @@ async fn orders_of_nobody_known_are_seen_by_those_who_may_see_all() {
 }
 
 #[tokio::test]
-async fn merchants_that_a_scope_names_and_nobody_sells_are_warned_of_whenever_files_are_read() {
+async fn unknown_merchants_of_scopes_are_warnings_at_every_reload() {
     let keys = Keys::new();
     keys.write_scopes(&[
         ("ada", "merchants = ['museum', 'closed', 'gone']"),

@@ -12,7 +12,7 @@ pub(crate) fn agree<M: PartialEq + std::fmt::Debug>(
     one: &Result<M, Status>,
     other: &Result<M, Status>,
 ) {
-    let told = |rejection: &Status| {
+    let facts = |rejection: &Status| {
         (
             rejection.code(),
             rejection.message().to_owned(),
@@ -21,7 +21,7 @@ pub(crate) fn agree<M: PartialEq + std::fmt::Debug>(
     };
     match (one, other) {
         (Ok(one), Ok(other)) => assert_eq!(one, other),
-        (Err(one), Err(other)) => assert_eq!(told(one), told(other)),
+        (Err(one), Err(other)) => assert_eq!(facts(one), facts(other)),
         (one, other) => panic!("{one:?} and {other:?}"),
     }
 }

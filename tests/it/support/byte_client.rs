@@ -95,14 +95,14 @@ pub(crate) fn whole(bytes: impl Into<Bytes>) -> Body {
         .boxed()
 }
 
-/// A body that begins with these bytes and never ends.
-pub(crate) fn beginning(bytes: Bytes) -> Body {
+/// A body that starts with these bytes and never ends.
+pub(crate) fn unfinished(bytes: Bytes) -> Body {
     let begun = stream::once(async { Ok(Frame::data(bytes)) });
     BodyExt::boxed(StreamBody::new(begun.chain(stream::pending())))
 }
 
-/// A body that breaks off after these bytes, and the call with it.
-pub(crate) fn broken_off(bytes: Bytes) -> Body {
+/// A body that fails after these bytes, and its call with it.
+pub(crate) fn truncated(bytes: Bytes) -> Body {
     let broken = [Ok(Frame::data(bytes)), Err("broken off".into())];
     BodyExt::boxed(StreamBody::new(stream::iter(broken)))
 }

@@ -1,4 +1,4 @@
-//! A payment gateway and a store that wait until a test lets them go on, and a store that breaks.
+//! A payment gateway and a store that wait for a test, and a store that breaks.
 
 use std::sync::{
     Arc,
@@ -19,7 +19,7 @@ use boxoffice::{
 };
 use tokio::sync::watch;
 
-use crate::support::process::surely;
+use crate::support::process::with_timeout;
 
 /// Something that a gateway was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Asked {
     }
 }
 
-/// A gateway that answers as it is told, waits while it is not, and remembers what it was asked.
+/// A gateway whose answers a test sets; until then its calls wait. It records the calls.
 #[derive(Debug)]
 pub(crate) struct GatewayDouble {
     asked: watch::Sender<Vec<Asked>>,
@@ -90,7 +90,7 @@ impl GatewayDouble {
     /// Waits until it has been asked so many times.
     pub(crate) async fn asked_times(&self, times: usize) {
         let mut asked = self.asked.subscribe();
-        surely(
+        with_timeout(
             "the gateway is asked",
             asked.wait_for(|asked| asked.len() >= times),
         )
@@ -103,8 +103,8 @@ impl GatewayDouble {
     }
 }
 
-/// What a test has told, as soon as it has.
-async fn told<T: Clone>(mut answers: watch::Receiver<Option<T>>) -> T {
+/// The answer that the test sets, once it is set.
+async fn answer_of<T: Clone>(mut answers: watch::Receiver<Option<T>>) -> T {
     answers
         .wait_for(Option::is_some)
         .await
@@ -119,7 +119,7 @@ impl PaymentGateway for GatewayDouble {
             &charge.key.0,
             charge.amount.to_micros().unwrap(),
         ));
-        Box::pin(told(self.charges.subscribe()))
+        Box::pin(answer_of(self.charges.subscribe()))
     }
 
     fn reverse<'a>(
@@ -127,11 +127,11 @@ impl PaymentGateway for GatewayDouble {
         key: &'a ChargeKey,
     ) -> GatewayFuture<'a, Result<Reversal, GatewayError>> {
         self.note(Asked::reverse(&key.0));
-        Box::pin(told(self.reversals.subscribe()))
+        Box::pin(answer_of(self.reversals.subscribe()))
     }
 }
 
-/// What a store that stands before another one leaves to it, by the name of its field.
+/// The read methods of a store that wraps another one, by the name of its field.
 macro_rules! reads_of {
     ($store:ident) => {
         crate::support::doubles::reads_of!($store but recover);
@@ -173,7 +173,7 @@ macro_rules! reads_of {
 }
 pub(crate) use reads_of;
 
-/// A store in memory that keeps some writes waiting.
+/// A store in memory that delays some writes.
 #[derive(Debug)]
 pub(crate) struct SlowStore {
     inner: Arc<MemoryStore>,
@@ -183,8 +183,8 @@ pub(crate) struct SlowStore {
 }
 
 impl SlowStore {
-    /// A store that begins to keep units with a write of this kind waiting.
-    pub(crate) fn keeping(is_slow: fn(&Write) -> bool) -> Arc<Self> {
+    /// A store that delays units with a write of this kind until it is resumed.
+    pub(crate) fn delaying(is_slow: fn(&Write) -> bool) -> Arc<Self> {
         let (waiting, open) = (watch::Sender::default(), watch::Sender::default());
         Arc::new(Self {
             inner: Arc::default(),
@@ -194,19 +194,16 @@ impl SlowStore {
         })
     }
 
-    /// Waits until a change is kept waiting.
-    pub(crate) async fn keeps_one(&self) {
+    /// Waits until a change is delayed.
+    pub(crate) async fn wait_for_change(&self) {
         let mut waiting = self.waiting.subscribe();
-        surely(
-            "a change is kept waiting",
-            waiting.wait_for(|waiting| *waiting > 0),
-        )
-        .await
-        .unwrap();
+        with_timeout("a delayed change", waiting.wait_for(|waiting| *waiting > 0))
+            .await
+            .unwrap();
     }
 
-    /// Keeps nothing waiting any more.
-    pub(crate) fn go_on(&self) {
+    /// Delays no further changes.
+    pub(crate) fn resume(&self) {
         self.open.send_replace(true);
     }
 }
@@ -232,7 +229,7 @@ impl Store for SlowStore {
     }
 }
 
-/// A store whose writes fail from a moment of the test's choosing.
+/// A store whose writes fail once a test breaks it.
 #[derive(Debug)]
 pub(crate) struct BreakableStore {
     orders: MemoryStore,

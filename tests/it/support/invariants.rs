@@ -1,4 +1,4 @@
-//! What holds for every answer, whatever was asked. Every answer that a test gets goes through here.
+//! Invariants of every response. All responses in the tests are checked here.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +13,7 @@ use boxoffice::api::booking::proto::v3::{
     payment_information::PaymentProcessedBy,
 };
 
-/// The laws of an answer to a cart.
+/// Invariants of a check.
 pub(crate) fn hold_for_check(
     request: &CheckOrderFulfillabilityRequest,
     answer: &CheckOrderFulfillabilityResponse,
@@ -26,7 +26,7 @@ pub(crate) fn hold_for_check(
     }
 }
 
-/// The laws of an answer to an order to be created.
+/// Invariants of `CreateOrder`.
 pub(crate) fn hold_for_create(request: &CreateOrderRequest, answer: &CreateOrderResponse) {
     let asked = request.order.as_ref().unwrap();
     match answer.result.as_ref().unwrap() {
@@ -35,7 +35,7 @@ pub(crate) fn hold_for_create(request: &CreateOrderRequest, answer: &CreateOrder
     }
 }
 
-/// The laws of what is seen of slots: one entry a slot, in its place, as it was asked.
+/// Invariants of `BatchAvailabilityLookup`: one entry for each slot of the request, in its order.
 pub(crate) fn hold_for_lookup(
     request: &BatchAvailabilityLookupRequest,
     answer: &BatchAvailabilityLookupResponse,
@@ -45,7 +45,7 @@ pub(crate) fn hold_for_lookup(
     assert_eq!(echoed, request.slot_time);
 }
 
-/// The laws of the number of a slot's spots: nothing else is said beside it.
+/// Invariants of `CheckAvailability`: the response has the slot of the request and a number of spots.
 pub(crate) fn hold_for_availability(
     request: &CheckAvailabilityRequest,
     answer: &CheckAvailabilityResponse,

@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::support::{
     process::until,
-    rest_client::{self, bare},
+    rest_client::{self, without_body},
 };
 
 /// The addresses of the servers in the files.
@@ -37,7 +37,7 @@ pub(crate) enum Kind {
     HaProxy,
 }
 
-/// A load balancer at work. It is killed when this is dropped.
+/// A running load balancer. It is killed on drop.
 pub(crate) struct Balancer {
     kind: Kind,
     _process: Child,
@@ -105,7 +105,8 @@ impl Balancer {
         let mut all = String::new();
         match self.kind {
             Kind::Envoy => {
-                let answer = rest_client::send(self.admin, bare(Method::GET, "/clusters")).await;
+                let answer =
+                    rest_client::send(self.admin, without_body(Method::GET, "/clusters")).await;
                 all = String::from_utf8(answer.body.to_vec()).unwrap();
             }
             Kind::HaProxy => {

@@ -217,7 +217,7 @@ impl Node {
 #[derive(Default)]
 struct Mutations {
     found: Vec<Mutation>,
-    /// Messages whose encoding is spoilt already: how they are decoded does not depend on the place.
+    /// Messages whose encoding is corrupted already: how they are decoded does not depend on the place.
     messages: HashSet<String>,
 }
 
@@ -252,7 +252,7 @@ impl Mutation {
         matches!(&self.change, Change::NoText(_))
     }
 
-    /// The message, spoilt.
+    /// The message, corrupted.
     pub(crate) fn apply(&self, mut message: Node) -> Vec<u8> {
         let parts = &mut message.inner(&self.path).parts;
         let found = parts.iter().position(|part| part.number == self.number);
@@ -288,14 +288,14 @@ fn meanings(field: &FieldDescriptorProto, present: bool) -> Vec<(String, Change)
         ]);
     }
     if kind == Type::String {
-        changes.extend(texts(number).map(spoilt));
+        changes.extend(texts(number).map(corrupted));
         changes.extend([41, 1025].map(long));
     } else if kind == Type::Message {
-        changes.extend(messages(number).map(spoilt));
+        changes.extend(messages(number).map(corrupted));
     } else {
         let is_number = matches!(kind, Type::Int32 | Type::Int64 | Type::Enum | Type::Bool);
         assert!(is_number, "no field of ours is a {kind:?}");
-        changes.extend(numbers(number).map(spoilt));
+        changes.extend(numbers(number).map(corrupted));
     }
     changes
 }
@@ -303,7 +303,7 @@ fn meanings(field: &FieldDescriptorProto, present: bool) -> Vec<(String, Change)
 /// Bytes that are no value of a field at all.
 fn encodings(field: &FieldDescriptorProto) -> Vec<(String, Change)> {
     let (number, kind) = (numbered(field), field.r#type());
-    let mut changes: Vec<_> = wrong_wire_types(field).map(spoilt).collect();
+    let mut changes: Vec<_> = wrong_wire_types(field).map(corrupted).collect();
     if kind == Type::String {
         let no_text = |bytes: &'static [u8]| {
             (
@@ -312,18 +312,18 @@ fn encodings(field: &FieldDescriptorProto) -> Vec<(String, Change)> {
             )
         };
         changes.extend(NO_TEXTS.map(no_text));
-        changes.extend(broken_lengths(number).map(spoilt));
+        changes.extend(broken_lengths(number).map(corrupted));
         changes.push(long(FAR_TOO_LONG));
     } else if kind == Type::Message {
-        changes.extend(no_messages(number).map(spoilt));
-        changes.extend(broken_lengths(number).map(spoilt));
+        changes.extend(no_messages(number).map(corrupted));
+        changes.extend(broken_lengths(number).map(corrupted));
     } else {
-        changes.extend(endless_numbers(number).map(spoilt));
+        changes.extend(endless_numbers(number).map(corrupted));
     }
     changes
 }
 
-fn spoilt((kind, bytes): (String, Vec<u8>)) -> (String, Change) {
+fn corrupted((kind, bytes): (String, Vec<u8>)) -> (String, Change) {
     (kind, Change::Is(bytes))
 }
 
@@ -360,10 +360,10 @@ fn texts(number: u32) -> impl Iterator<Item = (String, Vec<u8>)> {
         "' OR 1=1 --",
         "\u{202e}\u{1f3ad}\u{10ffff}",
     ];
-    let told = |text: &str| format!("the text {}", text.escape_default());
+    let described = |text: &str| format!("the text {}", text.escape_default());
     let texts = texts
         .into_iter()
-        .map(move |text| (told(text), delimited(number, text.as_bytes())));
+        .map(move |text| (described(text), delimited(number, text.as_bytes())));
     let names = [(
         "41 characters of two bytes".to_owned(),
         delimited(number, "ü".repeat(41).as_bytes()),

@@ -21,37 +21,37 @@ use crate::support::{Item, NOW, sample_catalog, seeds};
 
 const DAY: i64 = 24 * 3600;
 
-/// Long enough for anything that happens at all: a wait this long is a failure.
-const FAR_TOO_LONG: Duration = Duration::from_secs(60);
+/// Longer than every expected wait.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The pause between two looks at what nobody tells us of.
-const A_MOMENT: Duration = Duration::from_millis(20);
+/// The pause between two polls of a condition without an event.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Waits for what must happen.
-pub(crate) async fn surely<T>(what: &str, happens: impl Future<Output = T>) -> T {
-    let happened = tokio::time::timeout(FAR_TOO_LONG, happens).await;
-    happened.unwrap_or_else(|_| panic!("{what}: it did not happen"))
+/// Waits for an event that must happen; fails after a minute.
+pub(crate) async fn with_timeout<T>(what: &str, happens: impl Future<Output = T>) -> T {
+    let happened = tokio::time::timeout(TIMEOUT, happens).await;
+    happened.unwrap_or_else(|_| panic!("{what}: timed out"))
 }
 
-/// Waits until something holds that nobody tells us of.
+/// Polls until a condition holds that has no event.
 pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !holds().await {
-            tokio::time::sleep(A_MOMENT).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
-    surely(what, waiting).await;
+    with_timeout(what, waiting).await;
 }
 
-/// The same line, so many days after today by the clock of this machine.
+/// The line, `days` after today by the system clock.
 pub(crate) fn in_days(mut item: Item, days: i64) -> Item {
     let today = SystemClock.now_sec().get().div_euclid(DAY);
     item.0.start_sec += (today - NOW.div_euclid(DAY) - 1 + days) * DAY;
     item
 }
 
-/// A way to start the program. What is not said is: the sample catalogue, a store in memory, any
-/// free port, no other port for the operator, two workers, shutdown without delay, JSON.
+/// A command that starts the program. Defaults: the sample catalogue, a store in memory, any free port, no
+/// admin listener, two workers, shutdown without delay, JSON logs.
 pub(crate) struct Program {
     command: Command,
     dir: TempDir,
@@ -62,7 +62,7 @@ impl Program {
         Self::of(Command::new(env!("CARGO_BIN_EXE_boxoffice")))
     }
 
-    /// Runs the program in a shell that has done this before, which may set limits.
+    /// Runs the program in a shell after these commands, which may set limits.
     pub(crate) fn after(shell_words: &str) -> Self {
         let mut shell = Command::new("sh");
         shell.args([
@@ -73,7 +73,7 @@ impl Program {
         Self::of(shell)
     }
 
-    /// Runs the program under a tool that is given these words and then the program's own.
+    /// Runs the program under a tool with these arguments.
     pub(crate) fn under<S: AsRef<std::ffi::OsStr>>(
         tool: &str,
         words: impl IntoIterator<Item = S>,
@@ -83,7 +83,7 @@ impl Program {
         Self::of(command)
     }
 
-    /// Runs one of these tests as if it were the program, which is told something by a variable.
+    /// Runs one of these tests in place of the program, with a variable.
     pub(crate) fn this_test(name: &str, variable: &str, value: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
@@ -92,14 +92,14 @@ impl Program {
         Self::of(command)
     }
 
-    /// Gives it this as its standard input.
+    /// Sets its standard input.
     pub(crate) fn reading(mut self, stdin: impl Into<Stdio>) -> Self {
         self.command.stdin(stdin);
         self
     }
 
     fn of(mut command: Command) -> Self {
-        // A setting that a test gives as a flag wins over these.
+        // Flags of a test have precedence over these variables.
         command
             .env("BOXOFFICE_ADMIN_LISTEN", "off")
             .env("BOXOFFICE_CATALOG", sample_catalog())
@@ -130,8 +130,8 @@ impl Program {
         self
     }
 
-    /// Keeps orders in this directory.
-    pub(crate) fn keeping(self, dir: &std::path::Path) -> Self {
+    /// Sets the embedded store in this directory.
+    pub(crate) fn with_store(self, dir: &std::path::Path) -> Self {
         let dir = dir.to_str().unwrap();
         self.args(["--store=embedded", "--data-dir", dir])
     }
@@ -139,8 +139,7 @@ impl Program {
     /// Starts it and waits until it listens.
     pub(crate) async fn start(self) -> Running {
         let started = self.start_or_end().await;
-        started
-            .unwrap_or_else(|ended| panic!("listening: it ended instead, saying {}", ended.text()))
+        started.unwrap_or_else(|ended| panic!("listening: it exited instead: {}", ended.text()))
     }
 
     /// Starts it and waits until it listens or has ended instead.
@@ -161,7 +160,7 @@ impl Program {
         self.spawn().ended().await
     }
 
-    /// Starts it and leaves it at that.
+    /// Starts it without waiting.
     pub(crate) fn spawn(mut self) -> Running {
         let spawned = self.command.spawn();
         let mut child =
@@ -199,12 +198,12 @@ async fn read(
     let mut output = BufReader::new(output).lines();
     while let Some(line) = output.next_line().await.unwrap() {
         lines.send_modify(|lines| lines.push(line));
-        // Once nobody can say that it is to be read again, it is read to its end.
+        // Without a sender the output is read to its end.
         let _ = is_read.wait_for(|is_read| *is_read).await;
     }
 }
 
-/// The program at work. It is killed when this is dropped.
+/// A running program. It is killed on drop.
 pub(crate) struct Running {
     child: Child,
     lines: watch::Receiver<Vec<String>>,
@@ -238,12 +237,12 @@ impl Running {
             .unwrap()
     }
 
-    /// Waits for a line of the log, and gives the first.
+    /// Waits for a line of the log, and returns the first.
     pub(crate) async fn line(&mut self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         self.nth_line(what, 1, is_it).await
     }
 
-    /// Waits for so many lines of a kind in the log, and gives the last of them.
+    /// Waits for `count` lines of a kind in the log, and returns the last of them.
     pub(crate) async fn nth_line(
         &mut self,
         what: &str,
@@ -251,7 +250,7 @@ impl Running {
         is_it: impl Fn(&Value) -> bool,
     ) -> Value {
         let found = self.nth_line_or_end(what, count, is_it).await;
-        found.unwrap_or_else(|| panic!("{what}: it ended instead, saying {:#?}", self.output()))
+        found.unwrap_or_else(|| panic!("{what}: it exited instead: {:#?}", self.output()))
     }
 
     async fn nth_line_or_end(
@@ -267,27 +266,27 @@ impl Running {
                 Err(_) => None,
             }
         };
-        surely(what, waiting).await
+        with_timeout(what, waiting).await
     }
 
-    /// All that it has said so far, on both its outputs.
+    /// Its output so far, standard error included.
     pub(crate) fn output(&self) -> Vec<String> {
         self.lines.borrow().clone()
     }
 
-    /// Has what it says read, or not read after the next line.
+    /// Reads its output, or stops reading it after the next line.
     pub(crate) fn read_output(&self, is_read: bool) {
         self.is_read.send_replace(is_read);
     }
 
-    /// The number of the process.
+    /// The process id.
     pub(crate) fn id(&self) -> String {
         self.child.id().expect("it runs").to_string()
     }
 
-    /// Waits for its end, whether or not anybody reads what it says.
+    /// Waits for its exit, also while its output is not read.
     pub(crate) async fn exit_code(&mut self) -> Option<i32> {
-        surely("the end of the program", self.child.wait())
+        with_timeout("the end of the program", self.child.wait())
             .await
             .unwrap()
             .code()
@@ -303,35 +302,35 @@ impl Running {
         assert!(sent.success());
     }
 
-    /// Ends it as a crash would: it gets no time for anything.
+    /// Kills it, like a crash.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
 
     /// Waits for its end.
     pub(crate) async fn ended(mut self) -> Ended {
-        let status = surely("the end of the program", self.child.wait())
+        let status = with_timeout("the end of the program", self.child.wait())
             .await
             .unwrap();
         drop(self.is_read);
         for reader in self.readers {
-            surely("the end of its output", reader).await.unwrap();
+            with_timeout("the end of its output", reader).await.unwrap();
         }
         let lines = self.lines.borrow().clone();
         Ended { status, lines }
     }
 
-    /// Asks it to go down and waits until it has.
+    /// Stops it by SIGTERM and waits for its exit.
     pub(crate) async fn stop(self) -> Ended {
         self.signal("TERM").await;
         self.ended().await
     }
 }
 
-/// What is left of the program.
+/// An exited program.
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
-    /// All that it said, on both its outputs.
+    /// Its output, standard error included.
     pub(crate) lines: Vec<String>,
 }
 
@@ -343,7 +342,7 @@ impl Ended {
             .unwrap_or_else(|| panic!("killed: {:?}", self.status))
     }
 
-    /// All that it said.
+    /// Its output as text.
     pub(crate) fn text(&self) -> String {
         self.lines.join("\n")
     }

@@ -165,7 +165,7 @@ pub(crate) fn post(path: &str, json: impl Into<Bytes>) -> Request<Body> {
 }
 
 /// A request of any kind without a body.
-pub(crate) fn bare(method: Method, path: &str) -> Request<Body> {
+pub(crate) fn without_body(method: Method, path: &str) -> Request<Body> {
     Request::builder()
         .method(method)
         .uri(path)

@@ -34,7 +34,7 @@ use super::{
     Checked, Created, Item, NOW, agree,
     byte_client::{Answer, ByteClient, framed, whole},
     invariants, order_request,
-    process::surely,
+    process::with_timeout,
     rest_client, sample_catalog,
 };
 
@@ -293,7 +293,7 @@ impl TestServer {
             .header("grpc-timeout", timeout)
             .body(body)
             .unwrap();
-        surely("the deadline passes", client.send(call))
+        with_timeout("the deadline passes", client.send(call))
             .await
             .unwrap()
     }

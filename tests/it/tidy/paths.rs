@@ -1,5 +1,5 @@
 //! The paths that a source file names, as a parser sees them: grouped and renamed imports, relative paths,
-//! and paths within macros are all told apart from comments and texts.
+//! and paths within macros are distinguished from comments and texts.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::{

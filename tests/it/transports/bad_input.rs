@@ -32,11 +32,11 @@ use tonic::Code;
 
 use crate::support::{
     Item, agree,
-    byte_client::{Answer, ByteClient, broken_off, framed, whole},
+    byte_client::{Answer, ByteClient, framed, truncated, whole},
     invariants,
     mutations::{Mutation, Node, Schema, delimited},
     order_request, price,
-    process::{Ended, Program, Running, in_days, surely},
+    process::{Ended, Program, Running, in_days, with_timeout},
     rest_client,
 };
 
@@ -55,7 +55,7 @@ const LOOK_AT_REQUEST: &str = ".ext.maps.booking.partner.v3.CheckAvailabilityReq
 /// Spots of every slot of the museum's that is used here.
 const SPOTS: i32 = 50;
 
-/// Days on which good orders are spoilt, so that none is sold out before the end.
+/// Days on which good orders are corrupted, so that none is sold out before the end.
 const DAYS: i64 = 200;
 
 /// The day of the call that must always work.
@@ -85,7 +85,7 @@ impl Transport {
             item: vec![item],
             cart_id: String::new(),
         };
-        let answer = surely(after, self.client.call(CHECK, &request.encode_to_vec())).await;
+        let answer = with_timeout(after, self.client.call(CHECK, &request.encode_to_vec())).await;
         let checked: CheckOrderFulfillabilityResponse = answer.message();
         assert_eq!(
             checked.fulfillability.unwrap().result(),
@@ -143,7 +143,7 @@ impl Transport {
             return;
         }
         let by_rest = rest_client::call::<A>(self.server.address(), good.method, &request);
-        let by_rest = surely(what, by_rest).await;
+        let by_rest = with_timeout(what, by_rest).await;
         let by_grpc = if answer.code() == Code::Ok {
             Ok(answer.message::<A>())
         } else {
@@ -171,7 +171,7 @@ fn visit() -> Item {
         .price("USD", 60_000_000)
 }
 
-/// A good message that is to be spoilt.
+/// A good message that is to be corrupted.
 struct Good {
     method: &'static str,
     message: &'static str,
@@ -400,7 +400,7 @@ fn by_ids() -> ListOrdersRequest {
 fn judge(schema: &Schema, good: &Good, sent: &[u8], answer: &Answer, what: &str) -> Option<Order> {
     assert_eq!(answer.http, StatusCode::OK, "{what}");
     if answer.code() != Code::Ok {
-        judge_refusal(answer, what);
+        assert_error(answer, what);
         for violation in violations(answer) {
             assert!(
                 schema.leads_somewhere(good.message, &violation),
@@ -437,7 +437,7 @@ fn judge(schema: &Schema, good: &Good, sent: &[u8], answer: &Answer, what: &str)
 }
 
 /// Fails unless the rejection is one that bad input may get, with what belongs to it.
-fn judge_refusal(answer: &Answer, what: &str) {
+fn assert_error(answer: &Answer, what: &str) {
     let details = answer.details();
     let info = details
         .error_info()
@@ -549,13 +549,13 @@ async fn every_field_can_be_spoilt_in_every_way() {
         );
         for mutation in good.read(&schema, number).mutations(&schema) {
             number += 1;
-            let spoilt = mutation.apply(good.read(&schema, number));
+            let corrupted = mutation.apply(good.read(&schema, number));
             let what = format!("{} {}", good.method, mutation.what);
-            let answer = surely(&what, transport.client.call(good.method, &spoilt)).await;
-            note_sold(&mut sold, judge(&schema, good, &spoilt, &answer, &what));
+            let answer = with_timeout(&what, transport.client.call(good.method, &corrupted)).await;
+            note_sold(&mut sold, judge(&schema, good, &corrupted, &answer, &what));
             judge_text(&mutation, &answer);
             transport
-                .agrees_over_rest(good, &spoilt, &answer, &what)
+                .agrees_over_rest(good, &corrupted, &answer, &what)
                 .await;
             transport.still_works(&what).await;
             kinds.insert(what);
@@ -572,7 +572,7 @@ async fn every_field_can_be_spoilt_in_every_way() {
     transport.close().await;
 }
 
-/// What should be text and is none is refused with the name of its field.
+/// What should be text and is none is rejected with the name of its field.
 fn judge_text(mutation: &Mutation, answer: &Answer) {
     if mutation.is_no_text() {
         assert_eq!(answer.reason(), "MALFORMED_MESSAGE", "{}", mutation.what);
@@ -621,7 +621,8 @@ async fn a_message_may_end_anywhere() {
         let whole = (good.make)(0);
         for length in 0..whole.len() {
             let what = format!("the first {length} bytes of {}", good.message);
-            let answer = surely(&what, transport.client.call(good.method, &whole[..length])).await;
+            let answer =
+                with_timeout(&what, transport.client.call(good.method, &whole[..length])).await;
             judge(&schema, good, &whole[..length], &answer, &what);
         }
         transport.still_works(good.message).await;
@@ -651,12 +652,13 @@ async fn a_message_may_hold_what_the_schema_does_not_know() {
     ];
     for good in &GOOD {
         for (number, (what, extra)) in (0..).zip(&unknown) {
-            for spoilt in [
+            for corrupted in [
                 [(good.make)(number), extra.clone()].concat(),
                 [extra.clone(), (good.make)(number)].concat(),
             ] {
-                let answer = surely(what, transport.client.call(good.method, &spoilt)).await;
-                judge(&schema, good, &spoilt, &answer, what);
+                let answer =
+                    with_timeout(what, transport.client.call(good.method, &corrupted)).await;
+                judge(&schema, good, &corrupted, &answer, what);
             }
         }
         transport.still_works(good.message).await;
@@ -673,7 +675,7 @@ async fn frames_may_be_broken_in_every_way() {
         bytes[at] = byte;
         Bytes::from(bytes)
     };
-    let refused = [
+    let rejected = [
         ("nothing at all", Bytes::new(), "MALFORMED_MESSAGE"),
         ("a byte", good.slice(..1), "MALFORMED_MESSAGE"),
         ("half a header", good.slice(..3), "MALFORMED_MESSAGE"),
@@ -732,15 +734,17 @@ async fn frames_may_be_broken_in_every_way() {
             "MALFORMED_MESSAGE",
         ),
     ];
-    for (what, bytes, reason) in refused {
+    for (what, bytes, reason) in rejected {
         for method in [CHECK, CREATE, LIST, LOOK_UP, LOOK_AT] {
             let request = transport
                 .client
                 .request(method)
                 .body(whole(bytes.clone()))
                 .unwrap();
-            let answer = surely(what, transport.client.send(request)).await.unwrap();
-            judge_refusal(&answer, what);
+            let answer = with_timeout(what, transport.client.send(request))
+                .await
+                .unwrap();
+            assert_error(&answer, what);
             assert_eq!(answer.reason(), reason, "{what}");
         }
         transport.still_works(what).await;
@@ -749,10 +753,10 @@ async fn frames_may_be_broken_in_every_way() {
         let request = transport
             .client
             .request(LIST)
-            .body(broken_off(good.slice(..length)))
+            .body(truncated(good.slice(..length)))
             .unwrap();
         assert!(
-            surely(
+            with_timeout(
                 "the end of a call that broke off",
                 transport.client.send(request)
             )
@@ -791,8 +795,10 @@ async fn requests_may_be_odd_in_every_other_way() {
             .request_to(path)
             .body(whole(frame.clone()))
             .unwrap();
-        let answer = surely(path, transport.client.send(request)).await.unwrap();
-        judge_refusal(&answer, path);
+        let answer = with_timeout(path, transport.client.send(request))
+            .await
+            .unwrap();
+        assert_error(&answer, path);
         assert_eq!(answer.reason(), "UNKNOWN_METHOD", "{path}");
         transport.still_works(path).await;
     }
@@ -802,10 +808,10 @@ async fn requests_may_be_odd_in_every_other_way() {
             .request(LIST)
             .header("grpc-encoding", encoding);
         let request = request.body(whole(frame.clone())).unwrap();
-        let answer = surely(encoding, transport.client.send(request))
+        let answer = with_timeout(encoding, transport.client.send(request))
             .await
             .unwrap();
-        judge_refusal(&answer, encoding);
+        assert_error(&answer, encoding);
         assert_eq!(answer.reason(), "UNSUPPORTED_ENCODING", "{encoding}");
         assert_eq!(
             answer.header("grpc-accept-encoding"),
@@ -827,10 +833,10 @@ async fn requests_may_be_odd_in_every_other_way() {
             .method(&method)
             .body(whole(Bytes::new()))
             .unwrap();
-        let answer = surely("an answer", transport.client.send(request))
+        let answer = with_timeout("an answer", transport.client.send(request))
             .await
             .unwrap();
-        judge_refusal(&answer, method.as_str());
+        assert_error(&answer, method.as_str());
         assert_eq!(
             (answer.http.as_u16(), answer.header("allow")),
             (405, "POST"),
@@ -852,10 +858,10 @@ async fn requests_may_be_odd_in_every_other_way() {
         request
             .headers_mut()
             .insert("content-type", content_type.parse().unwrap());
-        let answer = surely(content_type, transport.client.send(request))
+        let answer = with_timeout(content_type, transport.client.send(request))
             .await
             .unwrap();
-        judge_refusal(&answer, content_type);
+        assert_error(&answer, content_type);
         assert_eq!(
             (answer.http.as_u16(), &*answer.reason()),
             (415, "UNSUPPORTED_MEDIA_TYPE"),
@@ -880,7 +886,7 @@ async fn requests_may_be_odd_in_every_other_way() {
         request
             .headers_mut()
             .insert(HeaderName::from_static(header), value);
-        let answer = surely(header, transport.client.send(request))
+        let answer = with_timeout(header, transport.client.send(request))
             .await
             .unwrap();
         assert_eq!(
@@ -954,11 +960,11 @@ async fn connections_may_say_anything() {
         stream.write_all(&bytes).await.unwrap();
         stream.shutdown().await.unwrap();
         // It may be closed or reset, but not kept.
-        let _ = surely(what, stream.read_to_end(&mut Vec::new())).await;
+        let _ = with_timeout(what, stream.read_to_end(&mut Vec::new())).await;
         transport.still_works(what).await;
         let another = ByteClient::connect(transport.server.address()).await;
         assert_eq!(
-            surely(what, another.call(LIST, &by_user().encode_to_vec()))
+            with_timeout(what, another.call(LIST, &by_user().encode_to_vec()))
                 .await
                 .code(),
             Code::Ok

@@ -106,26 +106,26 @@ async fn a_browser_checks_and_orders_in_binary_and_in_text_over_either_http() {
 }
 
 #[tokio::test]
-async fn a_browser_reads_why_it_is_refused() {
+async fn a_browser_can_read_the_error() {
     let server = TestServer::start().await;
     let nothing = call("CreateOrder", BINARY, &CreateOrderRequest::default());
-    let refused = send(server.server.address(), nothing).await;
+    let rejected = send(server.server.address(), nothing).await;
     let expected = server
         .send(CreateOrderRequest::default())
         .await
         .unwrap_err();
-    assert_eq!((refused.http, refused.body.len()), (StatusCode::OK, 0));
-    let told = tonic::Status::from_header_map(&refused.headers).unwrap();
+    assert_eq!((rejected.http, rejected.body.len()), (StatusCode::OK, 0));
+    let status = tonic::Status::from_header_map(&rejected.headers).unwrap();
     assert_eq!(
-        (told.code(), told.message()),
+        (status.code(), status.message()),
         (expected.code(), expected.message())
     );
-    assert_eq!(told.details(), expected.details());
+    assert_eq!(status.details(), expected.details());
     server.stop().await;
 }
 
 #[tokio::test]
-async fn what_is_no_message_is_refused() {
+async fn malformed_messages_are_rejected() {
     let server = TestServer::start().await;
     let frame = framed(&order_request("token", "museum", [two_adults()]).encode_to_vec());
     for (content_type, message) in [
@@ -141,11 +141,11 @@ async fn what_is_no_message_is_refused() {
             call_with("CreateOrder", content_type, message.clone()),
         )
         .await;
-        let told = tonic::Status::from_header_map(&answer.headers).unwrap();
+        let status = tonic::Status::from_header_map(&answer.headers).unwrap();
         assert_eq!(
-            reason(&told),
+            reason(&status),
             "MALFORMED_MESSAGE",
-            "{content_type} {message:?} {told:?}"
+            "{content_type} {message:?} {status:?}"
         );
     }
     assert_eq!(server.list_user("user-1").await.unwrap(), []);

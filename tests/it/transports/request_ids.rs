@@ -12,7 +12,7 @@ use crate::support::{
     byte_client::{Body, ByteClient, framed, whole},
     order_request, paid_with,
     process::Program,
-    rest_client::{bare, post, send},
+    rest_client::{post, send, without_body},
 };
 
 const ID: &str = "x-request-id";
@@ -22,7 +22,7 @@ fn called(mut request: Request<Body>, id: &str) -> Request<Body> {
     request
 }
 
-/// Requests of both transports that are answered, and such that are refused by everything that refuses.
+/// Requests over both transports that are answered, and others that each stage rejects.
 fn requests(client: &ByteClient) -> Vec<(Request<Body>, Code)> {
     let frame = framed(b"");
     let compressed = client.request("ListOrders").header("grpc-encoding", "br");
@@ -94,11 +94,11 @@ async fn a_callers_id_comes_back_whatever_comes_of_the_request() {
         );
     }
     for (request, status) in [
-        (bare(Method::GET, "/v3/HealthCheck"), 200),
-        (bare(Method::HEAD, "/v3/HealthCheck"), 200),
-        (bare(Method::GET, "/"), 404),
-        (bare(Method::PUT, "/v3/ListOrders"), 405),
-        (bare(Method::POST, "/v3/ListOrders"), 415),
+        (without_body(Method::GET, "/v3/HealthCheck"), 200),
+        (without_body(Method::HEAD, "/v3/HealthCheck"), 200),
+        (without_body(Method::GET, "/"), 404),
+        (without_body(Method::PUT, "/v3/ListOrders"), 405),
+        (without_body(Method::POST, "/v3/ListOrders"), 415),
         (post("/v3/ListOrders", "{"), 400),
         (post("/v3/ListOrders", r#"{"user_id": "u"}"#), 200),
     ] {
@@ -137,7 +137,11 @@ async fn an_id_is_made_where_none_is_given_that_can_be_used() {
             .unwrap()
             .header(ID)
             .to_owned();
-        let by_rest = send(server.server.address(), request(bare(Method::GET, "/"))).await;
+        let by_rest = send(
+            server.server.address(),
+            request(without_body(Method::GET, "/")),
+        )
+        .await;
         let by_rest = by_rest.headers[ID].to_str().unwrap().to_owned();
         for id in [by_grpc, by_rest] {
             assert!(
@@ -185,7 +189,7 @@ async fn lines_about_a_request_carry_its_id_wherever_they_are_written() {
         .unwrap();
     send(
         server.address(),
-        called(bare(Method::GET, "/nowhere"), "r-nowhere"),
+        called(without_body(Method::GET, "/nowhere"), "r-nowhere"),
     )
     .await;
     let ended = server.stop().await;
@@ -195,7 +199,7 @@ async fn lines_about_a_request_carry_its_id_wherever_they_are_written() {
             .filter(|line| line["request_id"] == *id)
             .collect::<Vec<Value>>()
     };
-    let told = |id: &str| {
+    let summary = |id: &str| {
         let lines = lines(id).into_iter();
         let text = |line: &Value, field: &str| line[field].as_str().unwrap_or_default().to_owned();
         lines
@@ -212,22 +216,22 @@ async fn lines_about_a_request_carry_its_id_wherever_they_are_written() {
         (message.to_owned(), method.to_owned(), reason.to_owned())
     };
     assert_eq!(
-        told("r-create"),
+        summary("r-create"),
         [
             line("order created", "", ""),
             line("call answered", "CreateOrder", "")
         ]
     );
     assert_eq!(
-        told("r-late"),
+        summary("r-late"),
         [line("call rejected", "CreateOrder", "MALFORMED_MESSAGE")]
     );
     assert_eq!(
-        told("r-unheard"),
+        summary("r-unheard"),
         [line("call rejected", "other", "UNKNOWN_METHOD")]
     );
     assert_eq!(
-        told("r-nowhere"),
+        summary("r-nowhere"),
         [line("call rejected", "other", "NOT_FOUND")]
     );
     assert!(

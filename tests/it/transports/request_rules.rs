@@ -239,15 +239,15 @@ async fn ids_of_other_requests_are_bounded_too() {
     let server = TestServer::start().await;
     let bad = ["x".repeat(1025), "a\n".to_owned()];
     for id in bad.iter().chain([&" ".to_owned()]) {
-        let refused = server
+        let rejected = server
             .check_cart(id, "museum", [Item::museum_entry()])
             .await
             .unwrap_err();
-        assert_eq!(faulty_fields(&refused), ["cart_id"]);
-        let refused = server.list_user(id).await.unwrap_err();
-        assert_eq!(faulty_fields(&refused), ["user_id"]);
-        let refused = server.list_ids(["good", id]).await.unwrap_err();
-        assert_eq!(faulty_fields(&refused), ["order_ids.order_id[1]"]);
+        assert_eq!(faulty_fields(&rejected), ["cart_id"]);
+        let rejected = server.list_user(id).await.unwrap_err();
+        assert_eq!(faulty_fields(&rejected), ["user_id"]);
+        let rejected = server.list_ids(["good", id]).await.unwrap_err();
+        assert_eq!(faulty_fields(&rejected), ["order_ids.order_id[1]"]);
     }
     for id in bad {
         let resources = || {
@@ -262,7 +262,7 @@ async fn ids_of_other_requests_are_bounded_too() {
             resource_ids: resources(),
             ..SlotTime::default()
         };
-        let refused = server
+        let rejected = server
             .look_up("museum", [SlotTime::default(), slot])
             .await
             .unwrap_err();
@@ -272,7 +272,7 @@ async fn ids_of_other_requests_are_bounded_too() {
             at("resource_ids.staff_id"),
             at("resource_ids.room_id"),
         ];
-        assert_eq!(faulty_fields(&refused), fields);
+        assert_eq!(faulty_fields(&rejected), fields);
         let slot = Slot {
             merchant_id: "museum".into(),
             service_id: id.clone(),
@@ -280,34 +280,37 @@ async fn ids_of_other_requests_are_bounded_too() {
             resources: resources(),
             ..Slot::default()
         };
-        let refused = server.count_available(slot).await.unwrap_err();
+        let rejected = server.count_available(slot).await.unwrap_err();
         let fields = [
             "slot.service_id",
             "slot.availability_tag",
             "slot.resources.staff_id",
             "slot.resources.room_id",
         ];
-        assert_eq!(faulty_fields(&refused), fields);
+        assert_eq!(faulty_fields(&rejected), fields);
     }
     server.stop().await;
 }
 
 #[tokio::test]
-async fn of_very_many_broken_rules_the_first_are_told_and_the_others_counted() {
+async fn the_first_of_very_many_violations_are_listed_and_the_others_counted() {
     let server = TestServer::start().await;
     let items = (0..60).map(|_| {
         let Item(mut item) = Item::museum_entry();
         item.status = 1;
         Item(item)
     });
-    let refused = server.check("museum", items).await.unwrap_err();
-    assert_eq!(faulty_fields(&refused).len(), 20);
-    assert!(refused.message().ends_with("; and 40 more"), "{refused:?}");
+    let rejected = server.check("museum", items).await.unwrap_err();
+    assert_eq!(faulty_fields(&rejected).len(), 20);
+    assert!(
+        rejected.message().ends_with("; and 40 more"),
+        "{rejected:?}"
+    );
     server.stop().await;
 }
 
 #[tokio::test]
-async fn values_of_enums_that_nobody_reads_do_no_harm() {
+async fn unknown_values_of_unused_enums_are_accepted() {
     let server = TestServer::start().await;
     let mut request = paid_with(order("numbers"), "approve");
     #[expect(deprecated, reason = "callers may still send it")]
@@ -340,12 +343,12 @@ async fn values_of_enums_that_nobody_reads_do_no_harm() {
     );
     message["idempotency_token"] = json!("another");
     message["order"]["payment_information"] = json!({ "prepayment_status": "LATER", "payment_processed_by": 99, "deposit": { "deposit_type": "X" } });
-    let refused = ask(&server, "CreateOrder", &message.to_string())
+    let rejected = ask(&server, "CreateOrder", &message.to_string())
         .await
         .rejection();
     let at = |name: &str| format!("order.payment_information.{name}");
     assert_eq!(
-        faulty_fields(&refused),
+        faulty_fields(&rejected),
         [
             at("deposit.deposit_type"),
             at("prepayment_status"),
@@ -386,7 +389,7 @@ async fn ask(server: &TestServer, method: &str, json: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn what_rest_cannot_read_and_what_breaks_rules_is_told_at_once() {
+async fn wrong_types_and_violations_are_reported_together() {
     let server = TestServer::start().await;
     let message = json!({
         "order": {
@@ -397,11 +400,11 @@ async fn what_rest_cannot_read_and_what_breaks_rules_is_told_at_once() {
         },
         "idempotency_token": " ",
     });
-    let refused = ask(&server, "CreateOrder", &message.to_string())
+    let rejected = ask(&server, "CreateOrder", &message.to_string())
         .await
         .rejection();
     assert_eq!(
-        (refused.code(), &*reason(&refused)),
+        (rejected.code(), &*reason(&rejected)),
         (Code::InvalidArgument, "INVALID_REQUEST")
     );
     let fields = [
@@ -413,7 +416,7 @@ async fn what_rest_cannot_read_and_what_breaks_rules_is_told_at_once() {
         "order.order_id",
         "order.user_information.email",
     ];
-    assert_eq!(faulty_fields(&refused), fields, "{}", refused.message());
+    assert_eq!(faulty_fields(&rejected), fields, "{}", rejected.message());
     server.stop().await;
 }
 
@@ -424,10 +427,10 @@ async fn a_request_that_cannot_be_read_is_never_taken_for_an_earlier_one() {
     assert!(server.send(request.clone()).await.unwrap().is_order());
     let mut message = serde_json::to_value(&request).unwrap();
     message["order"]["item"][0]["warning_reason"] = json!([]);
-    let refused = ask(&server, "CreateOrder", &message.to_string())
+    let rejected = ask(&server, "CreateOrder", &message.to_string())
         .await
         .rejection();
-    assert_eq!(faulty_fields(&refused), ["order.item[0].warning_reason"]);
+    assert_eq!(faulty_fields(&rejected), ["order.item[0].warning_reason"]);
     server.stop().await;
 }
 
@@ -454,12 +457,12 @@ async fn a_member_twice_creates_no_order() {
         ),
     ] {
         assert!(good.contains(old), "{old}");
-        let refused = ask(&server, "CreateOrder", &good.replacen(old, new, 1))
+        let rejected = ask(&server, "CreateOrder", &good.replacen(old, new, 1))
             .await
             .rejection();
         assert!(
-            faulty_fields(&refused).contains(&field.to_owned()),
-            "{new}: {refused:?}"
+            faulty_fields(&rejected).contains(&field.to_owned()),
+            "{new}: {rejected:?}"
         );
     }
     assert_eq!(server.list_user("user-1").await.unwrap(), []);
@@ -509,16 +512,16 @@ async fn whole_numbers_in_any_form_are_the_same_request() {
 async fn a_list_is_of_a_user_or_of_orders() {
     let server = TestServer::start().await;
     let both = r#"{"user_id": "user-1", "order_ids": {"order_id": ["a"]}}"#;
-    let refused = ask(&server, "ListOrders", both).await.rejection();
+    let rejected = ask(&server, "ListOrders", both).await.rejection();
     assert_eq!(
-        (&*reason(&refused), faulty_fields(&refused)),
+        (&*reason(&rejected), faulty_fields(&rejected)),
         ("INVALID_REQUEST", vec!["ids".to_owned()])
     );
     assert!(
-        refused
+        rejected
             .message()
             .contains("user_id and as order_ids; only one"),
-        "{refused:?}"
+        "{rejected:?}"
     );
     assert_eq!(
         server

@@ -17,13 +17,13 @@ use tokio::{
 
 use crate::support::{
     Item, Setup, TestServer, Transport,
-    byte_client::{ByteClient, beginning},
+    byte_client::{ByteClient, unfinished},
     config,
     doubles::{BreakableStore, GatewayDouble},
     order_request, paid_with,
-    process::surely,
+    process::with_timeout,
     reason,
-    rest_client::{Answer, answer, bare, connect, post, send, send_http2},
+    rest_client::{Answer, answer, connect, post, send, send_http2, without_body},
     stating_fees,
     text::describe_failure,
     tomorrow_at,
@@ -77,13 +77,13 @@ async fn ask(server: &TestServer, request: Request<crate::support::byte_client::
 /// Waits until health is as bad as it has to become.
 async fn is_unhealthy(server: std::net::SocketAddr) {
     let asking = async {
-        while send(server, bare(Method::GET, HEALTH))
+        while send(server, without_body(Method::GET, HEALTH))
             .await
             .http
             .is_success()
         {}
     };
-    surely("bad health", asking).await;
+    with_timeout("bad health", asking).await;
 }
 
 fn outcome(http: u16, status: &str, reason: &str) -> (u16, String, String) {
@@ -148,7 +148,7 @@ async fn a_method_is_found_in_any_letter_case_with_or_without_a_slash_at_its_end
         "/v3/HealthCheck/?probe=1",
     ] {
         assert_eq!(
-            ask(&server, bare(Method::GET, path)).await.http,
+            ask(&server, without_body(Method::GET, path)).await.http,
             StatusCode::OK,
             "{path}"
         );
@@ -196,9 +196,12 @@ async fn all_methods_are_under_the_base_path_and_nowhere_else() {
             );
         }
         assert_eq!(
-            ask(&server, bare(Method::GET, &format!("{base}{HEALTH}")))
-                .await
-                .http,
+            ask(
+                &server,
+                without_body(Method::GET, &format!("{base}{HEALTH}"))
+            )
+            .await
+            .http,
             StatusCode::OK
         );
         for path in [
@@ -207,7 +210,7 @@ async fn all_methods_are_under_the_base_path_and_nowhere_else() {
             format!("/x{base}{HEALTH}"),
         ] {
             assert_eq!(
-                ask(&server, bare(Method::GET, &path)).await.http,
+                ask(&server, without_body(Method::GET, &path)).await.http,
                 StatusCode::NOT_FOUND,
                 "{path}"
             );
@@ -217,7 +220,7 @@ async fn all_methods_are_under_the_base_path_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn another_verb_is_refused_with_those_that_are_taken() {
+async fn another_http_method_is_rejected_with_the_allowed_ones() {
     let server = TestServer::start().await;
     for (path, allowed) in [
         (HEALTH, "GET, HEAD"),
@@ -225,24 +228,24 @@ async fn another_verb_is_refused_with_those_that_are_taken() {
         (CREATE, "POST"),
         (LIST, "POST"),
     ] {
-        for verb in [
+        for http_method in [
             "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "BREW",
         ] {
-            if allowed.contains(verb) {
+            if allowed.contains(http_method) {
                 continue;
             }
-            let answered = ask(&server, bare(verb.parse().unwrap(), path)).await;
+            let answered = ask(&server, without_body(http_method.parse().unwrap(), path)).await;
             assert_eq!(
                 answered.http,
                 StatusCode::METHOD_NOT_ALLOWED,
-                "{verb} {path}"
+                "{http_method} {path}"
             );
-            assert_eq!(answered.headers["allow"], allowed, "{verb} {path}");
-            if verb != "HEAD" {
+            assert_eq!(answered.headers["allow"], allowed, "{http_method} {path}");
+            if http_method != "HEAD" {
                 assert_eq!(
                     answered.outcome(),
                     outcome(405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED"),
-                    "{verb} {path}"
+                    "{http_method} {path}"
                 );
             }
         }
@@ -317,10 +320,10 @@ async fn a_message_has_to_say_that_it_is_json_and_must_not_be_compressed() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_refused_with_the_place() {
+async fn a_body_that_cannot_be_decoded_is_rejected_with_its_position() {
     let server = TestServer::start().await;
     for (body, reason, place) in [
-        (&b""[..], "MALFORMED_MESSAGE", "line 1 column 0"),
+        (&b""[..], "MALFORMED_MESSAGE", "line 1 column 1"),
         (
             b"{\"merchant_id\":\n \"museum\",}",
             "MALFORMED_MESSAGE",
@@ -371,7 +374,7 @@ async fn what_cannot_be_read_is_refused_with_the_place() {
 }
 
 #[tokio::test]
-async fn a_refusal_has_the_form_of_a_google_rpc_status() {
+async fn an_error_has_the_form_of_a_google_rpc_status() {
     let server = TestServer::start().await;
     let answered = ask(
         &server,
@@ -419,10 +422,10 @@ async fn http_1_and_http_2_give_the_same_answers() {
         || post(CREATE, order("t")),
         || post(LIST, r#"{"user_id": "user-1"}"#),
         || post(LIST, "{}"),
-        || bare(Method::GET, HEALTH),
-        || bare(Method::HEAD, HEALTH),
-        || bare(Method::GET, CREATE),
-        || bare(Method::GET, "/"),
+        || without_body(Method::GET, HEALTH),
+        || without_body(Method::HEAD, HEALTH),
+        || without_body(Method::GET, CREATE),
+        || without_body(Method::GET, "/"),
     ] {
         let (one, two) = (
             send(address, request()).await,
@@ -448,17 +451,17 @@ async fn health_is_good_only_while_the_store_takes_orders() {
     }
     .start()
     .await;
-    let good = ask(&server, bare(Method::GET, HEALTH)).await;
+    let good = ask(&server, without_body(Method::GET, HEALTH)).await;
     assert_eq!((good.http, good.json()), (StatusCode::OK, json!({})));
     store.break_down();
-    let refused = ask(&server, post(CREATE, order("t"))).await;
+    let rejected = ask(&server, post(CREATE, order("t"))).await;
     assert_eq!(
-        refused.outcome(),
+        rejected.outcome(),
         outcome(503, "UNAVAILABLE", "STORE_UNAVAILABLE")
     );
-    let bad = ask(&server, bare(Method::GET, HEALTH)).await;
+    let bad = ask(&server, without_body(Method::GET, HEALTH)).await;
     assert_eq!(bad.outcome(), outcome(503, "UNAVAILABLE", "NOT_SERVING"));
-    let head = ask(&server, bare(Method::HEAD, HEALTH)).await;
+    let head = ask(&server, without_body(Method::HEAD, HEALTH)).await;
     assert_eq!(
         (head.http, head.body),
         (StatusCode::SERVICE_UNAVAILABLE, Bytes::new())
@@ -479,11 +482,11 @@ async fn health_is_bad_as_soon_as_the_server_goes_down_and_orders_are_taken_to_t
         StatusCode::OK
     );
     cut.send(()).unwrap();
-    surely("the end", stop).await.unwrap();
+    with_timeout("the end", stop).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_message_beyond_the_limit_is_refused_whether_it_says_its_length_or_not() {
+async fn a_message_beyond_the_limit_is_rejected_with_and_without_content_length() {
     let mut config = config();
     config.calls.max_request_bytes = 4096;
     let server = Setup::with_config(config).start().await;
@@ -501,9 +504,11 @@ async fn a_message_beyond_the_limit_is_refused_whether_it_says_its_length_or_not
         ask(&server, post(CHECK, padded(4097))).await.outcome(),
         too_large
     );
-    let endless = post(CHECK, "").map(|_| beginning(padded(4097)));
+    let endless = post(CHECK, "").map(|_| unfinished(padded(4097)));
     assert_eq!(
-        surely("a rejection", ask(&server, endless)).await.outcome(),
+        with_timeout("a rejection", ask(&server, endless))
+            .await
+            .outcome(),
         too_large
     );
     server.stop().await;
@@ -514,8 +519,8 @@ async fn a_message_that_never_comes_to_its_end_is_not_waited_for() {
     let mut config = config();
     config.calls.call_timeout = Duration::from_millis(100);
     let server = Setup::with_config(config).start().await;
-    let endless = post(CHECK, "").map(|_| beginning(Bytes::from_static(b"{\"item\":")));
-    let late = surely("an answer to half a message", ask(&server, endless)).await;
+    let endless = post(CHECK, "").map(|_| unfinished(Bytes::from_static(b"{\"item\":")));
+    let late = with_timeout("an answer to half a message", ask(&server, endless)).await;
     assert_eq!(
         late.outcome(),
         outcome(504, "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED")
@@ -536,7 +541,7 @@ async fn a_message_that_breaks_off_creates_nothing() {
     stream.write_all(&message).await.unwrap();
     stream.shutdown().await.unwrap();
     let mut answered = Vec::new();
-    let _ = surely(
+    let _ = with_timeout(
         "the end of the connection",
         stream.read_to_end(&mut answered),
     )
@@ -562,17 +567,17 @@ async fn both_doors_share_one_limit_of_calls() {
         async move { client.call("CreateOrder", &message).await }
     });
     payments.asked_times(1).await;
-    let refused = send(address, post(CHECK, cart())).await;
+    let rejected = send(address, post(CHECK, cart())).await;
     assert_eq!(
-        refused.outcome(),
+        rejected.outcome(),
         outcome(429, "RESOURCE_EXHAUSTED", "CONCURRENCY_LIMIT")
     );
-    let retry = &refused.json()["error"]["details"][1];
+    let retry = &rejected.json()["error"]["details"][1];
     assert_eq!(retry["retryDelay"], "0.200s", "{retry}");
     assert_eq!(
-        send(address, bare(Method::GET, HEALTH)).await.http,
+        send(address, without_body(Method::GET, HEALTH)).await.http,
         StatusCode::OK,
-        "health is always told"
+        "health is always answered"
     );
     payments.capture();
     by_grpc.await.unwrap();
@@ -600,7 +605,7 @@ async fn a_call_ends_when_its_time_is_up_and_its_order_is_still_created() {
         .start()
         .await;
     let message = serde_json::to_vec(&paid_order("slow")).unwrap();
-    let late = surely(
+    let late = with_timeout(
         "an answer to a slow call",
         ask(&server, post(CREATE, message.clone())),
     )
@@ -620,7 +625,7 @@ async fn a_call_ends_when_its_time_is_up_and_its_order_is_still_created() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_at_work_in_another_call_is_in_conflict() {
+async fn a_token_in_flight_in_another_call_is_a_conflict() {
     let payments = GatewayDouble::silent();
     let mut config = config();
     config.calls.call_timeout = Duration::from_millis(150);
@@ -795,12 +800,12 @@ async fn every_outcome_of_a_creation_is_the_same_over_both_transports() {
 }
 
 #[tokio::test]
-async fn an_enum_number_that_the_contract_does_not_know_is_refused_with_its_field() {
+async fn an_unknown_enum_number_is_rejected_with_its_field() {
     let server = TestServer::start().await;
     let mut message: Value = serde_json::from_slice(&order("t")).unwrap();
     message["order"]["payment_information"] = json!({ "prepayment_status": 99 });
-    let refused = ask(&server, post(CREATE, message.to_string())).await;
-    let rejection = refused
+    let rejected = ask(&server, post(CREATE, message.to_string())).await;
+    let rejection = rejected
         .message::<CheckOrderFulfillabilityResponse>()
         .unwrap_err();
     assert_eq!(
@@ -824,7 +829,7 @@ async fn a_connection_serves_one_call_after_another() {
     for token in 0..20 {
         for request in [
             post(CREATE, order(&token.to_string())),
-            bare(Method::GET, HEALTH),
+            without_body(Method::GET, HEALTH),
             post(LIST, "{}"),
         ] {
             let expected = if request.uri() == LIST {
@@ -855,7 +860,7 @@ async fn a_connection_that_falls_silent_is_closed() {
         let mut stream = TcpStream::connect(server.server.address()).await.unwrap();
         stream.write_all(said.as_bytes()).await.unwrap();
         let mut heard = Vec::new();
-        surely(
+        with_timeout(
             "the end of a silent connection",
             stream.read_to_end(&mut heard),
         )
@@ -875,11 +880,14 @@ async fn a_connection_that_waits_for_nothing_does_not_hold_up_the_end() {
         .await
         .unwrap();
     let connection = tokio::spawn(connection);
-    let good = idle.send_request(bare(Method::GET, HEALTH)).await.unwrap();
+    let good = idle
+        .send_request(without_body(Method::GET, HEALTH))
+        .await
+        .unwrap();
     assert_eq!(answer(good).await.http, StatusCode::OK);
     let (stop, _cut) = server.begin_shutdown();
-    surely("the end", stop).await.unwrap();
-    surely("the end of the connection", connection)
+    with_timeout("the end", stop).await.unwrap();
+    with_timeout("the end of the connection", connection)
         .await
         .unwrap()
         .unwrap();
@@ -909,7 +917,7 @@ async fn a_server_that_goes_ends_http_1_connections_with_an_answer() {
     is_unhealthy(address).await;
     let last = answer(old.send_request(post(CREATE, order("last"))).await.unwrap()).await;
     assert!(last.http.is_success() && says_close(&last), "{last:?}");
-    surely("the end of the connection", connection)
+    with_timeout("the end of the connection", connection)
         .await
         .unwrap()
         .unwrap();
@@ -919,11 +927,11 @@ async fn a_server_that_goes_ends_http_1_connections_with_an_answer() {
         "{by_http2:?}"
     );
     cut.send(()).unwrap();
-    surely("the end", stop).await.unwrap();
+    with_timeout("the end", stop).await.unwrap();
 }
 
 #[tokio::test]
-async fn what_is_in_flight_is_finished_and_its_connection_then_closed() {
+async fn a_call_in_flight_is_finished_before_its_connection_is_closed() {
     let payments = GatewayDouble::silent();
     let mut config = config();
     config.shutdown.drain_timeout = Duration::from_secs(3600);
@@ -942,8 +950,8 @@ async fn what_is_in_flight_is_finished_and_its_connection_then_closed() {
     payments.capture();
     let answered = answer(slow.await.unwrap().unwrap()).await;
     assert_eq!(answered.http, StatusCode::OK);
-    surely("the end", stop).await.unwrap();
-    surely("the end of the connection", connection)
+    with_timeout("the end", stop).await.unwrap();
+    with_timeout("the end of the connection", connection)
         .await
         .unwrap()
         .unwrap();

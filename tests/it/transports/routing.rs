@@ -19,8 +19,8 @@ use crate::support::{
     Item, Setup, TestServer,
     byte_client::{self, ByteClient, framed, whole},
     config, order_request,
-    process::surely,
-    rest_client::{Answer, bare, post, send, send_http2},
+    process::with_timeout,
+    rest_client::{Answer, post, send, send_http2, without_body},
 };
 
 const CREATE: &str = "/ext.maps.booking.partner.v3.BookingService/CreateOrder";
@@ -73,7 +73,7 @@ fn rejection(answer: &Answer) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn what_a_page_sends_to_another_origin_without_asking_creates_no_order() {
+async fn a_cross_origin_request_without_preflight_creates_no_order() {
     let server = start(None).await;
     let [address, _] = server.addresses();
     let unsupported = (415, "UNSUPPORTED_MEDIA_TYPE".to_owned());
@@ -203,7 +203,7 @@ async fn a_call_over_grpc_web_is_known_by_its_media_type_whatever_its_parameters
 }
 
 #[tokio::test]
-async fn the_same_is_a_call_at_the_operators_address() {
+async fn the_admin_listener_has_the_same_rule_of_admission() {
     let server = start(None).await;
     let [_, admin] = server.addresses();
     for path in [HEALTH, WATCH] {
@@ -233,12 +233,17 @@ async fn the_same_is_a_call_at_the_operators_address() {
     );
     for path in ["/livez", "//livez", "/livez/", "//readyz?verbose"] {
         assert_eq!(
-            send(admin, bare(Method::GET, path)).await.http,
+            send(admin, without_body(Method::GET, path)).await.http,
             200,
             "{path}"
         );
     }
-    assert_eq!(send(admin, bare(Method::GET, "//nothing")).await.http, 404);
+    assert_eq!(
+        send(admin, without_body(Method::GET, "//nothing"))
+            .await
+            .http,
+        404
+    );
     server.stop().await;
 }
 
@@ -254,7 +259,7 @@ async fn host_names_may_be_restricted_at_both_addresses() {
             ("localhost", true),
             ("127.0.0.1:50051", true),
         ] {
-            let mut request = bare(Method::GET, "/livez");
+            let mut request = without_body(Method::GET, "/livez");
             request.headers_mut().insert("host", host.parse().unwrap());
             let answer = send(address, request).await;
             assert_eq!(answer.http == 421, !is_served, "{host}: {answer:?}");
@@ -281,7 +286,7 @@ async fn talk(address: SocketAddr, said: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(said.as_bytes()).await.unwrap();
     let mut heard = Vec::new();
-    let _ = surely("the end of the connection", stream.read_to_end(&mut heard)).await;
+    let _ = with_timeout("the end of the connection", stream.read_to_end(&mut heard)).await;
     String::from_utf8(heard).unwrap()
 }
 
@@ -376,7 +381,7 @@ async fn heads_that_http_does_not_allow_are_rejected() {
 }
 
 #[tokio::test]
-async fn what_is_compressed_is_rejected_with_what_is_taken() {
+async fn a_compressed_message_is_rejected_with_the_accepted_encodings() {
     let server = start(None).await;
     let [address, admin] = server.addresses();
     let client = ByteClient::connect(address).await;
@@ -422,7 +427,9 @@ async fn a_look_at_health_takes_one_message() {
                 .request_to(path)
                 .body(whole([framed(b""), framed(b"")].concat()))
                 .unwrap();
-            let answer = surely("a rejection", client.send(request)).await.unwrap();
+            let answer = with_timeout("a rejection", client.send(request))
+                .await
+                .unwrap();
             assert_eq!(
                 (answer.code(), &*answer.reason()),
                 (Code::InvalidArgument, "MALFORMED_MESSAGE"),
@@ -451,14 +458,14 @@ async fn health_of_a_service_that_does_not_exist_is_unknown_and_may_be_watched()
         assert_eq!(unknown.code(), Code::NotFound);
         assert_eq!(crate::support::reason(&unknown), "UNKNOWN_SERVICE");
         let mut watch = client.watch(asked()).await.unwrap().into_inner();
-        let first = surely("the first news", watch.message())
+        let first = with_timeout("the first news", watch.message())
             .await
             .unwrap()
             .unwrap();
         assert_eq!(first.status(), ServingStatus::ServiceUnknown);
         let more =
             tokio::time::timeout(std::time::Duration::from_millis(50), watch.message()).await;
-        assert!(more.is_err(), "the watch goes on: {more:?}");
+        assert!(more.is_err(), "the watch stays open: {more:?}");
         watched.push(watch);
     }
     let ends = tokio::spawn(async move {
@@ -467,5 +474,5 @@ async fn health_of_a_service_that_does_not_exist_is_unknown_and_may_be_watched()
         }
     });
     server.stop().await;
-    surely("the end of the watches", ends).await.unwrap();
+    with_timeout("the end of the watches", ends).await.unwrap();
 }

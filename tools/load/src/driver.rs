@@ -30,7 +30,7 @@ use crate::{
 const SAMPLE: Duration = Duration::from_millis(250);
 
 /// Samples from one line of progress to the next.
-const SAMPLES_TOLD: usize = 8;
+const SAMPLES_PER_LINE: usize = 8;
 
 /// Precision of the moments of an open loop.
 const TICK: Duration = Duration::from_micros(250);
@@ -217,7 +217,7 @@ async fn sample_progress(
             done: progress.done.load(Ordering::Relaxed),
         };
         samples.push(sample);
-        if samples.len() % SAMPLES_TOLD == 0 {
+        if samples.len() % SAMPLES_PER_LINE == 0 {
             let (done, rejected) = (sample.done, progress.rejected.load(Ordering::Relaxed));
             eprintln!(
                 "{:>6} s {done:>10} answers, {rejected} of them rejected",

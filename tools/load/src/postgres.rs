@@ -120,7 +120,7 @@ impl Postgres {
         let rate = out.lines().find_map(|line| line.strip_prefix("tps = "));
         let whole = rate
             .and_then(|rate| rate.split('.').next())
-            .ok_or("pgbench told no rate")?;
+            .ok_or("pgbench printed no rate")?;
         Ok(whole.parse()?)
     }
 
@@ -173,14 +173,14 @@ fn output_of(command: &mut Command) -> Result<String, Error> {
         .stdout(out.try_clone()?)
         .stderr(out.try_clone()?)
         .status()?;
-    let said = std::io::read_to_string({
+    let output = std::io::read_to_string({
         let mut out = out;
         std::io::Seek::rewind(&mut out)?;
         out
     })?;
     if status.success() {
-        Ok(said)
+        Ok(output)
     } else {
-        Err(format!("{command:?}: {said}").into())
+        Err(format!("{command:?}: {output}").into())
     }
 }

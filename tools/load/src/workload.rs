@@ -110,7 +110,7 @@ impl Workload {
                     .map(created)
             }
         };
-        answer.unwrap_or_else(|rejection| refused(&rejection))
+        answer.unwrap_or_else(|rejection| rejected(&rejection))
     }
 
     fn request<M>(&self, message: M) -> Request<M> {
@@ -224,7 +224,7 @@ fn created(response: CreateOrderResponse) -> Outcome {
     }
 }
 
-/// A user without orders is no mistake: the order may come later in the run.
+/// A user without orders is valid: the order may come later in the run.
 fn listed(response: &ListOrdersResponse) -> Outcome {
     Outcome::Success(if response.order.is_empty() {
         "listed none"
@@ -233,6 +233,6 @@ fn listed(response: &ListOrdersResponse) -> Outcome {
     })
 }
 
-fn refused(rejection: &Status) -> Outcome {
+fn rejected(rejection: &Status) -> Outcome {
     Outcome::Rejected(format!("{:?}: {}", rejection.code(), rejection.message()))
 }

@@ -5,7 +5,10 @@
 //! modulo the greatest common divisor of all periods. The others are compared in the order of their first
 //! starts, each with the entries that have not ended.
 
-use domain::{slot::Opening, time::EpochSeconds};
+use domain::{
+    slot::Opening,
+    time::{EpochSeconds, Seconds},
+};
 
 /// Most pairs that are compared, beside a hundred for each entry. Real feeds have few pairs: entries that
 /// overlap in time, have congruent starts and are kept apart by exceptions.
@@ -39,12 +42,14 @@ impl<'a> Starts<'a> {
             .map_or(self.first(), |recurrence| recurrence.until_sec)
     }
 
-    /// Seconds from one start to the next; 0 for a single one.
-    fn every_sec(&self) -> i64 {
+    /// The time from one start to the next; none for a single one.
+    fn every(&self) -> Seconds {
         self.opening
             .recurrence
             .as_ref()
-            .map_or(0, |recurrence| recurrence.every_sec.max(0))
+            .map_or(Seconds::ZERO, |recurrence| {
+                recurrence.every.max(Seconds::ZERO)
+            })
     }
 
     fn exceptions(&self) -> &'a [(EpochSeconds, EpochSeconds)] {
@@ -66,7 +71,7 @@ impl<'a> Starts<'a> {
             .collect();
         // Sorted, so that one pass over both lists finds the first start that neither excludes.
         except.sort_unstable();
-        let duration = i128::from(self.opening.first.duration_sec);
+        let duration = i128::from(Seconds::from(self.opening.first.duration_sec).get());
         let mut except = except.into_iter().peekable();
         let (mut start, mut excepted_until) = (start, i128::MIN);
         while start <= last {
@@ -91,7 +96,7 @@ impl<'a> Starts<'a> {
 fn common(one: &Starts<'_>, other: &Starts<'_>) -> Option<(i128, i128)> {
     // 128 bits: products of two periods of 64 bits do not fit 64.
     let [(first, every), (other_first, other_every)]: [(i128, i128); 2] =
-        [one, other].map(|starts| (starts.first().get().into(), starts.every_sec().into()));
+        [one, other].map(|starts| (starts.first().get().into(), starts.every().get().into()));
     let begin = first.max(other_first);
     match (every, other_every) {
         (0, 0) => (first == other_first).then_some((begin, 1)),
@@ -133,7 +138,7 @@ fn extended_gcd(one: i128, other: i128) -> (i128, i128) {
 }
 
 /// Calls `met` with every two entries that meet, and the second in which they do. Each entry is first
-/// compared with the one that begins last before it.
+/// compared with the latest one that begins before it.
 pub(super) fn each<'a>(
     entries: &mut [Starts<'a>],
     met: &mut impl FnMut(Starts<'a>, Starts<'a>, EpochSeconds),
@@ -149,7 +154,8 @@ fn within<'a>(
     met: &mut impl FnMut(Starts<'a>, Starts<'a>, EpochSeconds),
 ) -> Result<(), TooMany> {
     // Single entries have a period of 0, the neutral element of the divisor.
-    let divisor = entries.iter().map(Starts::every_sec).fold(0, gcd);
+    let periods = entries.iter().map(|entry| entry.every().get());
+    let divisor = periods.fold(0, gcd);
     if divisor > 0 && entries.len() > 1 {
         let rest = |entry: &Starts<'_>| entry.first().get().rem_euclid(divisor);
         entries.sort_unstable_by_key(rest);
@@ -201,7 +207,7 @@ mod tests {
         Opening {
             first: SlotKey {
                 service: ServiceIx(0),
-                duration_sec: 3,
+                duration_sec: 3.into(),
                 start_sec: EpochSeconds::new(start_sec),
             },
             pool: Pool {
@@ -215,7 +221,7 @@ mod tests {
                     .map(|(begin, end)| (EpochSeconds::new(begin), EpochSeconds::new(end)))
                     .collect();
                 Box::new(Recurrence {
-                    every_sec,
+                    every: Seconds::new(every_sec),
                     until_sec: EpochSeconds::new(until_sec),
                     except,
                 })
@@ -294,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_compared_is_said() {
+    fn too_many_overlapping_entries_are_an_error() {
         let all_excepted = |at: i64| opening(1 + at % 7, Some((1, 9_000, vec![(0, 10_000)])));
         let openings: Vec<Opening> = (0..50).map(all_excepted).collect();
         let mut entries: Vec<Starts<'_>> = openings

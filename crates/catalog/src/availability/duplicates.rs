@@ -40,8 +40,16 @@ struct EntrySource {
     resource: ResourceIx,
     /// 0 for any.
     party_size: u32,
-    /// Whether the entry has no error of its own.
-    is_sound: bool,
+    validity: Validity,
+}
+
+/// Whether an entry has errors of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Validity {
+    /// It has none.
+    Valid,
+    /// It has some, so it is compared with no other entry.
+    Invalid,
 }
 
 impl EntrySources {
@@ -51,7 +59,7 @@ impl EntrySources {
         at: &Cursor<'_>,
         resource: Resource,
         party_size: u32,
-        is_sound: bool,
+        validity: Validity,
     ) {
         // Entries of one file come together, so the last name is enough, and millions of entries share it.
         if self.files.last().is_none_or(|file| file != at.file_name()) {
@@ -72,7 +80,7 @@ impl EntrySources {
             element,
             resource: ResourceIx(index(resource)),
             party_size,
-            is_sound,
+            validity,
         });
     }
 
@@ -91,11 +99,11 @@ impl EntrySources {
 
     /// Sets the parties of openings whose service has party sizes, and reports entries that bring the same
     /// spots twice.
-    pub(crate) fn settle(&self, openings: &mut [Opening], sink: &DiagnosticSink) {
-        self.tell_parties(openings);
+    pub(crate) fn resolve(&self, openings: &mut [Opening], sink: &DiagnosticSink) {
+        self.set_parties(openings);
         // Indexes are sorted and not openings: the order of the feed matters later.
         let mut order: Vec<usize> = (0..openings.len())
-            .filter(|&at| self.list[at].is_sound)
+            .filter(|&at| self.list[at].validity == Validity::Valid)
             .collect();
         let compare = |one: &usize, other: &usize| self.compare(openings, *one, *other);
         order.sort_by(|one, other| {
@@ -106,7 +114,7 @@ impl EntrySources {
         }
     }
 
-    fn tell_parties(&self, openings: &mut [Opening]) {
+    fn set_parties(&self, openings: &mut [Opening]) {
         let sized = openings
             .iter()
             .zip(&self.list)
@@ -167,7 +175,7 @@ impl EntrySources {
             .map(|&at| Starts::of(at, &openings[at]))
             .collect();
         // One report for each entry: many others may collide with it.
-        let (mut told, mut warned) = (HashSet::new(), HashSet::new());
+        let (mut reported, mut warned) = (HashSet::new(), HashSet::new());
         let outcome = collisions::each(&mut entries, &mut |one, other, start_sec| {
             // The later entry is reported, because the earlier one alone would be fine.
             let (before, after) = (one.at.min(other.at), one.at.max(other.at));
@@ -175,8 +183,8 @@ impl EntrySources {
                 if warned.insert(after) {
                     self.with_place(sink, after, warn_of_parties);
                 }
-            } else if told.insert(after) {
-                let other = self.with_place(sink, before, |at| format!("{}: {at}", at.file_name()));
+            } else if reported.insert(after) {
+                let other = self.with_place(sink, before, |at| at.to_string());
                 self.with_place(sink, after, |at| report_twin(at, &other, start_sec));
             }
         });

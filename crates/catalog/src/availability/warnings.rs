@@ -19,18 +19,16 @@ pub(super) fn warn(service: &Service, opening: &Opening, at: &Cursor<'_>) {
 
 fn warn_of_recurrence(opening: &Opening, recurrence: &Recurrence, at: &Cursor<'_>) {
     let Recurrence {
-        every_sec,
+        every,
         until_sec: _,
         except,
     } = recurrence;
-    let duration_sec = i64::from(opening.first.duration_sec);
+    let duration = Seconds::from(opening.first.duration_sec);
     // Allowed, because a restaurant seats guests every quarter of an hour for two hours.
-    if *every_sec < duration_sec {
+    if *every < duration {
         at.key("recurrence").key("repeat_every_sec").warning(
             "overlapping_recurrence",
-            format!(
-                "is {every_sec}, below the duration of {duration_sec} s: the slots overlap in time"
-            ),
+            format!("is {every}, below the duration of {duration} s: the slots overlap in time"),
         );
     }
     let all = Recurrence {
@@ -44,9 +42,7 @@ fn warn_of_recurrence(opening: &Opening, recurrence: &Recurrence, at: &Cursor<'_
     let exceptions = at.key("schedule_exception");
     for (index, &(begin, end)) in except.iter().enumerate() {
         // A slot that ends when the range begins is not in it.
-        let from = begin
-            .saturating_sub(Seconds::new(duration_sec))
-            .saturating_add(Seconds::new(1));
+        let from = begin.saturating_sub(duration).saturating_add(Seconds::ONE);
         if all.starts(from, end).next().is_none() {
             let text = format!("from {begin} to {end} there is no slot that this could leave out");
             exceptions.index(index).warning("idle_exception", text);

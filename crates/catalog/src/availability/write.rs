@@ -5,7 +5,7 @@ use crate::{json::Field, pass_through::PassThrough};
 use domain::{
     catalog::{Catalog, ServiceIx},
     slot::{Opening, PoolTickets, SlotKey, SlotTerms},
-    time::EpochSeconds,
+    time::{EpochSeconds, Seconds},
 };
 
 /// The members of an entry as a JSON object.
@@ -39,7 +39,7 @@ pub(crate) fn write(
         merchant_id: Field::Given(catalog.merchant(sold.merchant).id.clone().into()),
         service_id: Field::Given(sold.id.clone().into()),
         start_sec: Field::Given(start_sec.get()),
-        duration_sec: Field::Given(duration_sec.into()),
+        duration_sec: Field::Given(Seconds::from(duration_sec).get()),
         spots_open: Field::Given(spots_open.into()),
         ticket_type_id: ticket_type_ids(catalog, service, opening.pool.tickets).into(),
         scheduling_rule_overrides: overrides(&terms, cancellable).into(),

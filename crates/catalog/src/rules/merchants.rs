@@ -3,21 +3,24 @@
 use std::collections::HashSet;
 
 use crate::builder::{CatalogBuilder, stand_in_currency};
-use domain::catalog::{CartHold, Fee, MerchantIx, ServiceIx, ServiceRule};
+use domain::{
+    catalog::{CartHold, Fee, MerchantIx, ServiceIx, ServiceRule},
+    time::Seconds,
+};
 
 use super::{
     fees, names,
     toml::{TomlTable, TomlValue},
 };
 
-/// Longest hold of a cart, in seconds: a day.
-const MAX_CART_HOLD_SEC: u32 = 86_400;
+/// Longest hold of a cart.
+const MAX_CART_HOLD: Seconds = Seconds::DAY;
 
 /// Default for the time during which checks renew a hold: an hour, or one whole hold if that is longer.
-const CART_HOLD_MAX_SEC: u32 = 3_600;
+const CART_HOLD_MAX: Seconds = Seconds::HOUR;
 
-/// Most seconds that rules may set for it: a week.
-const MAX_CART_HOLD_MAX_SEC: u32 = 604_800;
+/// The longest time that rules may set for it.
+const MAX_CART_HOLD_MAX: Seconds = Seconds::days(7);
 
 const KEYS: &[&str] = &[
     "id",
@@ -64,30 +67,36 @@ fn read_one(builder: &mut CatalogBuilder, merchant: Option<MerchantIx>, table: &
 }
 
 fn read_hold(table: &TomlTable<'_>) -> Option<CartHold> {
-    let whole = table.get("cart_hold_max");
-    let whole_sec = whole.and_then(|entry| entry.integer(1..=MAX_CART_HOLD_MAX_SEC));
-    let Some(each) = table.get("cart_hold_sec") else {
-        if let Some(whole) = whole {
-            whole.at.error(
+    let whole_entry = table.get("cart_hold_max");
+    let whole = whole_entry
+        .as_ref()
+        .and_then(|entry| seconds(entry, MAX_CART_HOLD_MAX));
+    let Some(each_entry) = table.get("cart_hold_sec") else {
+        if let Some(entry) = &whole_entry {
+            entry.at.error(
                 "contradiction",
                 "is given without `cart_hold_sec`, without which carts hold nothing",
             );
         }
         return None;
     };
-    let each_sec = each.integer(1..=MAX_CART_HOLD_SEC)?;
-    if let (Some(whole), Some(whole_sec)) = (whole, whole_sec)
-        && whole_sec < each_sec
+    let each = seconds(&each_entry, MAX_CART_HOLD)?;
+    if let (Some(entry), Some(whole)) = (&whole_entry, whole)
+        && whole < each
     {
-        let text =
-            format!("is {whole_sec}, less than one hold of `cart_hold_sec`, which is {each_sec}");
-        whole.at.error("contradiction", text);
+        let text = format!("is {whole}, less than one hold of `cart_hold_sec`, which is {each}");
+        entry.at.error("contradiction", text);
     }
     Some(CartHold {
-        each_sec,
+        each,
         // A bound must exist: without one, a cart could block its spots for ever.
-        whole_sec: whole_sec.unwrap_or(CART_HOLD_MAX_SEC.max(each_sec)),
+        whole: whole.unwrap_or(CART_HOLD_MAX.max(each)),
     })
+}
+
+/// A length of time of one second up to `longest`.
+fn seconds(entry: &TomlValue<'_>, longest: Seconds) -> Option<Seconds> {
+    entry.integer(1..=longest.get()).map(Seconds::new)
 }
 
 /// Reads the name of the tax, which must differ from the names of fees.

@@ -2,7 +2,7 @@
 
 use domain::{
     catalog::{Service, TicketIx},
-    constraints::{Party, TicketCounts, child_fault, combination_faults},
+    constraints::{Party, child_fault, combination_faults},
 };
 
 /// Most ticket types that are combined; nothing is reported for services with more.
@@ -31,7 +31,7 @@ pub(super) fn is_sellable(
         || finds_company(service, &mut vec![(ticket, 1)], &company)
 }
 
-fn finds_company(service: &Service, line: &mut TicketCounts, company: &[TicketIx]) -> bool {
+fn finds_company(service: &Service, line: &mut Vec<(TicketIx, u32)>, company: &[TicketIx]) -> bool {
     if is_allowed(service, line) {
         return true;
     }
@@ -47,7 +47,7 @@ fn finds_company(service: &Service, line: &mut TicketCounts, company: &[TicketIx
 }
 
 /// Whether no rule forbids these types in one line, whatever their counts.
-fn is_allowed(service: &Service, line: &TicketCounts) -> bool {
+fn is_allowed(service: &Service, line: &[(TicketIx, u32)]) -> bool {
     combination_faults(service, Party::alone(line)).is_empty()
         && child_fault(service, Party::alone(line)).is_none()
         && fits(service, line)
@@ -55,7 +55,7 @@ fn is_allowed(service: &Service, line: &TicketCounts) -> bool {
 
 /// Whether some counts of these types keep the limits of the service. Limits of slots may differ, so with
 /// them the result is true.
-fn fits(service: &Service, line: &TicketCounts) -> bool {
+fn fits(service: &Service, line: &[(TicketIx, u32)]) -> bool {
     let rules = &service.rules;
     if !rules.slot_limits.is_empty() {
         return true;

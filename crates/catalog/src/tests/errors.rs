@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::Folder;
+use super::{Folder, without_column};
 use crate::diagnostics::{MAX_LISTED, Severity};
 
 /// Puts a value where a JSON pointer leads, and expects these errors of the same file.
@@ -473,20 +473,13 @@ fn an_entry_without_any_number_of_spots() {
 fn check_rules(piece: &str, other: &str, place: &str, expected: &str) {
     let folder = Folder::sample();
     folder.replace("rules.toml", piece, other);
-    let text = folder.text("rules.toml");
-    assert_eq!(text.matches(place).count(), 1, "{place:?}");
-    let line = text
-        .split(place)
-        .next()
-        .unwrap_or_default()
-        .matches('\n')
-        .count()
-        + 1;
-    assert_eq!(
-        folder.errors(),
-        [format!("rules.toml: line {line}: {expected}")],
-        "{other}"
-    );
+    let expected = format!("{}: {expected}", folder.rules_line(place));
+    let errors: Vec<String> = folder
+        .errors()
+        .iter()
+        .map(|text| without_column(text))
+        .collect();
+    assert_eq!(errors, [expected], "{other}");
 }
 
 #[test]
@@ -665,13 +658,13 @@ fn rules_on_counts() {
             max,
             "min = 11\nmax = 10",
             "max = 10",
-            "`max` of 10 contradicts `min` of 11 at line 28: no line can keep both",
+            "`max` of 10 contradicts `min` of 11 at rules.toml:28:7: no line can keep both",
         ),
         (
             max,
             "max = 10\nticket.senior.min = 11",
             "max = 10",
-            "`max` of 10 contradicts `ticket.senior.min` of 11 at line 29: no line with such a ticket can keep both",
+            "`max` of 10 contradicts `ticket.senior.min` of 11 at rules.toml:29:21: no line with such a ticket can keep both",
         ),
         (
             max,
@@ -701,14 +694,14 @@ fn rules_on_counts() {
             "min = 2\nticket.adult.max = 4",
             "min = 11",
             "max = 10",
-            "`max` of 10 contradicts `min` of 11 at line 33: no line can keep both",
+            "`max` of 10 contradicts `min` of 11 at rules.toml:33:7: no line can keep both",
         ),
         (
             max,
             "min = 5\nticket.adult.max = 2\nticket.senior.max = 1\nticket.child.max = 1\nscope = 'slot'",
             "min = 5\nticket",
-            "`min` of 5 contradicts `ticket.adult.max` of 2 at line 29, `ticket.child.max` of 1 at line 31, \
-             `ticket.senior.max` of 1 at line 30: no line can keep all of them",
+            "`min` of 5 contradicts `ticket.adult.max` of 2 at rules.toml:29:20, `ticket.child.max` of 1 at \
+             rules.toml:31:20, `ticket.senior.max` of 1 at rules.toml:30:21: no line can keep all of them",
         ),
         (
             max,
@@ -761,7 +754,7 @@ fn limits_that_meet_in_a_slot_must_not_contradict() {
         assert!(
             found
                 .iter()
-                .all(|text| text.contains("contradicts") && text.contains("at line")),
+                .all(|text| text.contains("contradicts") && text.contains(" at rules.toml:")),
             "{found:?}"
         );
         if !contradicts {
@@ -832,7 +825,7 @@ fn limits_of_several_tags_must_not_contradict_where_a_slot_has_them_all() {
         assert!(
             found
                 .iter()
-                .all(|text| text.starts_with("rules.toml: line ") && text.contains("contradicts")),
+                .all(|text| text.starts_with("rules.toml:") && text.contains("contradicts")),
             "{found:?}"
         );
         if !contradicts {
@@ -1018,8 +1011,8 @@ fn every_error_is_reported_at_once() {
             "services.json: service[0].ticket_type[0].price.price_micros: is -1; a price is not below zero",
             "services.json: service[0].ticket_type[1].price.currency_code: is EUR, but other prices of the merchant are in USD",
             "services.json: service[8].price: expected an object, found \"free\"",
-            "rules.toml: line 28: unknown key \"maximum\"; expected one of scope, min, max, ticket",
-            "rules.toml: line 121: expected a whole number from 1 to 4294967295, found 0",
+            "rules.toml:28:1: unknown key \"maximum\"; expected one of scope, min, max, ticket",
+            "rules.toml:121:13: expected a whole number from 1 to 4294967295, found 0",
             "availability.json: service_availability[0].availability[0].start_sec: expected a whole number of 64 bits, found \"x\"",
             "availability.json: service_availability[0].availability[0].duration_sec: expected 1 to 86400 seconds, found 0",
             "availability.json: service_availability[0].availability[33].service_id: service \"x\" of merchant \"onsen\" is not in the service feed",
@@ -1028,7 +1021,7 @@ fn every_error_is_reported_at_once() {
 }
 
 #[test]
-fn what_refers_to_a_broken_entry_is_not_reported_again() {
+fn references_to_a_broken_entry_are_not_reported_again() {
     let folder = Folder::sample();
     folder.set("services.json", "/service/8/merchant_id", json!("zoo"));
     folder.replace("rules.toml", "merchant = \"onsen\"", "merchant = \"zoo\"");
@@ -1042,7 +1035,7 @@ fn what_refers_to_a_broken_entry_is_not_reported_again() {
         json!("cafe"),
     );
     let expected = [
-        "services.json: service[8].merchant_id: merchant \"zoo\" is not in the merchant feed; and 3 more",
+        "services.json: service[8].merchant_id: merchant \"zoo\" is not in the merchant feed (and 3 more places)",
         "availability.json: service_availability[0].availability[0].service_id: service \"cafe\" of merchant \"museum\" is not in the service feed",
     ];
     assert_eq!(folder.errors(), expected);
@@ -1070,8 +1063,8 @@ fn one_wrong_id_is_one_error_however_many_entries_have_it() {
     let tables = folder.text("rules.toml").matches("\"onsen\"").count();
     let follow_ups = services - 1 + tables + entries.count();
     let expected = format!(
-        "services.json: service[8].merchant_id: merchant \"onsen\" is not in the merchant feed; and \
-         {follow_ups} more"
+        "services.json: service[8].merchant_id: merchant \"onsen\" is not in the merchant feed (and \
+         {follow_ups} more places)"
     );
     assert_eq!(folder.errors(), [expected]);
 }
@@ -1092,7 +1085,7 @@ fn other_ids_and_currencies_that_are_wrong_again_and_again_are_one_error_each() 
     let errors = folder.errors();
     assert_eq!(errors.len(), 1, "{errors:#?}");
     assert!(
-        errors[0].contains("ticket type \"adlut\" is not one of the service; and "),
+        errors[0].contains("ticket type \"adlut\" is not one of the service (and "),
         "{errors:#?}"
     );
 
@@ -1107,7 +1100,7 @@ fn other_ids_and_currencies_that_are_wrong_again_and_again_are_one_error_each() 
     let errors = folder.errors();
     assert_eq!(errors.len(), 1, "{errors:#?}");
     assert!(
-        errors[0].contains("is EUR, but other prices of the merchant are in USD; and "),
+        errors[0].contains("is EUR, but other prices of the merchant are in USD (and "),
         "{errors:#?}"
     );
 }

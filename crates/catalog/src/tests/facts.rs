@@ -9,10 +9,10 @@ use domain::{
     },
     money::{Currency, Money},
     slot::{Opening, PoolTickets, SlotTerms},
-    time::EpochSeconds,
+    time::{EpochSeconds, Seconds},
 };
 
-use super::{Folder, Loaded, told};
+use super::{Folder, Loaded};
 
 fn service<'a>(loaded: &'a Loaded, merchant: &str, service: &str) -> &'a Service {
     let catalog = &loaded.catalog;
@@ -63,8 +63,8 @@ fn the_sample_has_merchants_with_their_currencies_and_services() {
             "rafting",
             "USD",
             Some(CartHold {
-                each_sec: 600,
-                whole_sec: 3_600,
+                each: Seconds::new(600),
+                whole: Seconds::HOUR,
             }),
         ),
         ("concert-hall", "USD", None),
@@ -302,16 +302,13 @@ fn booking_windows_and_terms_of_single_slots() {
     let loaded = folder.loaded();
     let trip = service(&loaded, "rafting", "raft-trip").booking_window;
     assert_eq!(
-        (trip.min_advance_sec, trip.min_buffer_before_end_sec),
-        (Some(3600), None)
+        (trip.min_advance, trip.min_buffer_before_end),
+        (Some(Seconds::HOUR), None)
     );
     let colouring = service(&loaded, "salon", "colouring").booking_window;
     assert_eq!(
-        (
-            colouring.min_advance_sec,
-            colouring.min_buffer_before_end_sec
-        ),
-        (None, Some(3600))
+        (colouring.min_advance, colouring.min_buffer_before_end),
+        (None, Some(Seconds::HOUR))
     );
     let terms = terms(&loaded.openings[1]);
     assert_eq!(
@@ -524,7 +521,7 @@ fn a_merchant_without_services_and_a_service_without_availability() {
 }
 
 #[test]
-fn what_is_just_within_bounds_is_right() {
+fn values_at_their_bounds_are_valid() {
     let entry = |member: &str| format!("/service_availability/0/availability/1/{member}");
     for (pointer, value) in [
         (entry("duration_sec"), json!(1)),
@@ -596,14 +593,8 @@ fn a_tag_that_no_availability_has_is_remarked() {
         r#"availability_tag = "late""#,
         "availability_tag = 'early'",
     );
-    let warnings: Vec<String> = folder.loaded().warnings.list().iter().map(told).collect();
-    let line = folder
-        .text("rules.toml")
-        .lines()
-        .position(|line| line.contains("'early'"))
-        .unwrap()
-        + 1;
-    let expected =
-        format!("rules.toml: line {line}: no availability of the service has the tag \"early\"");
+    let warnings = folder.warnings();
+    let line = folder.rules_line("'early'");
+    let expected = format!("{line}:20: no availability of the service has the tag \"early\"");
     assert_eq!(warnings, [expected]);
 }

@@ -10,8 +10,8 @@ use domain::{
     slot::{Opening, PoolTickets},
 };
 
-use super::{FEEDS, Folder, Loaded, told};
-use crate::load_after;
+use super::{FEEDS, Folder, Loaded};
+use crate::{diagnostics::Diagnostic, load_after};
 
 fn zipped(text: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -125,7 +125,7 @@ fn names_of_feed_files() {
 }
 
 #[test]
-fn what_is_not_read_is_named() {
+fn unread_files_are_listed() {
     let folder = Folder::sample();
     for (name, _) in UNREAD {
         folder.write(name, "{}");
@@ -144,14 +144,15 @@ fn what_is_not_read_is_named() {
         .collect();
     expected.sort_unstable();
     assert_eq!(loaded.unread, expected);
-    let told: Vec<String> = loaded.warnings.list().iter().map(told).collect();
+    let warnings = loaded.warnings.list().iter().map(Diagnostic::message);
+    let warnings: Vec<String> = warnings.collect();
     let mut expected: Vec<String> = UNREAD
         .iter()
-        .filter(|(_, told)| !told.is_empty())
-        .map(|(name, told)| format!("{name}: is not read; {told}"))
+        .filter(|(_, reason)| !reason.is_empty())
+        .map(|(name, reason)| format!("{name}: is not read; {reason}"))
         .collect();
     expected.sort();
-    assert_eq!(told, expected);
+    assert_eq!(warnings, expected);
     assert!(
         loaded
             .warnings
@@ -179,7 +180,7 @@ const UNREAD: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn a_file_that_goes_by_nearly_the_right_name_is_told_with_the_missing_one() {
+fn a_file_with_nearly_the_right_name_is_named_with_the_missing_one() {
     let folder = Folder::sample();
     std::fs::rename(folder.path("merchants.json"), folder.path("merchant.json")).unwrap();
     let expected =
@@ -188,7 +189,7 @@ fn a_file_that_goes_by_nearly_the_right_name_is_told_with_the_missing_one() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_never_waited_for() {
+fn files_that_are_not_regular_never_block_the_reader() {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
     for name in [
         "merchants.json",
@@ -309,7 +310,7 @@ fn files_of_one_feed_need_metadata_and_a_single_file_does_not() {
     }
     folder.loaded();
     folder.write("merchants-2.json", json!({"merchant": []}).to_string());
-    let expected = "is missing; files of one feed are told apart by their shard_number";
+    let expected = "is missing; files of one feed are distinguished by their shard_number";
     let expected =
         ["merchants-2.json", "merchants.json"].map(|file| format!("{file}: metadata: {expected}"));
     assert_eq!(folder.errors(), expected);
@@ -323,7 +324,7 @@ fn a_file_that_cannot_be_read_is_not_missed_for_its_metadata() {
     let errors = folder.errors();
     assert_eq!(errors.len(), 2, "{errors:#?}");
     assert!(
-        errors[0].starts_with("merchants-2.json: line 1 column 1: "),
+        errors[0].starts_with("merchants-2.json:1:1: "),
         "{errors:#?}"
     );
     assert!(
@@ -390,17 +391,16 @@ fn broken_files_are_reported_with_their_line_and_hide_no_others() {
         json!(-1),
     );
     let errors = folder.errors();
-    let places: Vec<&str> = errors
-        .iter()
-        .filter_map(|text| text.split(": ").nth(1))
-        .collect();
-    let lines = [
-        "line 47 column 7",
-        "service[0].ticket_type[0].price.price_micros",
-        "line 47",
-        "line 48",
+    let places = [
+        "merchants.json:47:7: ",
+        "services.json: service[0].ticket_type[0].price.price_micros: ",
+        "rules.toml:47:17: ",
+        "rules.toml:48:8: ",
     ];
-    assert_eq!(places, lines, "{errors:#?}");
+    assert_eq!(errors.len(), places.len(), "{errors:#?}");
+    for (error, place) in errors.iter().zip(places) {
+        assert!(error.starts_with(place), "{place}: {error}");
+    }
     assert!(
         errors[0].ends_with("; this is not JSON, and the rest of the file was not read"),
         "{}",
@@ -417,7 +417,7 @@ fn an_empty_feed_file_is_reported_at_its_beginning() {
         folder.write("merchants.json", text);
         let errors = folder.errors();
         assert!(
-            errors[0].starts_with(&format!("merchants.json: line {line} column {column}: ")),
+            errors[0].starts_with(&format!("merchants.json:{line}:{column}: ")),
             "{text:?}: {errors:?}"
         );
     }
@@ -537,14 +537,14 @@ fn a_catalogue_in_place_of_another_keeps_its_indexes() {
         }
     }
     folder.write("services.json", feed.to_string());
-    let register = before.catalog.ids().clone();
-    let after = load_after(folder.0.path(), register).unwrap();
+    let ids = before.catalog.ids().clone();
+    let after = load_after(folder.0.path(), ids).unwrap();
     for (after, before) in digest(&after).iter().zip(&digest(&before)) {
         assert_eq!(after, before);
     }
     assert_ne!(
         digest(&folder.loaded()),
         digest(&before),
-        "without the register they would be others"
+        "without the earlier ids they would be others"
     );
 }

@@ -2,38 +2,25 @@
 
 use serde_json::{Value, json};
 
-use super::{Folder, told};
+use super::{Folder, without_column};
+use crate::diagnostics::Diagnostic;
 use domain::catalog::Prepayment;
 
-/// Where a piece of the rules file stands.
-fn line_of(folder: &Folder, piece: &str) -> String {
-    let text = folder.text("rules.toml");
-    assert_eq!(text.matches(piece).count(), 1, "{piece:?}");
-    format!(
-        "rules.toml: line {}",
-        text.split(piece)
-            .next()
-            .unwrap_or_default()
-            .matches('\n')
-            .count()
-            + 1
-    )
+/// The messages without the columns of the rules.
+fn without_columns(messages: &[String]) -> Vec<String> {
+    messages.iter().map(|text| without_column(text)).collect()
 }
 
-fn warnings_of(folder: &Folder) -> Vec<String> {
-    folder.loaded().warnings.list().iter().map(told).collect()
-}
-
-/// The one thing to be said of the sample with a piece of its rules replaced, and the line of `place`.
+/// The warning about the sample with a piece of its rules replaced, in the line of `place`.
 #[track_caller]
 fn check_warning(piece: &str, other: &str, place: &str, expected: &str) {
     let folder = Folder::sample();
     folder.replace("rules.toml", piece, other);
     let expected: Vec<String> = match expected {
         "" => Vec::new(),
-        text => vec![format!("{}: {text}", line_of(&folder, place))],
+        text => vec![format!("{}: {text}", folder.rules_line(place))],
     };
-    assert_eq!(warnings_of(&folder), expected, "{other}");
+    assert_eq!(without_columns(&folder.warnings()), expected, "{other}");
 }
 
 #[test]
@@ -107,8 +94,8 @@ fn an_amount_below_the_smallest_unit_is_an_error_wherever_it_stands_in_the_rules
         folder.replace("rules.toml", piece, other);
         let text = "is 0.000028 USD, less than the smallest unit, 0.01 USD; amounts are in millionths, so that 1 USD is 1000000";
         assert_eq!(
-            folder.errors(),
-            [format!("{}: {text}", line_of(&folder, "28"))],
+            without_columns(&folder.errors()),
+            [format!("{}: {text}", folder.rules_line("28"))],
             "{piece}"
         );
     }
@@ -128,9 +115,10 @@ fn an_amount_with_a_fraction_of_the_smallest_unit_is_warned_of_once_a_file() {
         "/service/0/ticket_type/1/price/price_micros",
         json!(10_001_000),
     );
-    let expected =
-        format!("services.json: service[0].ticket_type[1].price.price_micros: {text}; and 1 more");
-    assert_eq!(warnings_of(&folder), [expected]);
+    let expected = format!(
+        "services.json: service[0].ticket_type[1].price.price_micros: {text} (and 1 more place)"
+    );
+    assert_eq!(folder.warnings(), [expected]);
     check_warning(
         "price_micros = 990_000",
         "price_micros = 990_001",
@@ -170,7 +158,7 @@ fn a_deal_that_gives_away_for_nothing_what_has_a_price_is_warned_of() {
     folder.replace("rules.toml", percent, "percent_off = 100");
     folder.replace("rules.toml", "180_000_000", "80_000_000");
     assert_eq!(
-        warnings_of(&folder),
+        folder.warnings(),
         [""; 0],
         "what costs nothing anyway is not given away"
     );
@@ -215,7 +203,15 @@ fn salon_with(edits: &[(&str, &str, Value)]) -> (Vec<Option<String>>, Vec<String
             .map(|rate| rate.to_string())
     };
     let rates = ["haircut", "colouring"].map(rate).into();
-    (rates, loaded.warnings.list().iter().map(told).collect())
+    (
+        rates,
+        loaded
+            .warnings
+            .list()
+            .iter()
+            .map(Diagnostic::message)
+            .collect(),
+    )
 }
 
 const MERCHANT: (&str, &str) = ("merchants.json", "/merchant/3/tax_rate");
@@ -313,7 +309,7 @@ fn a_tax_has_the_name_that_the_rules_give_it_and_no_fee_has_it_too() {
     let named = taxed();
     named.replace("rules.toml", hall, vat);
     assert_eq!(
-        (tax_name(&named), warnings_of(&named)),
+        (tax_name(&named), named.warnings()),
         ("VAT".to_owned(), vec![])
     );
     check_warning(
@@ -355,8 +351,11 @@ fn a_tax_has_the_name_that_the_rules_give_it_and_no_fee_has_it_too() {
             "tax_name" => "'Processing fee'",
             place => place,
         };
-        let expected = format!("{}: a fee {fee:?} is charged already", line_of(&folder, at));
-        assert_eq!(folder.errors(), [expected], "{other}");
+        let expected = format!(
+            "{}: a fee {fee:?} is charged already",
+            folder.rules_line(at)
+        );
+        assert_eq!(without_columns(&folder.errors()), [expected], "{other}");
         let untaxed = Folder::sample();
         untaxed.replace("rules.toml", piece, &other);
         let collides = place == "tax_name";
@@ -492,7 +491,7 @@ fn members_not_acted_on() -> Vec<(&'static str, Value, Value, &'static str)> {
 }
 
 #[test]
-fn what_is_said_of_money_and_permission_and_not_acted_on_is_warned_of_at_every_level() {
+fn members_of_money_and_permission_without_effect_are_warnings_at_every_level() {
     for (name, value, harmless, text) in members_not_acted_on() {
         let snake = match name {
             "noShowFee" => "no_show_fee",
@@ -509,7 +508,7 @@ fn what_is_said_of_money_and_permission_and_not_acted_on_is_warned_of_at_every_l
                     name
                 };
                 folder.set(file, &format!("{pointer}/{name}"), value.clone());
-                warnings_of(&folder)
+                folder.warnings()
             };
             assert_eq!(
                 with(&value),
@@ -522,7 +521,7 @@ fn what_is_said_of_money_and_permission_and_not_acted_on_is_warned_of_at_every_l
 }
 
 #[test]
-fn what_is_acted_on_elsewhere_only_is_warned_of() {
+fn members_with_an_effect_elsewhere_only_are_warnings() {
     let price = json!({"price_micros": 5_000_000, "currency_code": "USD"});
     let rate = json!({"micro_percent": 10_000_000});
     let fees = json!({"service_charge": price});
@@ -586,7 +585,7 @@ fn what_is_acted_on_elsewhere_only_is_warned_of() {
         let folder = Folder::sample();
         folder.set(file, &format!("{pointer}/{name}"), value);
         assert_eq!(
-            warnings_of(&folder),
+            folder.warnings(),
             [format!("{file}: {place}.{name}: {text}")]
         );
     }
@@ -606,7 +605,7 @@ fn what_is_acted_on_elsewhere_only_is_warned_of() {
         let expected = format!(
             "services.json: {place}.towel_fee: is a fee that is not known here and not charged"
         );
-        assert_eq!(warnings_of(&folder), [expected]);
+        assert_eq!(folder.warnings(), [expected]);
     }
 }
 
@@ -620,7 +619,7 @@ fn an_amount_that_is_missing_is_nothing_and_warned_of() {
     );
     let expected =
         "services.json: service[7].price.price_micros: is missing, so that the amount is 0";
-    assert_eq!(warnings_of(&folder), [expected]);
+    assert_eq!(folder.warnings(), [expected]);
 }
 
 #[test]

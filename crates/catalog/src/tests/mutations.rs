@@ -1,5 +1,6 @@
 //! Whatever is done to the sample catalogue, loading it ends with a catalogue or with errors.
 
+use domain::time::Seconds;
 use proptest::{prelude::*, sample::Index};
 use serde_json::{Value, json};
 
@@ -59,7 +60,7 @@ fn loads(folder: &Folder) -> bool {
             for opening in &loaded.openings {
                 let service = loaded.catalog.service(opening.first.service);
                 assert!(
-                    opening.first.duration_sec > 0,
+                    Seconds::from(opening.first.duration_sec) > Seconds::ZERO,
                     "{}: {opening:?}",
                     service.id
                 );
@@ -67,7 +68,7 @@ fn loads(folder: &Folder) -> bool {
                     opening
                         .recurrence
                         .as_ref()
-                        .is_none_or(|every| every.every_sec > 0),
+                        .is_none_or(|every| every.every > Seconds::ZERO),
                     "{opening:?}"
                 );
             }

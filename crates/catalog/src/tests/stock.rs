@@ -220,7 +220,7 @@ fn entries_alike_are_found_over_all_files_of_a_feed_and_among_many() {
 }
 
 #[test]
-fn what_is_wrong_with_an_entry_is_told_once() {
+fn an_error_of_an_entry_is_reported_once() {
     let wrong = json!({"start_sec": 0});
     let found = folder(&[wrong.clone(), wrong]).errors();
     assert_eq!(found.len(), 2, "{found:?}");

@@ -62,7 +62,7 @@ fn other_encodings_are_named() {
         (
             "rules.toml",
             b"# \xff".to_vec(),
-            "rules.toml: cannot be read: not UTF-8 at line 1 column 3",
+            "rules.toml:1:3: cannot be read: this is not UTF-8",
         ),
     ] {
         let folder = Folder::sample();

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use serde_json::{Value, json};
 
-use super::{Folder, told};
+use super::Folder;
 use crate::CatalogSummary;
 use domain::time::{EpochSeconds, Seconds};
 use kernel::diagnostics::Diagnostics;
@@ -47,7 +47,7 @@ fn warnings(folder: &Folder) -> Vec<String> {
     let warnings = folder.loaded().warnings;
     let warnings = warnings.list().iter();
     warnings
-        .map(|warning| format!("{}: {}", warning.code, told(warning)))
+        .map(|warning| format!("{}: {}", warning.code, warning.message()))
         .collect()
 }
 
@@ -70,7 +70,7 @@ fn repeated(every_sec: i64, except: &[(i64, i64)]) -> Value {
 }
 
 #[test]
-fn what_is_usual_gives_no_warning() {
+fn usual_values_give_no_warning() {
     for (service, entry) in [
         (json!({}), json!({})),
         (
@@ -223,7 +223,7 @@ fn summarized(folder: &Folder) -> Vec<&'static str> {
 }
 
 #[test]
-fn an_empty_catalogue_is_told_to_sell_nothing() {
+fn an_empty_catalogue_is_a_warning() {
     let folder = folder(&json!({}), &json!({}));
     for (file, feed) in [
         ("availability.json", json!({"service_availability": []})),

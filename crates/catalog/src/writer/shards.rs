@@ -78,7 +78,7 @@ impl FeedWriter {
     pub(super) fn put(&mut self, element: &str) -> Result<(), WriteError> {
         // An element that does not fit into an empty file fits into no file, so no further one is begun.
         if !self.has_room(element) && !self.open.is_empty {
-            self.turn_over()?;
+            self.begin_next()?;
         }
         if !self.has_room(element) {
             return Err(WriteError::TooLarge {
@@ -99,7 +99,7 @@ impl FeedWriter {
         self.open.bytes + length(between + element.len() + tail(self.feed).len()) <= self.max_bytes
     }
 
-    fn turn_over(&mut self) -> Result<(), WriteError> {
+    fn begin_next(&mut self) -> Result<(), WriteError> {
         let number = self.full.len() + 1;
         if number == MAX_SHARDS {
             let (feed, max_bytes) = (self.feed.stem, self.max_bytes);

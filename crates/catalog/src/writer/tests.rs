@@ -137,7 +137,7 @@ fn a_file_is_filled_to_its_limit_and_not_beyond() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_and_leaves_nothing() {
+fn an_export_that_does_not_fit_fails_and_leaves_nothing() {
     for (merchants, max_bytes, expected) in [
         (
             MAX_SHARDS + 1,
@@ -152,10 +152,10 @@ fn what_does_not_fit_is_refused_and_leaves_nothing() {
     ] {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out");
-        let refused = written(&out, merchants, plain(max_bytes))
+        let error = written(&out, merchants, plain(max_bytes))
             .unwrap_err()
             .to_string();
-        assert!(refused.starts_with(expected), "{refused}");
+        assert!(error.starts_with(expected), "{error}");
         assert_eq!(names(dir.path()), [""; 0]);
     }
 }
@@ -200,7 +200,7 @@ fn an_export_is_replaced_as_a_whole() {
 fn nothing_but_an_export_is_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
-    let refusal = || {
+    let error = || {
         FolderWriter::begin(&out, plain(u64::MAX))
             .unwrap_err()
             .to_string()
@@ -208,25 +208,25 @@ fn nothing_but_an_export_is_replaced() {
     fs::create_dir(&out).unwrap();
     fs::write(out.join("services.json"), "{}").unwrap();
     assert!(
-        refusal().contains(r#"because of "services.json" in it: no export has written it"#),
+        error().contains(r#"because of "services.json" in it: no export has written it"#),
         "{}",
-        refusal()
+        error()
     );
     fs::write(out.join(MANIFEST), "{}").unwrap();
     fs::write(out.join("orders.db"), "precious").unwrap();
     assert!(
-        refusal().contains(r#"because of "orders.db" in it"#),
+        error().contains(r#"because of "orders.db" in it"#),
         "{}",
-        refusal()
+        error()
     );
     let kept = ["export.json", "orders.db", "services.json"];
     assert_eq!(names(&out), kept);
     fs::remove_dir_all(&out).unwrap();
     fs::write(&out, "a file").unwrap();
     assert!(
-        refusal().contains("cannot be written: Not a directory"),
+        error().contains("cannot be written: Not a directory"),
         "{}",
-        refusal()
+        error()
     );
     fs::remove_file(&out).unwrap();
     let nowhere = FolderWriter::begin(&out.join("deeper"), plain(u64::MAX))

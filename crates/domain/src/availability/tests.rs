@@ -25,7 +25,7 @@ fn asked(party_size: impl Into<Option<i32>>) -> AskedSlot {
     AskedSlot {
         service_id: "museum".into(),
         start_sec: START,
-        duration_sec: HOUR,
+        duration_sec: Seconds::HOUR,
         availability_tag: String::new(),
         resources,
         confirmation_mode: 0,
@@ -68,7 +68,7 @@ fn what_is_sold_and_what_carts_hold_is_gone() {
 }
 
 #[test]
-fn spots_that_nothing_on_sale_can_take_are_not_open() {
+fn spots_without_a_sellable_ticket_type_are_not_open() {
     let mut fixture = Fixture::new();
     fixture.service_mut("salon").price = None;
     assert_eq!(
@@ -250,7 +250,7 @@ fn a_slot_is_named_by_service_start_and_duration() {
         let slot = AskedSlot {
             service_id: service_id.into(),
             start_sec,
-            duration_sec,
+            duration_sec: Seconds::new(duration_sec),
             availability_tag: "late".into(),
             confirmation_mode: 7,
             ..asked(9)

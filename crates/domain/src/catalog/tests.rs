@@ -74,29 +74,27 @@ fn an_index_stays_with_its_id_in_every_later_catalogue() {
 
 #[test]
 fn an_index_stays_with_its_id_and_goes_to_no_other() {
-    let mut register = IdInterner::default();
+    let mut ids = IdInterner::default();
     let services = [("a", "x"), ("a", "y"), ("b", "x"), ("a", "x"), ("b", "x")];
-    let given =
-        services.map(|(merchant, service)| register.service(&merchant.into(), &service.into()));
+    let given = services.map(|(merchant, service)| ids.service(&merchant.into(), &service.into()));
     assert_eq!(given, [0, 1, 2, 0, 2].map(ServiceIx));
     let tickets = [(0, "t"), (0, "u"), (1, "u"), (0, "u"), (1, "t"), (0, "t")];
-    let given =
-        tickets.map(|(service, ticket)| register.ticket(ServiceIx(service), &ticket.into()));
+    let given = tickets.map(|(service, ticket)| ids.ticket(ServiceIx(service), &ticket.into()));
     assert_eq!(given, [0, 1, 0, 1, 1, 0].map(|ix| Some(TicketIx(ix))));
 }
 
 #[test]
 fn ticket_types_are_given_indexes_as_long_as_there_are_any() {
-    let mut register = IdInterner::default();
-    let service = register.service(&"a".into(), &"x".into());
-    register.tickets[0] = vec!["".into(); usize::from(u16::MAX)];
+    let mut ids = IdInterner::default();
+    let service = ids.service(&"a".into(), &"x".into());
+    ids.tickets[0] = vec!["".into(); usize::from(u16::MAX)];
     assert_eq!(
-        register.ticket(service, &"last".into()),
+        ids.ticket(service, &"last".into()),
         Some(TicketIx(u16::MAX))
     );
-    assert_eq!(register.ticket(service, &"one more".into()), None);
+    assert_eq!(ids.ticket(service, &"one more".into()), None);
     assert_eq!(
-        register.ticket(service, &"last".into()),
+        ids.ticket(service, &"last".into()),
         Some(TicketIx(u16::MAX))
     );
 }

@@ -4,11 +4,11 @@ use crate::{
     money::MoneyError,
 };
 
+/// The tickets of a line by type.
+type Tickets = Vec<(TicketIx, u32)>;
+
 /// The fees of lines at these totals.
-fn table_of(
-    fixture: &Fixture,
-    lines: &[(&str, TicketCounts, Money)],
-) -> Result<FeeTable, MoneyError> {
+fn table_of(fixture: &Fixture, lines: &[(&str, Tickets, Money)]) -> Result<FeeTable, MoneyError> {
     let lines = lines.iter().map(|&(service, ref tickets, total)| {
         let service = fixture.ix(service);
         SoldLine {
@@ -26,13 +26,9 @@ fn table_of(
 }
 
 /// The fees of lines whose totals do not matter.
-fn table(
-    fixture: &Fixture,
-    items: &[(&'static str, TicketCounts)],
-) -> Result<FeeTable, MoneyError> {
-    let line = |(service, tickets): &(&'static str, TicketCounts)| {
-        (*service, tickets.clone(), cents(1_000))
-    };
+fn table(fixture: &Fixture, items: &[(&'static str, Tickets)]) -> Result<FeeTable, MoneyError> {
+    let line =
+        |(service, tickets): &(&'static str, Tickets)| (*service, tickets.clone(), cents(1_000));
     table_of(fixture, &items.iter().map(line).collect::<Vec<_>>())
 }
 
@@ -62,7 +58,7 @@ fn taxes(fixture: &Fixture, lines: &[(&str, Money)]) -> (Vec<(String, Money)>, M
 
 fn check(
     fixture: &Fixture,
-    items: &[(&'static str, TicketCounts)],
+    items: &[(&'static str, Tickets)],
     total_cents: i64,
     per_order: &[&str],
 ) {
@@ -250,7 +246,7 @@ fn taxes_follow_the_smallest_unit_of_the_currency() {
 }
 
 #[test]
-fn the_taxes_among_the_fees_of_tickets_are_told_apart() {
+fn taxes_and_fees_of_tickets_are_distinguished() {
     let mut fixture = Fixture::new();
     let museum = fixture.service_mut("museum");
     museum.tickets[0].feed_fees.taxes = Some(cents(50));

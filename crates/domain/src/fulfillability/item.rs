@@ -42,7 +42,7 @@ impl<'a> ExaminedItem<'a> {
             key: ix.and_then(|ix| SlotKey::new(ix, line.start_sec, line.duration_sec)),
             // A slot that is kept for its sales alone is unknown to callers.
             slot: slot.filter(|slot| slot.is_open()),
-            tickets: TicketCounts::new(),
+            tickets: TicketCounts::default(),
             tickets_verdict: None,
         };
         if let Some(service) = examined.service {
@@ -65,7 +65,7 @@ impl<'a> ExaminedItem<'a> {
             // An unknown slot is a fault of its own, reported by `check_slot`.
             .is_none_or(|slot| slot.sells(service, Claimed::Appointment));
         if service.price.is_some() && is_sold_here {
-            Ok(TicketCounts::new())
+            Ok(TicketCounts::default())
         } else {
             Err(TicketFault::SoldByTicketOnly.into())
         }
@@ -95,10 +95,10 @@ impl<'a> ExaminedItem<'a> {
         if self.key.is_none() || !service.rules.look_at_slots() {
             return self.party_verdict(service, Party::alone(&self.tickets));
         }
-        let mut slot = TicketCounts::new();
+        let mut slot = TicketCounts::default();
         for other in all.iter().filter(|other| other.key == self.key) {
-            for &(ticket, count) in &other.tickets {
-                constraints::add(&mut slot, ticket, count);
+            for &(ticket, count) in other.tickets.iter() {
+                slot.add(ticket, count);
             }
         }
         let party = Party {
@@ -134,7 +134,7 @@ impl<'a> ExaminedItem<'a> {
             }];
         }
         let mut claims = SmallVec::with_capacity(self.tickets.len());
-        for &(ticket, count) in &self.tickets {
+        for &(ticket, count) in self.tickets.iter() {
             claims.push(Claim {
                 slot,
                 ticket: Claimed::Ticket(ticket),

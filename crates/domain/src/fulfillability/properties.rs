@@ -28,7 +28,7 @@ const MENU: [(&str, &[&str]); 4] = [
     ("salon", &[]),
 ];
 
-const STARTS: [EpochSeconds; 2] = [START, START.saturating_add(Seconds::new(HOUR))];
+const STARTS: [EpochSeconds; 2] = [START, START.saturating_add(Seconds::HOUR)];
 
 /// One pool as a plain list: which tickets draw on it (`None` for all) and how many spots it has.
 #[derive(Debug, Clone)]
@@ -130,7 +130,7 @@ impl FixtureState {
     fn asked_from(pool: &PlainPool, lines: &[&LineItem]) -> u64 {
         let here = lines.iter().filter(|line| {
             (line.service_id.as_str(), line.start_sec, line.duration_sec)
-                == (pool.service, pool.start_sec, HOUR)
+                == (pool.service, pool.start_sec, Seconds::HOUR)
         });
         here.map(|line| match &line.tickets[..] {
             [] => 1,
@@ -287,7 +287,7 @@ fn any_line() -> impl Strategy<Value = LineItem> {
     let place = prop::sample::select(MENU.to_vec())
         .prop_flat_map(|(service, ids)| (Just(service), any_tickets(ids)));
     let start_sec = prop_oneof![30 => Just(START), 30 => Just(START + HOUR), 1 => Just(START + 1)];
-    let lasts = prop_oneof![60 => Just(HOUR), 1 => Just(-1)];
+    let lasts = prop_oneof![60 => Just(Seconds::HOUR), 1 => Just(Seconds::new(-1))];
     (place, start_sec, lasts, any_price_tag()).prop_map(
         |((service, tickets), start_sec, duration_sec, price)| LineItem {
             service_id: service.into(),
@@ -338,7 +338,7 @@ fn extreme_line() -> impl Strategy<Value = LineItem> {
         ]
     };
     let start_sec = prop_oneof![3 => Just(START), 1 => far().prop_map(EpochSeconds::new)];
-    let duration_sec = prop_oneof![3 => Just(HOUR), 1 => far()];
+    let duration_sec = prop_oneof![3 => Just(Seconds::HOUR), 1 => far().prop_map(Seconds::new)];
     let code = prop_oneof![3 => "USD", 1 => "\\PC{0,4}"];
     let price = prop::option::of((far(), code).prop_map(|(micros, currency_code)| PriceTag {
         micros,
@@ -541,12 +541,12 @@ proptest! {
         }
         expected.retain(|_, tax| *tax > 0);
         let fees = assessment.fees.per_order.iter().filter(|fee| fee.name.starts_with("Tax"));
-        let mut told: Vec<i64> = fees.map(|fee| fee.amount.to_micros().unwrap()).collect();
+        let mut reported: Vec<i64> = fees.map(|fee| fee.amount.to_micros().unwrap()).collect();
         let mut expected: Vec<i64> = expected.into_values().collect();
-        told.sort_unstable();
+        reported.sort_unstable();
         expected.sort_unstable();
         prop_assert_eq!(assessment.fees.tax.to_micros(), Ok(expected.iter().sum::<i64>()));
-        prop_assert_eq!(told, expected);
+        prop_assert_eq!(reported, expected);
     }
 
     #[test]

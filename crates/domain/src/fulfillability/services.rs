@@ -55,13 +55,13 @@ fn any_overlap(mut slots: Vec<SlotKey>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::EpochSeconds;
+    use crate::time::{EpochSeconds, Seconds};
 
     #[test]
     fn overlaps_are_found_between_any_two_slots() {
         let slot = |service, start_sec, duration_sec| {
             let start_sec = EpochSeconds::new(start_sec);
-            SlotKey::new(ServiceIx(service), start_sec, duration_sec).unwrap()
+            SlotKey::new(ServiceIx(service), start_sec, Seconds::new(duration_sec)).unwrap()
         };
         for (slots, overlap) in [
             (&[][..], false),

@@ -115,8 +115,8 @@ pub(super) fn assert_well_formed(items: &[LineItem], assessment: &Assessment) {
             std::cmp::Ordering::Equal => None,
             std::cmp::Ordering::Greater => Some(PriceChange::Increase),
         };
-        let told = price_change(answer);
-        assert!(told.is_none() || told == change, "{answer:?}");
+        let reported = price_change(answer);
+        assert!(reported.is_none() || reported == change, "{answer:?}");
     }
 }
 
@@ -343,7 +343,7 @@ fn where_several_rules_are_broken_the_first_in_order_speaks() {
     };
     open(&mut fixture, "museum", later, 4, &opens);
 
-    // The line breaks every rule; each step mends the one that spoke.
+    // The line breaks every rule; each step fixes the reported one.
     let mut item = LineItem {
         start_sec: START + 1,
         price: None,
@@ -404,7 +404,7 @@ fn tickets_are_judged_even_where_the_slot_is_unknown() {
     let fixture = Fixture::new();
     let child = line("museum", &[("child", 1)], 1_000);
     let nowhere = LineItem {
-        duration_sec: HOUR + 1,
+        duration_sec: Seconds::new(HOUR + 1),
         ..child
     };
     let answer = check_one(
@@ -452,7 +452,7 @@ fn an_unknown_service_or_slot_is_unavailable_with_a_reason() {
     let adult = line("museum", &[("adult", 1)], 2_000);
     let at = |start_sec, duration_sec| LineItem {
         start_sec,
-        duration_sec,
+        duration_sec: Seconds::new(duration_sec),
         ..adult.clone()
     };
     for service_id in ["", "Museum", "onsen"] {
@@ -724,7 +724,7 @@ fn a_service_with_a_price_of_its_own_sells_its_tickets_at_theirs() {
 }
 
 #[test]
-fn spots_open_is_told_for_every_known_slot_whatever_the_result() {
+fn spots_open_is_reported_for_every_known_slot() {
     let fixture = Fixture::new();
     for (item, expected) in [
         (line("museum", &[("adult", 2)], 4_000), Some(50)),
@@ -762,9 +762,9 @@ fn spots_open_is_told_for_every_known_slot_whatever_the_result() {
 
 #[test]
 fn a_slot_is_sold_from_the_first_to_the_last_second_of_its_window() {
-    let window = |min_advance_sec, min_buffer_before_end_sec| BookingWindow {
-        min_advance_sec,
-        min_buffer_before_end_sec,
+    let window = |advance: Option<i64>, buffer: Option<i64>| BookingWindow {
+        min_advance: advance.map(Seconds::new),
+        min_buffer_before_end: buffer.map(Seconds::new),
     };
     let quarter = HOUR / 4;
     for (window, first_bookable_sec, last_bookable_sec, last) in [
@@ -834,7 +834,7 @@ fn a_slot_is_sold_from_the_first_to_the_last_second_of_its_window() {
 // Bounds on ticket counts.
 
 #[test]
-fn all_violated_bounds_are_told_in_each_of_their_four_forms() {
+fn all_violated_bounds_are_reported_in_each_of_their_four_forms() {
     let each = |adult: Option<u32>, child: Option<u32>| {
         let bounds = [(ADULT, adult), (CHILD, child)];
         let bounds = bounds
@@ -1051,7 +1051,7 @@ fn a_price_in_yen_has_no_fractions() {
 }
 
 #[test]
-fn every_distinct_ticket_type_is_told_where_the_price_of_one_moved() {
+fn every_distinct_ticket_type_is_reported_if_the_price_of_one_changed() {
     let mut fixture = Fixture::new();
     fixture.service_mut("museum").tickets[0].previous_price = Some(cents(1_800));
     let asked = [("child", 1), ("adult", 1), ("senior", 1), ("adult", 1)];
@@ -1063,12 +1063,12 @@ fn every_distinct_ticket_type_is_told_where_the_price_of_one_moved() {
         ItemResult::CanFulfill,
     );
     assert_eq!(price_change(&answer), Some(PriceChange::Increase));
-    let told: Vec<(&str, Money)> = ticket_types(&answer)
+    let reported: Vec<(&str, Money)> = ticket_types(&answer)
         .iter()
         .map(|ticket| (ticket.id.as_str(), ticket.price))
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             ("child", cents(1_000)),
             ("adult", cents(2_000)),
@@ -1089,7 +1089,7 @@ fn every_distinct_ticket_type_is_told_where_the_price_of_one_moved() {
 }
 
 #[test]
-fn no_ticket_type_is_told_where_only_a_deal_lowered_the_total() {
+fn no_ticket_type_is_reported_if_only_a_deal_lowered_the_total() {
     let mut fixture = Fixture::new();
     let museum = fixture.service_mut("museum");
     museum.tickets[0].previous_price = Some(cents(1_800));

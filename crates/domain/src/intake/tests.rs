@@ -50,17 +50,17 @@ fn answers_fit_the_kind_of_question() {
     ] {
         let label = format!("{kind:?} {responses:?}");
         let found = faults(&[question(kind)], &[], &[answer(responses)]);
-        let told = found.map(|faults| faults.to_string());
-        assert_eq!(told.is_none(), good, "{label}: {told:?}");
+        let message = found.map(|faults| faults.to_string());
+        assert_eq!(message.is_none(), good, "{label}: {message:?}");
         assert!(
-            told.iter().all(|told| told.contains("\"q\"")),
-            "{label}: {told:?}"
+            message.iter().all(|message| message.contains("\"q\"")),
+            "{label}: {message:?}"
         );
     }
 }
 
 #[test]
-fn required_questions_want_an_answer_and_unknown_ones_are_refused() {
+fn required_questions_need_an_answer_and_unknown_ones_are_rejected() {
     let required = question(AnswerKind::Text);
     let optional = Question {
         required: false,
@@ -156,7 +156,7 @@ fn an_optional_question_left_blank_is_no_fault_but_a_wrong_answer_is() {
 }
 
 #[test]
-fn of_very_many_faults_the_first_are_told_and_briefly() {
+fn the_first_of_very_many_faults_are_listed() {
     let stray = IntakeAnswer {
         question_id: "x".repeat(1_000_000),
         responses: Vec::new(),
@@ -171,8 +171,8 @@ fn of_very_many_faults_the_first_are_told_and_briefly() {
     ] {
         let found = faults(&questions, &[(ADULT, 50)], &answers).unwrap();
         assert_eq!(found.count(), 50, "{found:?}");
-        let told = found.to_string();
-        assert!(told.ends_with("; and 40 more"), "{told}");
-        assert!(told.len() < 2_000, "{told}");
+        let message = found.to_string();
+        assert!(message.ends_with("; and 40 more"), "{message}");
+        assert!(message.len() < 2_000, "{message}");
     }
 }

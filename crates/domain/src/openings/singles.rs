@@ -218,7 +218,7 @@ mod tests {
         slot::{PartySpots, PoolTickets, ResourceIx},
     };
 
-    /// Moments close together, about as far from one another as can be told apart in a run, and any.
+    /// Moments close together, about as far from one another as can be distinguished in a run, and any.
     fn any_moment() -> impl Strategy<Value = EpochSeconds> {
         let far = i64::from(u32::MAX);
         prop_oneof![0..4_i64, far - 2..far + 4, any::<i64>()].prop_map(EpochSeconds::new)
@@ -253,7 +253,7 @@ mod tests {
             pass_through in prop_oneof![0..2_u32, any::<u32>()],
         ) -> Opening {
             Opening {
-                first: SlotKey { service: ServiceIx(service), duration_sec, start_sec },
+                first: SlotKey { service: ServiceIx(service), duration_sec: duration_sec.into(), start_sec },
                 pool: Pool { tickets: set.map_or(PoolTickets::All, PoolTickets::Set), allotment },
                 terms: terms.boxed(),
                 recurrence: None,
@@ -294,7 +294,7 @@ mod tests {
         Opening {
             first: SlotKey {
                 service: ServiceIx(0),
-                duration_sec: 900,
+                duration_sec: 900.into(),
                 start_sec,
             },
             pool: Pool {

@@ -21,12 +21,12 @@ prop_compose! {
         allotment in 0..5_u32,
     ) -> Opening {
         Opening {
-            first: SlotKey { service: ServiceIx(service), duration_sec, start_sec: EpochSeconds::new(start_sec) },
+            first: SlotKey { service: ServiceIx(service), duration_sec: duration_sec.into(), start_sec: EpochSeconds::new(start_sec) },
             pool: Pool { tickets: PoolTickets::All, allotment },
             terms: None,
             recurrence: recurrence.map(|(every_sec, until_sec, except)| {
                 let except = except.into_iter().map(|(begin, length)| (EpochSeconds::new(begin), EpochSeconds::new(begin + length))).collect();
-                Box::new(Recurrence { every_sec, until_sec: EpochSeconds::new(until_sec), except })
+                Box::new(Recurrence { every: Seconds::new(every_sec), until_sec: EpochSeconds::new(until_sec), except })
             }),
             pass_through: PassThroughIx::default(),
         }
@@ -35,7 +35,7 @@ prop_compose! {
 
 prop_compose! {
     fn any_openings()(mut openings in vec(any_opening(), 0..12)) -> Vec<Opening> {
-        // Each can be told from the others.
+        // Each differs from the others.
         for (at, opening) in (0..).zip(&mut openings) {
             opening.pass_through = PassThroughIx(at);
         }

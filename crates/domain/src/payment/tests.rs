@@ -34,7 +34,7 @@ fn case(payment: PaymentDetails) -> Case {
 }
 
 impl Case {
-    fn failure(&self) -> Option<OrderFailure> {
+    fn failure(&self) -> Option<FailureCause> {
         let fixture = Fixture::new();
         let merchant = fixture.catalog.merchant(fixture.merchant);
         let mut fees = FeeTable::nothing(merchant);
@@ -64,12 +64,11 @@ impl Case {
         failure(&order, services.iter(), costs, self.charging)
     }
 
-    /// The description of the payment error, which it has to be if it is anything.
+    /// The text of the payment error, which it has to be if it is anything.
     fn payment_error(&self) -> Option<String> {
-        self.failure().map(|OrderFailure { cause, description }| {
-            assert_eq!(cause, FailureCause::Payment, "{description}");
-            description
-        })
+        let cause = self.failure()?;
+        assert!(matches!(cause, FailureCause::Payment(_)), "{cause}");
+        Some(cause.to_string())
     }
 }
 
@@ -81,10 +80,13 @@ fn the_fee_total_has_to_be_stated() {
             ..details(PARTNER)
         })
     };
-    let wrong = OrderFailure {
-        cause: FailureCause::IncorrectFeeTotal,
-        description: "payment_information.fees_and_taxes must be 2 USD".into(),
+    let wrong = FailureCause::IncorrectFeeTotal {
+        expected: cents(200),
     };
+    assert_eq!(
+        wrong.to_string(),
+        "payment_information.fees_and_taxes must be 2 USD"
+    );
     for (stated, is_right) in [
         (None, false),
         (Some(price_tag(0, "")), false),
@@ -104,7 +106,7 @@ fn the_fee_total_has_to_be_stated() {
             ..stating(stated.clone())
         };
         assert_eq!(
-            off.failure().map(|it| it.cause == wrong.cause),
+            off.failure().map(|cause| cause == wrong),
             Some(!is_right),
             "{stated:?}"
         );
@@ -208,8 +210,10 @@ fn no_payment_information_is_no_payment() {
     };
     assert_eq!(unpaid(true).failure(), None, "nothing is due");
     assert_eq!(
-        unpaid(false).failure().unwrap().cause,
-        FailureCause::IncorrectFeeTotal
+        unpaid(false).failure(),
+        Some(FailureCause::IncorrectFeeTotal {
+            expected: cents(200)
+        })
     );
 }
 

@@ -32,7 +32,7 @@ fn opening(
     Opening {
         first: SlotKey {
             service: SERVICE,
-            duration_sec,
+            duration_sec: duration_sec.into(),
             start_sec,
         },
         pool: pool(PoolTickets::All, 1),
@@ -44,7 +44,7 @@ fn opening(
 
 fn every(every_sec: i64, until_sec: i64, except: &[(i64, i64)]) -> Recurrence {
     Recurrence {
-        every_sec,
+        every: Seconds::new(every_sec),
         until_sec: EpochSeconds::new(until_sec),
         except: except
             .iter()
@@ -272,7 +272,7 @@ fn openings_for_different_parties_are_one_stock_and_of_different_resources_are_n
 fn only_lengths_that_a_slot_can_have_make_a_key() {
     for (duration_sec, is_key) in [
         (0, true),
-        (MAX_DURATION_SEC, true),
+        (MAX_DURATION.get(), true),
         (i64::from(u32::MAX), true),
         (i64::from(u32::MAX) + 1, false),
         (-1, false),
@@ -280,13 +280,13 @@ fn only_lengths_that_a_slot_can_have_make_a_key() {
         (i64::MAX, false),
     ] {
         assert_eq!(
-            SlotKey::new(SERVICE, EpochSeconds::new(0), duration_sec).is_some(),
+            SlotKey::new(SERVICE, EpochSeconds::new(0), Seconds::new(duration_sec)).is_some(),
             is_key,
             "{duration_sec}"
         );
     }
     assert_eq!(
-        SlotKey::new(SERVICE, EpochSeconds::MAX, 1)
+        SlotKey::new(SERVICE, EpochSeconds::MAX, Seconds::ONE)
             .unwrap()
             .end_sec(),
         EpochSeconds::MAX
@@ -669,7 +669,9 @@ fn a_slot_is_open_once_an_opening_brought_spots() {
         0
     );
     assert_eq!(
-        SlotKey::new(SERVICE, START, HOUR).unwrap().end_sec(),
+        SlotKey::new(SERVICE, START, Seconds::HOUR)
+            .unwrap()
+            .end_sec(),
         START + HOUR
     );
 }

@@ -13,8 +13,8 @@ const SLOTS: usize = 2;
 const CARTS: usize = 2;
 /// Holds last longer than a history.
 const TIME: CartHold = CartHold {
-    each_sec: 600,
-    whole_sec: 600,
+    each: Seconds::new(600),
+    whole: Seconds::new(600),
 };
 
 /// What somebody does. Each has one order or one hold in the making at a time, and a cart has one of either.
@@ -76,7 +76,7 @@ struct InTheMaking {
 
 /// What the inventory promises, where one call follows another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Plain {
+struct SequentialModel {
     allotments: [u32; SLOTS],
     sold: [u32; SLOTS],
     holds: BTreeMap<u8, Spots>,
@@ -90,7 +90,7 @@ fn of_slot(spots: &Spots, slot: usize) -> u32 {
     of_it.map(|(_, count)| count).sum()
 }
 
-impl Plain {
+impl SequentialModel {
     fn with(allotments: [u32; SLOTS], holds: BTreeMap<u8, Spots>) -> Self {
         Self {
             allotments,
@@ -135,7 +135,7 @@ impl Plain {
     }
 }
 
-impl Sequential for Plain {
+impl Sequential for SequentialModel {
     type Call = Call;
     type Answer = Answer;
 
@@ -203,9 +203,9 @@ fn cart_key(cart: u8) -> CartKey {
     CartKey([cart; 16])
 }
 
-/// A river with what goes on at it.
+/// A fixture with what goes on at it.
 struct Shop {
-    river: River,
+    fixture: SlotFixture,
     on_sale: AtomicU32,
     making: Mutex<BTreeMap<usize, Reservation>>,
     holding: Mutex<BTreeMap<usize, Option<HoldChange>>>,
@@ -215,23 +215,23 @@ struct Shop {
 
 impl Shop {
     fn with(allotments: [u32; SLOTS], holds: &BTreeMap<u8, Spots>) -> Self {
-        let river = River::with(&allotments);
+        let fixture = SlotFixture::with(&allotments);
         for (cart, spots) in holds {
             let claims = spots
                 .iter()
-                .flat_map(|&(at, count)| river.claims(&[at], count));
-            river.inventory.restore_hold(RestoredHold {
+                .flat_map(|&(at, count)| fixture.claims(&[at], count));
+            fixture.inventory.restore_hold(RestoredHold {
                 cart: cart_key(*cart),
                 revision: 1,
                 claims: claims.collect(),
                 placed_sec: NOW - 60,
                 expires_sec: NOW + 540,
                 used: Seconds::ZERO,
-                pause: TIME.each_sec.into(),
+                pause: TIME.each,
             });
         }
         Self {
-            river,
+            fixture,
             on_sale: AtomicU32::new(0),
             making: Mutex::default(),
             holding: Mutex::default(),
@@ -266,16 +266,16 @@ impl Shop {
     fn left(&self, seen: &[Option<&Slot>], cart: Option<u8>) -> Vec<u32> {
         seen.iter()
             .flatten()
-            .map(|slot| self.river.left(slot, NOW, cart.map(cart_key)))
+            .map(|slot| self.fixture.left(slot, NOW, cart.map(cart_key)))
             .collect()
     }
 
     fn look(&self, cart: Option<u8>) -> Answer {
         let all: Vec<usize> = (0..SLOTS).collect();
         let look = |revision| {
-            self.river
+            self.fixture
                 .inventory
-                .examine(revision, &self.river.asked(&all), |seen| {
+                .examine(revision, &self.fixture.asked(&all), |seen| {
                     self.left(seen, cart)
                 })
         };
@@ -288,19 +288,19 @@ impl Shop {
     }
 
     fn begin_hold(&self, cart: u8, slots: &[usize], count: u32) -> (bool, Option<HoldChange>) {
-        let (river, key) = (&self.river, cart_key(cart));
+        let (fixture, key) = (&self.fixture, cart_key(cart));
         self.decide(|revision| {
             let claim = |seen: &[Option<&Slot>]| {
                 let fits = self.fits(seen, cart, count);
                 let claims = if fits {
-                    river.claims(slots, count)
+                    fixture.claims(slots, count)
                 } else {
                     Vec::new()
                 };
                 (fits, claims)
             };
-            let asked = river.asked(slots);
-            let held = river
+            let asked = fixture.asked(slots);
+            let held = fixture
                 .inventory
                 .hold(revision, &asked, key, NOW, Some(TIME), claim);
             held.inspect(|(fits, change)| {
@@ -321,7 +321,7 @@ impl Shop {
 
     fn release_hold(&self, by: usize, cart: u8) {
         self.lock(by, cart);
-        let change = self.river.inventory.release_hold(cart_key(cart));
+        let change = self.fixture.inventory.release_hold(cart_key(cart));
         self.holding.lock().unwrap().insert(by, change);
     }
 
@@ -329,9 +329,9 @@ impl Shop {
         let change = self.holding.lock().unwrap().remove(&by).flatten();
         if let Some(change) = change {
             if is_recorded {
-                self.river.inventory.apply_hold(change, NOW);
+                self.fixture.inventory.apply_hold(change, NOW);
             } else {
-                self.river.inventory.revert_hold(change, NOW);
+                self.fixture.inventory.revert_hold(change, NOW);
             }
         }
         self.unlock(by);
@@ -339,12 +339,12 @@ impl Shop {
 
     fn reserve(&self, by: usize, cart: u8, slots: &[usize], count: u32) -> Answer {
         self.lock(by, cart);
-        let (river, key) = (&self.river, cart_key(cart));
+        let (fixture, key) = (&self.fixture, cart_key(cart));
         let decision = self.decide(|revision| {
-            river
+            fixture
                 .inventory
-                .reserve(revision, &river.asked(slots), key, NOW, |seen| {
-                    river.sell_if(self.fits(seen, cart, count), slots, count)
+                .reserve(revision, &fixture.asked(slots), key, NOW, |seen| {
+                    fixture.sell_if(self.fits(seen, cart, count), slots, count)
                 })
         });
         let reservation = reservation(decision);
@@ -358,17 +358,17 @@ impl Shop {
     }
 
     fn replace(&self, allotments: [u32; SLOTS]) {
-        let river = &self.river;
+        let fixture = &self.fixture;
         let on_sale = Revision(self.on_sale.load(Ordering::SeqCst));
         let open = |(&key, allotment)| opening(key, allotment);
-        let openings: Vec<Opening> = river.keys.iter().zip(allotments).map(open).collect();
-        river
+        let openings: Vec<Opening> = fixture.keys.iter().zip(allotments).map(open).collect();
+        fixture
             .inventory
             .stage(on_sale, on_sale.next(), &openings, NOW, EpochSeconds::MAX);
         point();
         self.on_sale.store(on_sale.next().0, Ordering::SeqCst);
         point();
-        river.inventory.advance_all(on_sale.next(), |_, _| {});
+        fixture.inventory.advance_all(on_sale.next(), |_, _| {});
     }
 
     fn end(&self, by: usize, end: impl FnOnce(Reservation)) {
@@ -378,7 +378,7 @@ impl Shop {
     }
 
     fn make(&self, call: &Call) -> Answer {
-        let inventory = &self.river.inventory;
+        let inventory = &self.fixture.inventory;
         match call {
             Call::Look(cart) => return self.look(*cart),
             Call::Hold {
@@ -468,20 +468,23 @@ fn judge(
     parts: Vec<Vec<Call>>,
     make: impl Fn(&Shop, &Call) -> Answer + Sync,
 ) {
-    let (shop, history) = (Shop::with(*start, holds), History::<Plain>::default());
+    let (shop, history) = (
+        Shop::with(*start, holds),
+        History::<SequentialModel>::default(),
+    );
     let (shop, make, noted) = (&shop, &make, &history);
     let actor = |calls: Vec<Call>| {
         Box::new(move || {
             for call in calls {
-                noted.note(call, |call| make(shop, call));
+                noted.record(call, |call| make(shop, call));
             }
         }) as _
     };
     stage.play(parts.into_iter().map(actor).collect());
     for cart in [None, Some(0), Some(1)] {
-        noted.note(Call::Look(cart), |call| make(shop, call));
+        noted.record(Call::Look(cart), |call| make(shop, call));
     }
-    history.must_be_linearizable(&Plain::with(*start, holds.clone()));
+    history.must_be_linearizable(&SequentialModel::with(*start, holds.clone()));
 }
 
 /// Three with calls by chance, and now and then one who replaces what is on sale.
@@ -577,8 +580,8 @@ fn look_then_take(shop: &Shop, by: usize, slots: &[usize], count: u32) -> Answer
     };
     let fits = slots.iter().all(|&slot| left[slot] >= count);
     if fits {
-        let claims = shop.river.claims(slots, count);
-        shop.river.inventory.restore(&claims);
+        let claims = shop.fixture.claims(slots, count);
+        shop.fixture.inventory.restore(&claims);
         shop.making.lock().unwrap().insert(
             by,
             Reservation {
@@ -595,7 +598,7 @@ fn one_by_one(shop: &Shop, by: usize, slots: &[usize], count: u32) -> Answer {
     let mut claims = Vec::new();
     for slot in slots {
         if shop.reserve(by, 0, &[*slot], count) == Answer::Fits(false) {
-            shop.river.inventory.unsell(&claims);
+            shop.fixture.inventory.unsell(&claims);
             return Answer::Fits(false);
         }
         shop.end(by, |reservation| claims.extend(reservation.claims));
@@ -670,7 +673,7 @@ fn spots_that_are_given_back_too_early_are_found_out() {
                 .get_mut(by)
                 .and_then(Option::take);
             if let Some(change) = change {
-                shop.river.inventory.apply_hold(change, NOW);
+                shop.fixture.inventory.apply_hold(change, NOW);
             }
         }
         answer

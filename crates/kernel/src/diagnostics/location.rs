@@ -88,6 +88,7 @@ impl Location {
     }
 }
 
+/// The form that editors and terminals open: `file:line:column`.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.source)?;

@@ -202,7 +202,7 @@ impl<'a> Cursor<'a> {
             Step::Top => (None, String::new()),
             Step::At(position) => (Some(position), String::new()),
             Step::Byte(text, offset) => (Some(Position::of_byte(text, offset)), String::new()),
-            Step::Key(..) | Step::Index(..) => (None, self.to_string()),
+            Step::Key(..) | Step::Index(..) => (None, self.path()),
         };
         Location {
             source: Source::File(self.file.to_owned()),
@@ -210,23 +210,23 @@ impl<'a> Cursor<'a> {
             path,
         }
     }
+
+    /// The path of members and indexes, like `service[3].price`.
+    fn path(&self) -> String {
+        match self.step {
+            Step::Top | Step::At(_) | Step::Byte(..) => String::new(),
+            Step::Index(parent, index) => format!("{}[{index}]", parent.path()),
+            Step::Key(parent, name) => match parent.path() {
+                path if path.is_empty() => name.to_owned(),
+                path => format!("{path}.{name}"),
+            },
+        }
+    }
 }
 
-/// The place within its file.
+/// Its [`Location`], for texts that refer to another place.
 impl fmt::Display for Cursor<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.step {
-            Step::Top => Ok(()),
-            Step::Key(
-                Cursor {
-                    step: Step::Top, ..
-                },
-                name,
-            ) => f.write_str(name),
-            Step::Key(parent, name) => write!(f, "{parent}.{name}"),
-            Step::Index(parent, index) => write!(f, "{parent}[{index}]"),
-            Step::At(Position { line, .. }) => write!(f, "line {line}"),
-            Step::Byte(text, offset) => write!(f, "line {}", Position::of_byte(text, offset).line),
-        }
+        self.location().fmt(f)
     }
 }

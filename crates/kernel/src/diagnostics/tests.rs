@@ -27,7 +27,7 @@ fn of_many_diagnostics_of_a_code_the_last_are_counted_and_not_made() {
 }
 
 #[test]
-fn what_follows_from_an_error_is_counted_at_it() {
+fn errors_that_follow_from_another_are_counted_there() {
     let sink = DiagnosticSink::default();
     let (services, rules) = (sink.file("services.json"), sink.file("rules.toml"));
     rules.follows_from("merchant x");
@@ -128,7 +128,11 @@ fn locations_are_written_as_editors_read_them() {
     let position = Position { line: 4, column: 2 };
     let at = file.position(position);
     assert_eq!(at.location().to_string(), "rules.toml:4:2");
-    assert_eq!(at.to_string(), "line 4");
+    assert_eq!(at.to_string(), "rules.toml:4:2");
+    let list = file.key("service");
+    let price = list.index(3);
+    let price = price.key("price");
+    assert_eq!(price.to_string(), "rules.toml: service[3].price");
     let named = Location {
         path: "workers".to_owned(),
         ..at.location()
@@ -138,7 +142,7 @@ fn locations_are_written_as_editors_read_them() {
 }
 
 #[test]
-fn both_of_two_files_are_told_and_settings_come_in_the_order_of_their_sources() {
+fn sets_of_two_files_are_joined_and_settings_are_sorted_by_source() {
     let one = Diagnostics::one(Diagnostic::error(
         "wrong",
         Location::variable("B"),

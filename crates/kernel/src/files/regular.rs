@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_regular_files_are_read_and_nobody_is_waited_for() {
+    fn only_regular_files_are_read_without_blocking() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         fs::write(path("text"), "words").unwrap();
@@ -179,7 +179,7 @@ mod tests {
                 "directory",
                 "it is a directory, and only regular files are read",
             ),
-            ("bytes", "not UTF-8 at line 1 column 1"),
+            ("bytes", "this is not UTF-8"),
             ("missing", "No such file or directory (os error 2)"),
         ] {
             assert_eq!(

@@ -5,11 +5,13 @@ use std::{
     io::{self, Read},
 };
 
+use crate::diagnostics::{Cursor, Position};
+
 /// The byte order mark of UTF-8, which some programs write first. It is skipped.
 pub const MARK: &str = "\u{feff}";
 
 /// The number of first bytes that identify other formats.
-const TELLING_BYTES: usize = 4;
+const MAGIC_BYTES: usize = 4;
 
 /// Why bytes are not text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +20,8 @@ pub enum NotText {
     Utf16,
     /// Compressed with gzip.
     Gzip,
-    /// Invalid UTF-8 at this line and column, counted from 1.
-    Broken(usize, usize),
+    /// Invalid UTF-8 from this position on.
+    InvalidUtf8(Position),
 }
 
 impl fmt::Display for NotText {
@@ -29,7 +31,8 @@ impl fmt::Display for NotText {
             Self::Gzip => f.write_str(
                 "this is compressed with gzip; only feeds whose names end in `.gz` may be",
             ),
-            Self::Broken(line, column) => write!(f, "not UTF-8 at line {line} column {column}"),
+            // Without the position, which callers report as they report others.
+            Self::InvalidUtf8(_) => f.write_str("this is not UTF-8"),
         }
     }
 }
@@ -41,21 +44,25 @@ impl std::error::Error for NotText {}
 /// # Errors
 /// [`NotText`]: compressed, in another encoding, or where they stop being UTF-8.
 pub fn read(bytes: &[u8]) -> Result<&str, NotText> {
-    tell(bytes).map_or(Ok(()), Err)?;
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(unmarked(text)),
-        Err(error) => {
-            // Line and column, because a byte offset helps nobody in an editor.
-            let sound = &bytes[..error.valid_up_to()];
-            let line = sound.split(|&byte| byte == b'\n').count();
-            let column = 1 + sound
-                .iter()
-                .rev()
-                .take_while(|&&byte| byte != b'\n')
-                .count();
-            Err(NotText::Broken(line, column))
-        }
+    other_format(bytes).map_or(Ok(()), Err)?;
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Ok(unmarked(text));
     }
+    let valid = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    let position = Position::of_byte(valid, valid.len());
+    Err(NotText::InvalidUtf8(position))
+}
+
+/// Reports at a file that it cannot be read, and where it stops being UTF-8 if that is the reason.
+pub fn report_unreadable(file: &Cursor<'_>, error: &io::Error) {
+    let not_text = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<NotText>());
+    let at = match not_text {
+        Some(NotText::InvalidUtf8(position)) => file.position(*position),
+        Some(NotText::Utf16 | NotText::Gzip) | None => *file,
+    };
+    at.error("unreadable", format!("cannot be read: {error}"));
 }
 
 /// The text of a file of these bytes, without a mark.
@@ -77,13 +84,13 @@ fn unmarked(text: &str) -> &str {
 /// # Errors
 /// Those of the source; [`NotText`] as an error of kind `InvalidData`, as far as the first bytes tell.
 pub fn skip_mark<R: Read>(mut source: R) -> io::Result<impl Read> {
-    let mut begun = Vec::with_capacity(TELLING_BYTES);
+    let mut begun = Vec::with_capacity(MAGIC_BYTES);
     source
         .by_ref()
-        .take(TELLING_BYTES as u64)
+        .take(MAGIC_BYTES as u64)
         // Read to the end and not once, because one `read` may return a single byte.
         .read_to_end(&mut begun)?;
-    if let Some(why) = tell(&begun) {
+    if let Some(why) = other_format(&begun) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, why));
     }
     let marked = if begun.starts_with(MARK.as_bytes()) {
@@ -98,7 +105,7 @@ pub fn skip_mark<R: Read>(mut source: R) -> io::Result<impl Read> {
 
 /// The known format that begins with these bytes, if it is not UTF-8 text. Neither JSON nor TOML has a zero
 /// in its first two bytes, and both begin with a character of ASCII.
-fn tell(bytes: &[u8]) -> Option<NotText> {
+fn other_format(bytes: &[u8]) -> Option<NotText> {
     match bytes {
         [0x1f, 0x8b, ..] => Some(NotText::Gzip),
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..] => Some(NotText::Utf16),
@@ -114,8 +121,12 @@ mod tests {
         text.encode_utf16().flat_map(bytes).collect()
     }
 
+    fn invalid_at(line: usize, column: usize) -> Result<&'static str, NotText> {
+        Err(NotText::InvalidUtf8(Position { line, column }))
+    }
+
     #[test]
-    fn text_is_read_without_its_mark_and_what_is_none_is_told() {
+    fn text_is_read_without_its_mark_and_other_formats_are_named() {
         for (bytes, expected) in [
             (Vec::new(), Ok("")),
             (b"{}".to_vec(), Ok("{}")),
@@ -129,8 +140,8 @@ mod tests {
             (utf16("\u{feff}{}", u16::to_be_bytes), Err(NotText::Utf16)),
             (vec![0, 0, 0, b'{'], Err(NotText::Utf16)),
             (vec![0x1f, 0x8b, 8, 0], Err(NotText::Gzip)),
-            (b"a\nb\xff".to_vec(), Err(NotText::Broken(2, 2))),
-            (b"\xef\xbb".to_vec(), Err(NotText::Broken(1, 1))),
+            (b"a\n\xc3\xbc\xff".to_vec(), invalid_at(2, 2)),
+            (b"\xef\xbb".to_vec(), invalid_at(1, 1)),
         ] {
             assert_eq!(read(&bytes), expected, "{bytes:?}");
             let mut rest = Vec::new();

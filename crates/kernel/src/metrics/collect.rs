@@ -114,7 +114,7 @@ impl<T> Metric<T> {
     pub fn read(&self, source: &T) -> Vec<Sample> {
         let mut samples = Samples(Vec::new());
         (self.read)(source, &mut samples);
-        // A page with wrong labels is still served: a test finds the mistake before a release does.
+        // A page with wrong labels is still served: a test finds the error before a release does.
         debug_assert!(
             samples
                 .0

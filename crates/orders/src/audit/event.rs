@@ -349,14 +349,14 @@ mod tests {
             certificate: Some("shop.example".into()),
             address: [192, 0, 2, 7].into(),
         });
-        let told = served.scope(async { lines(AuditEvent::ServerStopped) });
-        let told = futures_util::FutureExt::now_or_never(told).unwrap();
+        let written = served.scope(async { lines(AuditEvent::ServerStopped) });
+        let written = futures_util::FutureExt::now_or_never(written).unwrap();
         let expected = r#"{"time":"2026-01-15T06:00:00Z","event":"server_stopped","certificate":"shop.example","transport":"grpc-web","request_id":"r-1"}"#;
-        assert_eq!(told, [expected]);
+        assert_eq!(written, [expected]);
     }
 
     #[test]
-    fn every_moment_can_be_told() {
+    fn every_time_has_a_text() {
         for (moment, expected) in [
             (0, "1970-01-01T00:00:00Z"),
             (-1, "1970-01-01T00:00:00Z"),

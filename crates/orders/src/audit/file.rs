@@ -93,7 +93,7 @@ impl Appender {
 
     /// Reopens the file if that was requested. If that fails, the open file stays in use, and the
     /// next lines try again.
-    fn open_anew(&mut self) {
+    fn reopen_if_moved(&mut self) {
         // Cleared before the file is opened, so that a second request meanwhile is not lost.
         if !self.moved.swap(false, Ordering::AcqRel) {
             return;
@@ -104,15 +104,25 @@ impl Appender {
             Ok((is_whole, file)) => (self.file, self.is_torn) = (file, !is_whole),
             Err(error) => {
                 self.moved.store(true, Ordering::Release);
-                self.tell(
+                self.report(
                     &error,
-                    "the audit log cannot be opened anew; it goes on in the file that is open",
+                    "the audit log cannot be reopened; the open file stays in use",
                 );
             }
         }
     }
 
-    fn tell(&self, error: &io::Error, what: &str) {
+    /// Ends a line that was cut short: the next one must stay readable by itself.
+    fn end_torn_line(&mut self) -> io::Result<()> {
+        if self.is_torn {
+            // Still torn after an error, so the next line tries again.
+            (&self.file).write_all(b"\n")?;
+            self.is_torn = false;
+        }
+        Ok(())
+    }
+
+    fn report(&self, error: &io::Error, what: &str) {
         if let Some(times) = self.errors.due(self.clock.now_sec()) {
             tracing::error!(%error, times, file = %self.path.display(), "{what}");
         }
@@ -121,14 +131,14 @@ impl Appender {
 
 impl Write for Appender {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
-        self.open_anew();
-        let written =
-            // A torn line is ended first: the new line must stay readable by itself.
-            begin_line(&self.file, &mut self.is_torn).and_then(|()| (&self.file).write(lines));
+        self.reopen_if_moved();
+        let written = self
+            .end_torn_line()
+            .and_then(|()| (&self.file).write(lines));
         if let Err(error) = &written {
             // A partial write may have ended within a line.
             self.is_torn = !ends_with_line(&self.file).unwrap_or(false);
-            self.tell(
+            self.report(
                 error,
                 "lines of the audit log are lost, because it cannot be written",
             );
@@ -139,15 +149,6 @@ impl Write for Appender {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// Ends a line that was cut short.
-fn begin_line(mut file: &File, is_torn: &mut bool) -> io::Result<()> {
-    if std::mem::take(is_torn) {
-        // Still torn after an error, so the next line tries again.
-        file.write_all(b"\n").inspect_err(|_| *is_torn = true)?;
-    }
-    Ok(())
 }
 
 /// Whether a file is empty or ends with the end of a line.
@@ -223,7 +224,7 @@ mod tests {
             "{\"event\":\"a\"}\n{\"event\":\"b\"}\n"
         );
         assert_eq!(text(&dir, "audit"), "{\"event\":\"c\"}\n");
-        // What cannot be opened anew goes on where it was, and is tried again.
+        // If the file cannot be reopened, the open one stays in use and the next line tries again.
         fs::remove_file(dir.path().join("audit")).unwrap();
         fs::create_dir(dir.path().join("audit")).unwrap();
         file.reopen();
@@ -261,12 +262,12 @@ mod tests {
     }
 
     #[test]
-    fn only_a_regular_file_is_one() {
+    fn only_a_regular_file_is_opened() {
         let dir = TempDir::new().unwrap();
         fs::create_dir(dir.path().join("audit")).unwrap();
-        let refused = AuditFile::open(&dir.path().join("audit"), Arc::new(ManualClock::default()));
+        let opened = AuditFile::open(&dir.path().join("audit"), Arc::new(ManualClock::default()));
         assert_eq!(
-            refused.unwrap_err().to_string(),
+            opened.unwrap_err().to_string(),
             "it is a directory, and only regular files are written"
         );
     }

@@ -350,7 +350,7 @@ async fn an_export_goes_by_one_catalogue_and_counts_what_is_sold_by_any() {
     let next = dir.path().join("next");
     fs::create_dir(&next).unwrap();
     write_catalog(&next, &[entry(2, 9), entry(3, 9)]);
-    app.reload(move |register| catalog::load_after(&next, register))
+    app.reload(move |ids| catalog::load_after(&next, ids))
         .await
         .unwrap();
     take(&app, &[(0, Some(1), 2, false)]);
@@ -366,7 +366,7 @@ async fn what_is_being_paid_for_counts_as_sold_what_is_held_as_held_and_both_sta
         merchant_id: "m".into(),
         service_id: "s1".into(),
         start_sec: NOW + HOUR,
-        duration_sec: 3_600,
+        duration_sec: 3_600.into(),
         ticket_id: Some("adult".into()),
         count: 2,
     };

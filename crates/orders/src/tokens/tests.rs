@@ -74,7 +74,7 @@ fn tokens_do_not_stand_in_each_others_way() {
     assert!(tokens.in_flight.is_empty(), "nothing is left behind");
 }
 
-/// Orders being created under one token, as the application does it: claim, look, act, let go.
+/// Orders being created under one token, as the application does it: lock, look up, act, release.
 #[derive(Default)]
 struct Desk {
     tokens: Tokens,
@@ -137,7 +137,7 @@ fn three_callers(stage: &Stage, manner: Manner) {
 }
 
 #[test]
-fn one_acts_at_a_time_and_nobody_waits_for_ever_under_every_schedule() {
+fn the_lock_is_exclusive_and_always_released_under_every_schedule() {
     let schedules = every_schedule(3, |stage| three_callers(stage, RIGHT)).unwrap();
     eprintln!("{schedules} schedules");
 }
@@ -167,7 +167,7 @@ fn looked_at_and_then_claimed(desk: &Desk) -> TokenLock {
 
 /// The negative control.
 #[test]
-fn a_claim_in_two_steps_and_a_token_that_is_not_let_go_are_found_out() {
+fn a_lock_in_two_steps_and_a_token_that_is_not_released_are_detected() {
     for (manner, expected) in [
         (
             Manner {
@@ -181,11 +181,11 @@ fn a_claim_in_two_steps_and_a_token_that_is_not_let_go_are_found_out() {
                 give_up: std::mem::forget,
                 ..RIGHT
             },
-            "nobody can go on",
+            "no thread is ready",
         ),
     ] {
         let caught = every_schedule(3, |stage| three_callers(stage, manner)).unwrap_err();
         assert!(caught.why.contains(expected), "{}", caught.why);
-        eprintln!("{expected}: found out after {} schedules", caught.schedules);
+        eprintln!("{expected}: detected after {} schedules", caught.schedules);
     }
 }

@@ -347,7 +347,7 @@ pub(super) fn calls_that_overlap_have_an_order(home: &dyn StoreHome) {
                     let mut random = fastrand::Rng::with_seed(seed);
                     for at in 0..6 {
                         let call = any_call(&mut random, thread * 10 + at);
-                        history.note(call, |call| round.call(*call));
+                        history.record(call, |call| round.call(*call));
                     }
                 });
             }

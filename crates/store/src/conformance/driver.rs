@@ -227,7 +227,7 @@ pub(super) fn claim(count: u32) -> NamedClaim {
         merchant_id: "museum".into(),
         service_id: "entry".into(),
         start_sec: EpochSeconds::new(1_800_000_000),
-        duration_sec: 3600,
+        duration_sec: 3600.into(),
         ticket_id: Some("adult".into()),
         count,
     }
@@ -237,7 +237,7 @@ fn line() -> LineItem {
     LineItem {
         service_id: "entry".into(),
         start_sec: EpochSeconds::new(1_800_000_000),
-        duration_sec: 3600,
+        duration_sec: 3600.into(),
         tickets: vec![OrderedTickets {
             ticket_id: "adult".into(),
             count: 2,

@@ -174,7 +174,7 @@ fn claim(random: &mut Rng) -> NamedClaim {
         merchant_id: text(random).into(),
         service_id: text(random).into(),
         start_sec: second(random),
-        duration_sec: random.u32(..),
+        duration_sec: random.u32(..).into(),
         ticket_id: maybe(random, text).map(Into::into),
         count: random.u32(..),
     }
@@ -200,7 +200,7 @@ fn line(random: &mut Rng) -> LineItem {
     LineItem {
         service_id: text(random).into(),
         start_sec: second(random),
-        duration_sec: number(random),
+        duration_sec: Seconds::new(number(random)),
         tickets: several(random, |random| OrderedTickets {
             ticket_id: text(random).into(),
             count: random.i32(..),
@@ -286,7 +286,7 @@ fn option(random: &mut Rng) -> PaymentOption {
 fn deposit(random: &mut Rng) -> Deposit {
     Deposit {
         amount: maybe(random, price),
-        min_advance_cancellation_sec: number(random),
+        min_advance_cancellation_sec: Seconds::new(number(random)),
         kind: price_type(random),
     }
 }

@@ -288,7 +288,7 @@ fn slot_claim(claim: proto::SlotClaim) -> NamedClaim {
         merchant_id: merchant_id.into(),
         service_id: service_id.into(),
         start_sec: EpochSeconds::new(start_sec),
-        duration_sec,
+        duration_sec: duration_sec.into(),
         ticket_id: ticket_id.map(Into::into),
         count,
     }

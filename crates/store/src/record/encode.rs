@@ -187,7 +187,7 @@ fn put_line(out: &mut MessageWriter, line: &LineItem) {
     } = line;
     out.text(1, service_id.as_str());
     out.signed(2, start_sec.get());
-    out.signed(3, *duration_sec);
+    out.signed(3, duration_sec.get());
     for OrderedTickets { ticket_id, count } in tickets {
         out.message(4, |out| {
             out.text(1, ticket_id.as_str());
@@ -279,7 +279,7 @@ fn put_deposit(out: &mut MessageWriter, deposit: &Deposit) {
         kind,
     } = deposit;
     put_price(out, 1, amount.as_ref());
-    out.signed(2, *min_advance_cancellation_sec);
+    out.signed(2, min_advance_cancellation_sec.get());
     out.variant(3, price_type_number(*kind));
 }
 
@@ -358,7 +358,7 @@ fn put_claim(out: &mut MessageWriter, claim: &NamedClaim) {
     out.text(1, merchant_id.as_str());
     out.text(2, service_id.as_str());
     out.signed(3, start_sec.get());
-    out.number(4, *duration_sec);
+    out.number(4, u32::from(*duration_sec));
     if let Some(ticket_id) = ticket_id {
         out.present(5, ticket_id.as_str().as_bytes());
     }

@@ -51,7 +51,7 @@ fn placed(created_by: Option<&str>) -> PlacedOrder {
     let line = LineItem {
         service_id: "entry".into(),
         start_sec: EpochSeconds::new(1_800_000_000),
-        duration_sec: 3600,
+        duration_sec: 3600.into(),
         tickets: vec![OrderedTickets {
             ticket_id: "adult".into(),
             count: 2,
@@ -63,7 +63,7 @@ fn placed(created_by: Option<&str>) -> PlacedOrder {
         merchant_id: "museum".into(),
         service_id: "entry".into(),
         start_sec: EpochSeconds::new(1_800_000_000),
-        duration_sec: 3600,
+        duration_sec: 3600.into(),
         ticket_id: Some("adult".into()),
         count: 2,
     };

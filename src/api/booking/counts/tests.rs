@@ -21,8 +21,8 @@ const LIMITS: RequestLimits = RequestLimits {
 
 const VERY_MANY: usize = 50_000;
 
-/// The fields that are said to have too much, in either form of the message, which agree.
-fn told<M: Counted + crate::api::booking::schema::Described + serde::Serialize>(
+/// The violations of a message, which are the same in both encodings.
+fn violations_of<M: Counted + crate::api::booking::schema::Described + serde::Serialize>(
     message: &M,
 ) -> Vec<(String, String)> {
     let by_wire = check_protobuf::<M>(&message.encode_to_vec(), &LIMITS);
@@ -96,37 +96,37 @@ fn each_repeated_field_is_counted_and_named() {
     let tokenization = "payment_processing_parameters.tokenization_config";
     for (found, fields, most) in [
         (
-            told(&cart(vec![LineItem::default(); VERY_MANY])),
+            violations_of(&cart(vec![LineItem::default(); VERY_MANY])),
             vec!["item".to_owned()],
             100,
         ),
         (
-            told(&cart(vec![LineItem::default(), many_tickets.clone()])),
+            violations_of(&cart(vec![LineItem::default(), many_tickets.clone()])),
             vec!["item[1].tickets".into()],
             100,
         ),
         (
-            told(&order(vec![LineItem::default(); VERY_MANY])),
+            violations_of(&order(vec![LineItem::default(); VERY_MANY])),
             vec!["order.item".into()],
             100,
         ),
         (
-            told(&order(vec![many_tickets])),
+            violations_of(&order(vec![many_tickets])),
             vec!["order.item[0].tickets".into()],
             100,
         ),
         (
-            told(&order(vec![LineItem::default(), many_answers])),
+            violations_of(&order(vec![LineItem::default(), many_answers])),
             vec!["order.item[1].intake_form_answers.answer".into()],
             1000,
         ),
         (
-            told(&order(vec![many_responses])),
+            violations_of(&order(vec![many_responses])),
             vec!["order.item[0].intake_form_answers.answer[1].response".into()],
             100,
         ),
         (
-            told(&payment),
+            violations_of(&payment),
             [
                 "tokenization_parameter",
                 "card_network_parameters",
@@ -137,14 +137,14 @@ fn each_repeated_field_is_counted_and_named() {
             100,
         ),
         (
-            told(&ListOrdersRequest {
+            violations_of(&ListOrdersRequest {
                 ids: Some(Ids::OrderIds(ids)),
             }),
             vec!["order_ids.order_id".into()],
             1000,
         ),
         (
-            told(&BatchAvailabilityLookupRequest {
+            violations_of(&BatchAvailabilityLookupRequest {
                 slot_time: slots,
                 ..Default::default()
             }),
@@ -162,7 +162,7 @@ fn each_repeated_field_is_counted_and_named() {
 }
 
 #[test]
-fn a_message_with_few_elements_is_for_its_reader() {
+fn a_message_with_few_elements_has_no_violation_yet() {
     let tickets = |count| LineItem {
         tickets: vec![OrderedTickets::default(); count],
         ..LineItem::default()
@@ -172,14 +172,14 @@ fn a_message_with_few_elements_is_for_its_reader() {
         cart(vec![tickets(19_000)]),
         cart(Vec::new()),
     ] {
-        assert_eq!(told(&message), []);
+        assert_eq!(violations_of(&message), []);
     }
     let long = OrderedTickets {
         ticket_id: "x".repeat(100_000),
         ..OrderedTickets::default()
     };
     assert_eq!(
-        told(&cart(vec![LineItem {
+        violations_of(&cart(vec![LineItem {
             tickets: vec![long; 5],
             ..LineItem::default()
         }])),
@@ -188,23 +188,23 @@ fn a_message_with_few_elements_is_for_its_reader() {
 }
 
 #[test]
-fn very_many_elements_are_taken_where_no_field_has_too_many() {
+fn very_many_elements_are_valid_if_no_field_has_too_many() {
     let item = LineItem {
         tickets: vec![OrderedTickets::default(); 100],
         ..LineItem::default()
     };
     let full = with_answers(vec![IntakeFormFieldAnswer::default(); 1000]);
-    assert_eq!(told(&cart(vec![item; 100])), []);
-    assert_eq!(told(&cart(vec![full; 50])), []);
+    assert_eq!(violations_of(&cart(vec![item; 100])), []);
+    assert_eq!(violations_of(&cart(vec![full; 50])), []);
 }
 
 #[test]
-fn few_of_many_broken_limits_are_told() {
+fn few_of_many_violations_are_reported() {
     let item = LineItem {
         tickets: vec![OrderedTickets::default(); 1000],
         ..LineItem::default()
     };
-    assert_eq!(told(&cart(vec![item; 100])).len(), MAX_TOLD);
+    assert_eq!(violations_of(&cart(vec![item; 100])).len(), MAX_REPORTED);
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn json_goes_by_either_name_and_by_what_is_there() {
 }
 
 #[test]
-fn what_cannot_be_read_is_left_to_its_reader() {
+fn malformed_messages_are_left_to_their_decoder() {
     let good = cart(vec![LineItem::default(); VERY_MANY]).encode_to_vec();
     for bytes in [
         [&good[..30_000], b"\xff\xff\xff"].concat(),

@@ -3,7 +3,7 @@
 use super::{Validator, Violated};
 use crate::api::booking::{proto::v3, requests::MAX_TAG_CHARS, violations::FieldPath};
 use domain::availability::{AskedSlot, Resources};
-use domain::time::EpochSeconds;
+use domain::time::{EpochSeconds, Seconds};
 use orders::SlotLookup;
 
 impl Validator<'_> {
@@ -71,7 +71,7 @@ fn asked_slot_time(slot_time: v3::SlotTime) -> AskedSlot {
     AskedSlot {
         service_id: service_id.into(),
         start_sec: EpochSeconds::new(start_sec),
-        duration_sec,
+        duration_sec: Seconds::new(duration_sec),
         availability_tag,
         resources: resource_ids.map(resources),
         confirmation_mode,
@@ -91,7 +91,7 @@ fn slot_lookup(slot: v3::Slot) -> SlotLookup {
     let slot = AskedSlot {
         service_id: service_id.into(),
         start_sec: EpochSeconds::new(start_sec),
-        duration_sec,
+        duration_sec: Seconds::new(duration_sec),
         availability_tag,
         resources: about.map(resources),
         confirmation_mode,

@@ -13,7 +13,7 @@ use crate::api::booking::{
 use domain::order::{
     Customer, IntakeAnswer, LineItem, NewOrder, OrderedTickets, PaymentProcessor, PostalAddress,
 };
-use domain::time::EpochSeconds;
+use domain::time::{EpochSeconds, Seconds};
 
 impl Validator<'_> {
     pub(super) fn new_order(
@@ -178,7 +178,7 @@ fn line_item(item: v3::LineItem) -> LineItem {
     LineItem {
         service_id: service_id.into(),
         start_sec: EpochSeconds::new(start_sec),
-        duration_sec,
+        duration_sec: Seconds::new(duration_sec),
         tickets: tickets.into_iter().map(ordered_tickets).collect(),
         price: price.map(payment::price_tag),
         answers: intake_form_answers.map(intake_answers),

@@ -10,6 +10,7 @@ use domain::order::{
     Deposit, NoShowFee, PaymentChallenge, PaymentDetails, PaymentMethod, PaymentOption,
     PaymentProcessor, PrepaymentStatus, PriceTag, PriceType,
 };
+use domain::time::Seconds;
 
 impl Validator<'_> {
     pub(super) fn payment_details(
@@ -220,7 +221,7 @@ fn deposit(terms: v3::Deposit) -> Deposit {
     } = terms;
     Deposit {
         amount: deposit.map(price_tag),
-        min_advance_cancellation_sec,
+        min_advance_cancellation_sec: Seconds::new(min_advance_cancellation_sec),
         kind: price_type(deposit_type),
     }
 }

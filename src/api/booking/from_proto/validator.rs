@@ -1,4 +1,4 @@
-//! The validation of a request's fields, which collects every violation and goes on.
+//! The validation of a request's fields, which collects every violation.
 
 use std::fmt::Display;
 

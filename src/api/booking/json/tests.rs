@@ -52,7 +52,7 @@ fn an_enum_is_a_name_in_answers_and_a_name_or_a_number_in_requests() {
 }
 
 #[test]
-fn what_is_default_is_not_written() {
+fn default_values_are_not_written() {
     assert_eq!(write(&LineItem::default()).unwrap(), b"{}");
     let empty = LineItem {
         price: Some(Price::default()),
@@ -127,9 +127,9 @@ fn a_callers_text_is_not_sent_back_at_any_length() {
 }
 
 #[test]
-fn what_is_no_json_is_named_by_line_and_column() {
+fn broken_json_is_reported_with_line_and_column() {
     for (json, place) in [
-        ("", "line 1 column 0"),
+        ("", "line 1 column 1"),
         ("{", "line 1 column 1"),
         ("{\n\"item\": [}", "line 2 column 10"),
         ("{} {}", "line 1 column 4"),
@@ -235,7 +235,7 @@ fn a_number_may_be_written_in_any_way_that_makes_it_whole() {
 }
 
 #[test]
-fn everything_that_does_not_fit_is_told_at_once() {
+fn all_values_of_the_wrong_type_are_reported_at_once() {
     let json = r#"{"order": {"item": [7, {"start_sec": "soon", "duration_sec": 7200,
         "tickets": [{"ticket_id": 5, "count": "two"}, null], "price": []}, {"service_id": "s"}],
         "user_information": {"given_name": {}, "address": "here"}}, "idempotency_token": "t"}"#;

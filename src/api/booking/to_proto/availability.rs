@@ -24,7 +24,7 @@ fn slot_time(asked: AskedSlot) -> v3::SlotTime {
     v3::SlotTime {
         service_id: service_id.into(),
         start_sec: start_sec.get(),
-        duration_sec,
+        duration_sec: duration_sec.get(),
         availability_tag,
         resource_ids: resources.map(resource_ids),
         confirmation_mode,
@@ -45,7 +45,7 @@ pub(super) fn slot(lookup: SlotLookup) -> v3::Slot {
         merchant_id: merchant_id.into(),
         service_id: service_id.into(),
         start_sec: start_sec.get(),
-        duration_sec,
+        duration_sec: duration_sec.get(),
         availability_tag,
         resources: resources.map(resource_ids),
         confirmation_mode,

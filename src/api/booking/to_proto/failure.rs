@@ -1,17 +1,16 @@
 //! Why no order was created.
 
 use crate::api::booking::proto::v3;
-use domain::failure::{CardType, FailureCause, OrderFailure, ThreeDs1Parameters};
+use domain::failure::{CardType, FailureCause, ThreeDs1Parameters};
 
-pub(super) fn order_failure(failure: OrderFailure) -> v3::OrderFailure {
+pub(super) fn order_failure(cause: FailureCause) -> v3::OrderFailure {
     use v3::order_failure::Cause;
-    let OrderFailure { cause, description } = failure;
     let mut wire = v3::OrderFailure {
         // Replaced below, once the cause has filled its own fields.
         cause: 0,
         fulfillability: None,
         rejected_card_type: 0,
-        description,
+        description: cause.to_string(),
         payment_failure: None,
     };
     let cause = match cause {
@@ -24,8 +23,8 @@ pub(super) fn order_failure(failure: OrderFailure) -> v3::OrderFailure {
             Cause::PaymentErrorCardTypeRejected
         }
         FailureCause::CardDeclined => Cause::PaymentErrorCardDeclined,
-        FailureCause::Payment => Cause::PaymentError,
-        FailureCause::IncorrectFeeTotal => Cause::IncorrectFeeTotal,
+        FailureCause::Payment(_) => Cause::PaymentError,
+        FailureCause::IncorrectFeeTotal { .. } => Cause::IncorrectFeeTotal,
         FailureCause::Requires3ds1(parameters) => {
             wire.payment_failure = Some(payment_failure(parameters));
             Cause::PaymentRequires3ds1

@@ -45,7 +45,7 @@ pub(super) fn line_item(line: LineItem) -> v3::LineItem {
     v3::LineItem {
         service_id: service_id.into(),
         start_sec: start_sec.get(),
-        duration_sec,
+        duration_sec: duration_sec.get(),
         tickets: tickets.into_iter().map(ordered_tickets).collect(),
         price: price.map(super::payment::price_tag),
         // Unset: a status belongs to an item of an order, which `booked_item` and `failed` set.

@@ -70,7 +70,7 @@ fn deposit(deposit: Deposit) -> v3::Deposit {
     } = deposit;
     v3::Deposit {
         deposit: amount.map(price_tag),
-        min_advance_cancellation_sec,
+        min_advance_cancellation_sec: min_advance_cancellation_sec.get(),
         deposit_type: price_type(kind).into(),
     }
 }

@@ -1,9 +1,9 @@
-//! Killed again and again while the clock is wrong, jumps, and is put right: nothing that was acknowledged
-//! is missing, and no spot is sold twice or not at all.
+//! Crashes while the clock is wrong, jumps, and is corrected: no acknowledged order is missing, and no spot
+//! is sold twice or lost.
 //!
-//! The server is this very test in a process of its own, with a clock that it is told to show at first. Each
-//! round opens it with a clock that is far off and kills it; opens it with another wrong clock, puts that
-//! right while it runs, and audits; and then trades until it kills it.
+//! The server is this test binary in a process of its own, with a planned clock. Each round opens it with a
+//! clock that is far off and kills it; opens it with another wrong clock, corrects that while the server
+//! runs, and verifies; and then runs users until it kills the server.
 
 use std::{
     path::PathBuf,
@@ -27,13 +27,13 @@ use boxoffice::{
     },
     telemetry,
 };
-use domain::time::EpochSeconds;
+use domain::time::{EpochSeconds, Seconds};
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::{
-    Anomaly, Deployment, History, Started, hold_carts, must_be_none, open, run_until_killed,
+    Anomaly, Deployment, History, Started, assert_none, hold_carts, open, run_until_killed,
     verify_last,
 };
 use crate::support::{self, doubles::reads_of, process::Program, seeds::seeds};
@@ -45,7 +45,7 @@ const MANY_ROUNDS: u64 = 40;
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
 
-/// By how much a clock is off that is put right. A week ahead, slots are not forgotten yet that are to come.
+/// Offsets of a clock that is corrected later. With up to a week, no slot of the future is forgotten.
 const OFF: [i64; 9] = [
     0,
     HOUR,
@@ -58,28 +58,28 @@ const OFF: [i64; 9] = [
     -30 * DAY,
 ];
 
-/// By how much it is off in a server that is killed meanwhile, and that does not run for long.
+/// Offsets of a clock in a server that runs briefly and is killed.
 const FAR_OFF: [i64; 5] = [3 * HOUR, 3 * DAY, 30 * DAY, 20_000 * DAY, -10_000 * DAY];
 
-/// What such a server is told.
+/// The plan of such a server, passed in a variable.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Plan {
     catalog: PathBuf,
     store: PathBuf,
-    /// By how much its clock is off at first.
+    /// The offset of its clock at startup.
     off: i64,
-    /// Whether it looks at the clock then.
+    /// Whether it sweeps with that clock.
     sweeps: bool,
-    /// Whether the clock is put right before it says that it is ready.
-    is_put_right: bool,
-    /// Whether its store forgets what is over by the clock of the start.
+    /// Whether the clock is corrected before the server is ready.
+    is_corrected: bool,
+    /// Whether its store forgets sales that have ended by the clock of the start.
     forgets: bool,
 }
 
 const PLAN: &str = "BOXOFFICE_TEST_PLAN";
 
-/// The line of the log that is written by a reload, which is the last thing that such a server does.
-const READY: &str = "another catalogue is on sale";
+/// The log message of the reload that ends the plan.
+const READY: &str = "catalogue reloaded";
 
 impl Plan {
     fn of(deployment: &Deployment, off: i64) -> Self {
@@ -88,20 +88,20 @@ impl Plan {
             store: deployment.store.path().into(),
             off,
             sweeps: true,
-            is_put_right: true,
+            is_corrected: true,
             forgets: false,
         }
     }
 
     #[expect(clippy::disallowed_methods, reason = "it is no setting of the server")]
-    fn told() -> Option<Self> {
+    fn from_variable() -> Option<Self> {
         let text = std::env::var(PLAN).ok()?;
         Some(serde_json::from_str(&text).unwrap())
     }
 
     async fn open(&self) -> Started {
         let plan = serde_json::to_string(self).unwrap();
-        let name = "durability::crash::clock_changes::a_server_with_a_clock_of_its_own";
+        let name = "durability::crash::clock_changes::a_server_with_a_planned_clock";
         let mut started = open(Program::this_test(name, PLAN, &plan)).await;
         started
             .server
@@ -121,7 +121,7 @@ impl Clock for OffClock {
     }
 }
 
-/// A store that forgets, at a start, what is over by the clock.
+/// A store that forgets, at startup, sales that have ended by the clock.
 #[derive(Debug)]
 struct ForgetfulStore {
     inner: LogStore,
@@ -139,7 +139,7 @@ impl Store for ForgetfulStore {
         let mut recovered = self.inner.recover()?;
         recovered
             .sold
-            .retain(|claim| claim.start_sec + i64::from(claim.duration_sec) >= self.now);
+            .retain(|claim| claim.start_sec + Seconds::from(claim.duration_sec) >= self.now);
         Ok(recovered)
     }
 
@@ -150,8 +150,10 @@ impl Store for ForgetfulStore {
 
 #[tokio::test]
 #[ignore = "it is the server of the tests beside it"]
-async fn a_server_with_a_clock_of_its_own() {
-    let Some(plan) = Plan::told() else { return };
+async fn a_server_with_a_planned_clock() {
+    let Some(plan) = Plan::from_variable() else {
+        return;
+    };
     let json = [("BOXOFFICE_LOG_FORMAT".into(), "json".into())];
     let logging =
         Config::from_layers(Flags::default(), json, |_| unreachable!("no file is named")).unwrap();
@@ -181,7 +183,7 @@ async fn a_server_with_a_clock_of_its_own() {
     if plan.sweeps {
         server.sweep().await;
     }
-    if plan.is_put_right {
+    if plan.is_corrected {
         clock.0.store(0, Ordering::SeqCst);
         server.sweep().await;
     }
@@ -189,13 +191,13 @@ async fn a_server_with_a_clock_of_its_own() {
     std::future::pending::<()>().await;
 }
 
-/// A server that is killed while its clock is far off.
-async fn visit_far_off(deployment: &Deployment, chance: &mut Rng) {
+/// Starts a server with a clock that is far off, and kills it.
+async fn crash_far_off(deployment: &Deployment, chance: &mut Rng) {
     let off = FAR_OFF[chance.usize(..FAR_OFF.len())];
-    // Many looks at such a clock do have slots forgotten; that is shown elsewhere.
+    // Sweeps with such a clock forget slots of the future, which `durability/clock.rs` tests.
     let plan = Plan {
         sweeps: off.abs() < 7 * DAY,
-        is_put_right: false,
+        is_corrected: false,
         ..Plan::of(deployment, off)
     };
     plan.open().await.server.kill().await;
@@ -214,7 +216,7 @@ async fn run_rounds(seeds: std::ops::Range<u64>) {
     let mut histories: Vec<History> = Vec::new();
     for (round, seed) in (0..).zip(seeds.clone()) {
         let mut chance = Rng::with_seed(seed);
-        visit_far_off(&deployment, &mut chance).await;
+        crash_far_off(&deployment, &mut chance).await;
         let off = OFF[chance.usize(..OFF.len())];
         let started = Plan::of(&deployment, off).open().await;
         eprintln!(
@@ -225,7 +227,7 @@ async fn run_rounds(seeds: std::ops::Range<u64>) {
         let mut anomalies = verify_last(&started, &deployment.workload, &mut histories).await;
         let (history, found) = hold_carts(&started.server, &deployment.workload, round, seed).await;
         anomalies.extend(found);
-        must_be_none(&anomalies, &mut deployment, &seeds, seed);
+        assert_none(&anomalies, &mut deployment, &seeds, seed);
         histories.push(history);
         let history =
             run_until_killed(started.server, &deployment.workload, round, &mut chance).await;
@@ -234,7 +236,7 @@ async fn run_rounds(seeds: std::ops::Range<u64>) {
     let started = Plan::of(&deployment, 3 * DAY).open().await;
     doubt_holds(&mut histories);
     let anomalies = verify_last(&started, &deployment.workload, &mut histories).await;
-    must_be_none(&anomalies, &mut deployment, &seeds, seeds.end);
+    assert_none(&anomalies, &mut deployment, &seeds, seeds.end);
     let orders: usize = histories
         .iter()
         .map(|history| history.orders().count())
@@ -254,17 +256,15 @@ async fn many_crashes_with_a_clock_that_jumps_lose_nothing_and_sell_nothing_twic
     run_rounds(seeds(MANY_ROUNDS)).await;
 }
 
-/// The negative control: what forgets sales by the clock of its start is found out once the clock is right.
+/// The negative control: a store that forgets sales by the clock of the start is detected once the clock is
+/// right.
 #[tokio::test]
-async fn a_server_that_forgets_by_its_clock_is_found_out() {
+async fn a_store_that_forgets_by_the_clock_is_detected() {
     let deployment = Deployment::of(1);
     let right = Plan::of(&deployment, 0);
     let server = right.open().await.server;
     let history = run_until_killed(server, &deployment.workload, 0, &mut Rng::with_seed(0)).await;
-    assert!(
-        history.orders().count() > 1,
-        "there is something to be forgotten"
-    );
+    assert!(history.orders().count() > 1, "there are sales to forget");
     let found = async |plan: Plan| {
         let started = plan.open().await;
         let mut histories = [history.clone()];

@@ -1,8 +1,8 @@
-//! Killed around the gateway: before it is asked, while it acts, after it has answered, and again while
-//! what is left of that is reversed. Whatever was taken in the end is for an order, and taken once.
+//! Crashes around a charge: before it, during it, after its outcome, and again during the reversal at the
+//! next start. In the end all captured money belongs to an order, once.
 //!
-//! The server is this very test in a process of its own. Its gateway keeps its books in a file, because a
-//! gateway survives the crash of those who ask it; the process dies at a point that it is told.
+//! The server is this test binary in a process of its own. Its gateway keeps its books in a file, because a
+//! real gateway survives the crash of its clients; the process aborts at a planned point.
 
 use std::{
     collections::BTreeMap,
@@ -51,68 +51,68 @@ const AT_ONCE: usize = 4;
 enum Point {
     BeforeIntent,
     AfterIntent,
-    /// Asked to charge, and nothing has been done yet.
+    /// The gateway was called and has done nothing yet.
     BeforeCharge,
-    /// Charged, or refused, and not answered yet.
+    /// The gateway has captured or declined, and not answered yet.
     AfterCharge,
-    /// The order that was paid is to be written.
+    /// The paid order is about to be written.
     BeforeOrder,
     AfterOrder,
-    /// A payment without an order is to be ended.
+    /// The end of a payment without an order is about to be written.
     BeforeEnd,
     AfterEnd,
     BeforeReversal,
     AfterReversal,
 }
 
-/// What the gateway does with a charge.
+/// The planned outcome of a charge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Outcome {
     Captured,
     Declined,
-    /// It takes the money and cannot say so.
+    /// Captured, and the answer is lost.
     Lost,
-    /// It takes nothing and cannot say so.
+    /// Not captured, and the answer is lost.
     Silent,
 }
 
-/// What is wrong with a store, so that it is found out.
+/// A fault of the store, for negative controls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Wrong {
-    /// It says that an intent is written which it is not.
+enum StoreFault {
+    /// It acknowledges intents without writing them.
     Intents,
-    /// It says that an order is written which it is not.
+    /// It acknowledges orders without writing them.
     Orders,
 }
 
-/// What such a server is told.
+/// The plan of such a server, passed in a variable.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Plan {
     catalog: PathBuf,
     store: PathBuf,
     books: PathBuf,
     outcome: Outcome,
-    dies: Option<Point>,
-    wrong: Option<Wrong>,
+    aborts_at: Option<Point>,
+    fault: Option<StoreFault>,
 }
 
 const PLAN: &str = "BOXOFFICE_TEST_PLAN";
 
 impl Plan {
-    /// A server that does what it should.
+    /// A server without crashes and faults.
     fn of(scenario: &Scenario) -> Self {
         Self {
             catalog: scenario.deployment.catalog.path().into(),
             store: scenario.deployment.store.path().join("orders"),
             books: scenario.deployment.store.path().join("books"),
             outcome: Outcome::Captured,
-            dies: None,
-            wrong: None,
+            aborts_at: None,
+            fault: None,
         }
     }
 
     #[expect(clippy::disallowed_methods, reason = "it is no setting of the server")]
-    fn told() -> Option<Self> {
+    fn from_variable() -> Option<Self> {
         let text = std::env::var(PLAN).ok()?;
         Some(serde_json::from_str(&text).unwrap())
     }
@@ -120,20 +120,20 @@ impl Plan {
     fn program(&self) -> Program {
         let plan = serde_json::to_string(self).unwrap();
         Program::this_test(
-            "durability::crash::gateway::a_server_that_dies_as_it_is_told",
+            "durability::crash::gateway::a_server_that_aborts_as_planned",
             PLAN,
             &plan,
         )
     }
 
-    /// Ends the process as a crash would, if this is where.
+    /// Aborts the process if this is the planned point.
     fn pass(&self, point: Point) {
-        if self.dies == Some(point) {
+        if self.aborts_at == Some(point) {
             process::abort();
         }
     }
 
-    /// The last word on a charge by the gateway's books.
+    /// The last entry of a charge in the gateway's books.
     fn entry(&self, key: &ChargeKey) -> Option<&'static str> {
         let books = fs::read_to_string(&self.books).unwrap_or_default();
         let last = books
@@ -166,7 +166,7 @@ impl Plan {
     }
 }
 
-/// A gateway with books.
+/// A gateway that records its charges in a file.
 #[derive(Debug)]
 struct BookedGateway(Plan);
 
@@ -207,28 +207,28 @@ impl PaymentGateway for BookedGateway {
     }
 }
 
-/// A store in whose process there are points to die at.
+/// A store with the planned points and faults.
 #[derive(Debug)]
-struct DyingStore {
+struct CrashingStore {
     inner: LogStore,
     plan: Plan,
 }
 
-impl Store for DyingStore {
+impl Store for CrashingStore {
     fn commit(&self, unit: &UnitOfWork) -> CommitFuture {
         let [write] = &unit.writes[..] else {
             return self.inner.commit(unit);
         };
-        let lie = match write {
-            Write::PaymentIntent(_) => Some(Wrong::Intents),
-            Write::OrderPlaced(_) => Some(Wrong::Orders),
+        let fault = match write {
+            Write::PaymentIntent(_) => Some(StoreFault::Intents),
+            Write::OrderPlaced(_) => Some(StoreFault::Orders),
             Write::PaymentEnded(_)
             | Write::HoldPlaced(_)
             | Write::HoldReleased { .. }
             | Write::Prices(_)
             | Write::SlotsForgotten(_) => None,
         };
-        if lie.is_some() && lie == self.plan.wrong {
+        if fault.is_some() && fault == self.plan.fault {
             return Box::pin(std::future::ready(Ok(())));
         }
         let (before, after) = match write {
@@ -261,8 +261,10 @@ impl Store for DyingStore {
 
 #[tokio::test]
 #[ignore = "it is the server of the tests beside it"]
-async fn a_server_that_dies_as_it_is_told() {
-    let Some(plan) = Plan::told() else { return };
+async fn a_server_that_aborts_as_planned() {
+    let Some(plan) = Plan::from_variable() else {
+        return;
+    };
     let mut config = support::config();
     config.logging = Config::from_layers(
         boxoffice::config::Flags::default(),
@@ -272,7 +274,7 @@ async fn a_server_that_dies_as_it_is_told() {
     .unwrap()
     .logging;
     telemetry::init(&config).unwrap();
-    let store = DyingStore {
+    let store = CrashingStore {
         inner: LogStore::open(&plan.store, 64).unwrap(),
         plan: plan.clone(),
     };
@@ -287,16 +289,16 @@ async fn a_server_that_dies_as_it_is_told() {
     std::future::pending::<()>().await;
 }
 
-/// What may be wrong with the money.
+/// A contradiction between the books and the orders.
 #[derive(Debug, PartialEq, Eq)]
 enum Owed {
-    /// It was taken under this key and there is no order for it, or one for another amount.
+    /// A captured charge without an order of its amount.
     Unearned(String),
-    /// It was not taken for this order, or it was given back.
+    /// An order without a captured charge.
     Unpaid(String),
 }
 
-/// How the gateway's books disagree with the orders on record.
+/// The contradictions between the gateway's books and the orders on record.
 fn owed(books: &str, orders: &[v3::Order]) -> Vec<Owed> {
     let (mut standing, mut owed) = (BTreeMap::new(), Vec::new());
     for line in books.lines() {
@@ -331,37 +333,37 @@ fn owed(books: &str, orders: &[v3::Order]) -> Vec<Owed> {
     owed
 }
 
-/// A crash at one point, and perhaps a second one while what it left is reversed.
+/// A crash at one point, and perhaps a second one during the reversal.
 #[derive(Debug)]
 struct Crash {
     outcome: Outcome,
     first: Point,
-    /// Whether the first leaves a payment open.
-    leaves_open: bool,
+    /// Whether the first crash leaves a payment pending.
+    leaves_pending: bool,
     second: Option<Point>,
-    wrong: Option<Wrong>,
+    fault: Option<StoreFault>,
 }
 
-/// What is wrong after a crash with the money, as soon as everything is reversed and once more when the
-/// tokens have been sent again; and what else is wrong.
+/// The contradictions of the money after a crash, both after the reversals and after the tokens were sent
+/// again; and all other anomalies.
 async fn found_after(crash: &Crash) -> (Vec<Owed>, Vec<Anomaly>) {
     let mut scenario = Scenario::new();
     let right = Plan::of(&scenario);
-    let dying = Plan {
+    let crashing = Plan {
         outcome: crash.outcome,
-        dies: Some(crash.first),
-        wrong: crash.wrong,
+        aborts_at: Some(crash.first),
+        fault: crash.fault,
         ..right.clone()
     };
-    let server = dying.program().start().await;
+    let server = crashing.program().start().await;
     let mut client = Client::at(&server).await;
     scenario.order(&mut client, 1, "").await;
     scenario.order(&mut client, 2, "card").await;
-    must_have_died(&server.ended().await);
+    assert_aborted(&server.ended().await);
     if let Some(second) = crash.second {
-        must_have_died(
+        assert_aborted(
             &Plan {
-                dies: Some(second),
+                aborts_at: Some(second),
                 ..right.clone()
             }
             .program()
@@ -370,10 +372,10 @@ async fn found_after(crash: &Crash) -> (Vec<Owed>, Vec<Anomaly>) {
         );
     }
     let started = open(right.program()).await;
-    let is_left_open = crash.leaves_open && crash.second != Some(Point::AfterEnd);
+    let is_pending = crash.leaves_pending && crash.second != Some(Point::AfterEnd);
     assert_eq!(
         started.pending_payments,
-        usize::from(is_left_open),
+        usize::from(is_pending),
         "{crash:?}"
     );
     let client = Client::at(&started.server).await;
@@ -382,7 +384,7 @@ async fn found_after(crash: &Crash) -> (Vec<Owed>, Vec<Anomaly>) {
         let books = fs::read_to_string(&right.books).unwrap_or_default();
         owed(&books, &client.list_by_users(users.clone()).await)
     };
-    let mut wrong = money().await;
+    let mut contradictions = money().await;
     let anomalies = verify_last(
         &started,
         &scenario.deployment.workload,
@@ -394,13 +396,13 @@ async fn found_after(crash: &Crash) -> (Vec<Owed>, Vec<Anomaly>) {
         scenario.history.operations.len(),
         "each token leads to an order"
     );
-    wrong.extend(money().await);
+    contradictions.extend(money().await);
     started.server.kill().await;
     assert_eq!(open(right.program()).await.pending_payments, 0);
-    (wrong, anomalies)
+    (contradictions, anomalies)
 }
 
-fn must_have_died(ended: &Ended) {
+fn assert_aborted(ended: &Ended) {
     assert_eq!(ended.status.signal(), Some(SIGABRT), "{}", ended.text());
 }
 
@@ -412,12 +414,12 @@ fn crashes() -> Vec<Crash> {
         BeforeIntent, BeforeOrder, BeforeReversal,
     };
     let once = |outcome| {
-        move |(first, leaves_open)| Crash {
+        move |(first, leaves_pending)| Crash {
             outcome,
             first,
-            leaves_open,
+            leaves_pending,
             second: None,
-            wrong: None,
+            fault: None,
         }
     };
     let paid = [
@@ -440,7 +442,7 @@ fn crashes() -> Vec<Crash> {
     crashes.extend(declined.map(once(Declined)));
     crashes.extend(unknown.map(once(Lost)));
     crashes.extend(unknown.map(once(Silent)));
-    // Nothing taken, money taken, money taken and given back: and then a crash while that is reversed.
+    // Not captured, captured, captured and refunded; then a crash during the reversal.
     for (outcome, first) in [
         (Captured, BeforeCharge),
         (Captured, BeforeOrder),
@@ -456,7 +458,7 @@ fn crashes() -> Vec<Crash> {
 }
 
 #[tokio::test]
-async fn wherever_a_crash_comes_money_is_taken_once_and_for_an_order() {
+async fn money_is_captured_once_and_for_an_order_wherever_a_crash_happens() {
     let all = crashes();
     eprintln!("{} crashes", all.len());
     let found = stream::iter(&all).map(async |crash| (crash, found_after(crash).await));
@@ -465,22 +467,22 @@ async fn wherever_a_crash_comes_money_is_taken_once_and_for_an_order() {
     }
 }
 
-/// The negative control: a store that says that something is written which it is not.
+/// The negative control: a store that acknowledges what it has not written.
 #[tokio::test]
-async fn a_store_that_says_too_much_is_found_out() {
-    let crash = |wrong| Crash {
+async fn a_store_that_acknowledges_too_early_is_detected() {
+    let crash = |fault| Crash {
         outcome: Outcome::Captured,
         first: Point::AfterCharge,
-        leaves_open: wrong == Wrong::Orders,
+        leaves_pending: fault == StoreFault::Orders,
         second: None,
-        wrong: Some(wrong),
+        fault: Some(fault),
     };
-    let (money, anomalies) = found_after(&crash(Wrong::Intents)).await;
+    let (money, anomalies) = found_after(&crash(StoreFault::Intents)).await;
     assert!(
         matches!(money[..], [Owed::Unearned(_)]) && anomalies.is_empty(),
         "{money:?}, {anomalies:?}"
     );
-    let (money, anomalies) = found_after(&crash(Wrong::Orders)).await;
+    let (money, anomalies) = found_after(&crash(StoreFault::Orders)).await;
     assert!(
         matches!(anomalies[..], [Anomaly::Lost { .. }]) && money.is_empty(),
         "{money:?}, {anomalies:?}"
@@ -488,7 +490,7 @@ async fn a_store_that_says_too_much_is_found_out() {
 }
 
 #[test]
-fn books_that_do_not_fit_the_orders_are_found_out() {
+fn books_that_contradict_the_orders_are_detected() {
     let order = |payment: Option<&str>| {
         let item = Item::museum_entry().price("USD", 5);
         let mut order = order_request("t", "museum", [item]).order.unwrap();

@@ -16,7 +16,7 @@ pub(super) struct Scenario {
 }
 
 impl Scenario {
-    /// A new deployment, with one request that is still to be sent.
+    /// A new deployment, with one operation whose outcome is unknown.
     pub(super) fn new() -> Self {
         let deployment = Deployment::of(1);
         let mut first = Operation::new(SimulatedUser::new(&deployment.workload, 0, 0, 0).order());
@@ -30,7 +30,7 @@ impl Scenario {
         }
     }
 
-    /// A copy in directories of its own.
+    /// A copy in other directories.
     pub(super) fn copy(&self) -> Self {
         let deployment = Deployment::selling(self.deployment.workload.clone());
         copy_dir(self.deployment.store.path(), deployment.store.path());
@@ -40,7 +40,7 @@ impl Scenario {
         }
     }
 
-    /// A request of somebody; what it is paid with, if it is.
+    /// A request of a user; with a payment token, it is charged.
     pub(super) fn request(&self, user: u64, payment_token: &str) -> CreateOrderRequest {
         let request = SimulatedUser::new(&self.deployment.workload, 0, user, user).order();
         if payment_token.is_empty() {

@@ -32,7 +32,7 @@ pub(super) fn report_for(
     slots: &[Stated<'_>],
     conditions: &SlotConditions,
 ) {
-    let mut told = BTreeSet::new();
+    let mut reported = BTreeSet::new();
     for (start_sec, tags) in conditions {
         let in_force = BoundsInForce {
             service,
@@ -40,7 +40,7 @@ pub(super) fn report_for(
         };
         for (bound, text) in in_force.contradictions() {
             // Many conditions show the same contradiction; one report each.
-            if told.insert((bound.at.to_string(), text.clone())) {
+            if reported.insert((bound.at.to_string(), text.clone())) {
                 bound.at.error("contradiction", text);
             }
         }

@@ -114,7 +114,7 @@ fn random_claims(random: &mut Rng) -> Vec<NamedClaim> {
             merchant_id: random.choice(["museum", "tower"]).unwrap().into(),
             service_id: random.choice(["entry", "tour"]).unwrap().into(),
             start_sec: EpochSeconds::new(random.i64(0..2)),
-            duration_sec: 3_600,
+            duration_sec: 3_600.into(),
             ticket_id: random.choice([None, Some("adult".into())]).unwrap(),
             count: random.u32(1..5),
         });

@@ -209,7 +209,7 @@ impl Encoder {
             self.u32(key.service);
             self.u32(key.ticket.unwrap_or(NONE));
             self.second(key.start_sec);
-            self.u32(key.duration_sec);
+            self.u32(key.duration_sec.into());
             self.u32(count);
         }
     }
@@ -413,7 +413,7 @@ impl<'b> Decoder<'b> {
                 service: self.u32()?,
                 ticket: Some(self.u32()?).filter(|ticket| *ticket != NONE),
                 start_sec: self.second()?,
-                duration_sec: self.u32()?,
+                duration_sec: self.u32()?.into(),
             };
             let is_new = claims.add_total(key, self.u32()?) && claims.totals().len() > number;
             if !is_new {

@@ -7,7 +7,7 @@ use domain::{
         OrderedTickets, PaymentDetails, PaymentOption, PaymentProcessor, PostalAddress,
         PrepaymentStatus, PriceTag, PriceType,
     },
-    time::EpochSeconds,
+    time::{EpochSeconds, Seconds},
 };
 
 /// The customer of an order whose personal part was erased.
@@ -49,7 +49,7 @@ pub(super) fn line(line: proto::LineItem) -> LineItem {
     LineItem {
         service_id: service_id.into(),
         start_sec: EpochSeconds::new(start_sec),
-        duration_sec,
+        duration_sec: Seconds::new(duration_sec),
         tickets: tickets.into_iter().map(ordered_tickets).collect(),
         price: stated.map(price),
         answers: None,
@@ -197,7 +197,7 @@ fn deposit(deposit: proto::Deposit) -> Result<Deposit, RecordError> {
     } = deposit;
     Ok(Deposit {
         amount: amount.map(price),
-        min_advance_cancellation_sec,
+        min_advance_cancellation_sec: Seconds::new(min_advance_cancellation_sec),
         kind: multiplier(price_type)?,
     })
 }

@@ -90,7 +90,7 @@ fn claim(slot: u64, ticket: &str) -> NamedClaim {
         merchant_id: format!("merchant-{}", slot % 10).into(),
         service_id: format!("service-{}", slot % 50).into(),
         start_sec: EpochSeconds::new(i64::try_from(slot).unwrap() * 900),
-        duration_sec: 900,
+        duration_sec: 900.into(),
         ticket_id: Some(ticket.into()),
         count: 2,
     }
