@@ -40,7 +40,7 @@ pub use order_key::{KeyDeriver, OrderKey, UserKey};
 pub use read::{
     OrderFilter, OrderSink, Provenance, Read, ReadFuture, Recovered, Replay, Selection,
 };
-pub use stats::{DiskUsage, StoreHealth, StoreStats, WriteStats};
+pub use stats::{DiskUsage, ScrubStats, StoreHealth, StoreStats, WriteStats};
 pub use unit::{
     Fingerprint, HoldId, HoldRecord, HoldState, NamedClaim, PaymentAttempt, PaymentIntent,
     PaymentOutcome, PlacedOrder, Precondition, PriceBook, PriceEntry, ReleaseReason, StoredHold,

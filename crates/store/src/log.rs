@@ -15,7 +15,9 @@
 //! | `index`, `open_work`, `summary`, `fold` | what is in memory, and how it gets there |
 //! | `reader` | orders, holds and payments by the index |
 //! | `ledger`, `commit_queue`, `commit_writer` | commits: the state machine, its queue, its thread |
+//! | `scrub` | reading sealed segments in the background |
 //! | `watermark`, `store_lock`, `directory` | what is beside the segments |
+//! | `store_files`, `inspect`, `verify`, `salvage`, `backup` | reading a store without opening it |
 
 use std::{
     path::{Path, PathBuf},
@@ -36,6 +38,7 @@ use kernel::{
 };
 
 mod appender;
+mod backup;
 mod checksum;
 mod commit_queue;
 mod commit_writer;
@@ -48,6 +51,7 @@ mod fact;
 mod fold;
 mod frame;
 mod index;
+mod inspect;
 mod ledger;
 mod open_work;
 mod planted;
@@ -56,19 +60,31 @@ mod reader;
 mod record_header;
 mod record_reader;
 mod recovery;
+mod salvage;
 mod scan;
+mod scrub;
 mod segment;
 mod segment_files;
 mod segment_name;
 mod segment_times;
 mod spares;
+mod store_files;
 mod store_lock;
 mod summarizer;
 mod summary;
+#[cfg(test)]
+mod testing;
+mod verify;
 mod watermark;
 mod writer_metrics;
 
+pub use backup::{
+    BackupError, BackupManifest, BackupReport, BackupSource, SegmentExtent, create_backup,
+    restore_backup,
+};
 pub use error::{Damage, DamageFault, OpenError};
+pub use inspect::{StoreInfo, inspect};
+pub use verify::{Finding, Progress, Verification, verify};
 
 use appender::Appender;
 use commit_queue::{CommitQueue, commit_queue};
@@ -80,6 +96,7 @@ use fold::Folded;
 use ledger::Ledger;
 use reader::LogReader;
 use recovery::RecoveredLog;
+use scrub::{ScrubMetrics, ScrubThread, Scrubber};
 use spares::{SpareThread, Spares};
 use store_lock::StoreLock;
 use summarizer::{Summarizer, SummaryThread};
@@ -102,12 +119,14 @@ pub struct LogStore {
     /// The contents of the store when it was opened, until [`Store::recover`] takes them.
     recovered: Mutex<Option<Recovered>>,
     metrics: Arc<WriterMetrics>,
+    scrubbed: Arc<ScrubMetrics>,
     dir: PathBuf,
     _watch: FileWatch,
     /// Dropped after the queue: it waits for the writer, which ends when nothing more can be submitted.
     _writer: WriterThread,
     _summaries: SummaryThread,
     _spares: SpareThread,
+    _scrub: ScrubThread,
     /// Last: nothing is written any more when another process may open the store.
     _lock: StoreLock,
 }
@@ -239,6 +258,14 @@ impl LogStore {
         let spares = Spares::new(Arc::clone(&disk), end.segment);
         let spare_thread = SpareThread::start(Arc::clone(&spares), options.segment_bytes)
             .map_err(OpenError::Thread)?;
+        let scrubbed = Arc::new(ScrubMetrics::default());
+        let scrubber = Scrubber::new(
+            Arc::clone(&disk),
+            identity.seed(),
+            reader.keys.clone(),
+            Arc::clone(&scrubbed),
+        );
+        let scrub_thread = ScrubThread::start(scrubber).map_err(OpenError::Thread)?;
         let summarizer = Summarizer {
             disk,
             seed: identity.seed(),
@@ -275,11 +302,13 @@ impl LogStore {
             health,
             recovered: Mutex::new(Some(recovered)),
             metrics,
+            scrubbed,
             dir: dir.to_owned(),
             _watch: watch,
             _writer: WriterThread(Some(writer)),
             _summaries: summaries,
             _spares: spare_thread,
+            _scrub: scrub_thread,
             _lock: lock,
         })
     }
@@ -349,6 +378,7 @@ impl Store for LogStore {
             // The queue counts these; the writer cannot see what it has not received.
             waiting: self.queue.pending(),
             writes: Some(self.metrics.read()),
+            scrub: Some(self.scrubbed.read()),
             // Reads the disk, which may block: metrics are collected on a blocking thread.
             disk: disk_usage::read(&self.dir),
         }

@@ -27,8 +27,8 @@ pub mod proto;
 mod writer;
 
 pub use decode::{
-    decode_attempt, decode_hold, decode_hold_released, decode_intent, decode_order_if,
-    decode_placed, decode_prices, decode_replay, decode_slots_forgotten,
+    check_record, decode_attempt, decode_hold, decode_hold_released, decode_intent,
+    decode_order_if, decode_placed, decode_prices, decode_replay, decode_slots_forgotten,
 };
 pub use facts::{
     OrderFacts, PersonErased, RecordFacts, created_sec, decode_facts, decode_person_erased,

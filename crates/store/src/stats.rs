@@ -37,6 +37,8 @@ pub struct StoreStats {
     pub waiting: u64,
     /// Statistics of writing, where the store writes to a disk.
     pub writes: Option<WriteStats>,
+    /// What reading in the background has found, where the store does that.
+    pub scrub: Option<ScrubStats>,
     /// Disk space, where the system reports it.
     pub disk: Option<DiskUsage>,
 }
@@ -59,4 +61,13 @@ pub struct WriteStats {
     pub batch_sizes: HistogramSnapshot,
     /// Nanoseconds to write and sync one batch.
     pub times: HistogramSnapshot,
+}
+
+/// What was read again in the background, to find damage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ScrubStats {
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// Segments that were found to be damaged.
+    pub damage: u64,
 }

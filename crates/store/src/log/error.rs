@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{segment::FORMAT, segment_name::log_name};
+use super::{
+    segment::FORMAT,
+    segment_name::{log_name, summary_name},
+};
 use crate::{ReadError, record::RecordError};
 
 const NOT_DAMAGED: &str = "It is not damaged: start the version of this program that wrote it";
@@ -117,6 +120,10 @@ pub enum DamageFault {
     Record(RecordError),
     /// A part of a record was erased, and no erasure is on record.
     ErasedUnrecorded,
+    /// A record is linked to something else than an earlier order of the same user.
+    Link,
+    /// The summary of the segment is not what its records add up to.
+    Summary,
 }
 
 impl fmt::Display for Damage {
@@ -147,6 +154,14 @@ impl fmt::Display for Damage {
             DamageFault::ErasedUnrecorded => {
                 f.write_str("personal data is erased, and no erasure is on record")
             }
+            DamageFault::Link => {
+                f.write_str("a record is not linked to an earlier order of the same user")
+            }
+            DamageFault::Summary => write!(
+                f,
+                "{} is not what the records add up to; without this file the next start makes it again",
+                summary_name(*segment)
+            ),
         }
     }
 }

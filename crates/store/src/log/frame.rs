@@ -203,6 +203,16 @@ pub(crate) fn verify(
         .ok()
         .and_then(|offset| segment_bytes.get(offset..))
         .ok_or(FrameFault::Length)?;
+    verify_at(rest, seed, segment, offset)
+}
+
+/// The frame at the beginning of `rest`, the bytes of a segment from `offset` on.
+pub(crate) fn verify_at(
+    rest: &[u8],
+    seed: StoreSeed,
+    segment: u64,
+    offset: u64,
+) -> Result<Frame<'_>, FrameFault> {
     let header = FrameHeader::decode(rest)?;
     let bytes = rest
         .get(..header.length as usize)
@@ -252,6 +262,12 @@ pub(crate) fn verify(
         records,
         bytes: u64::from(header.length),
     })
+}
+
+/// The length in bytes that the header at the beginning of `rest` says its frame has, which is not verified.
+pub(crate) fn length_of(rest: &[u8]) -> Option<u64> {
+    let header = FrameHeader::decode(rest).ok()?;
+    Some(u64::from(header.length))
 }
 
 /// The first byte at or after `from` at which a frame verifies, with its damaged records ignored; `None` if there is none.

@@ -104,6 +104,19 @@ impl RecordHeader {
         })
     }
 
+    /// The public part in the bytes of a record of which the personal part may be damaged; `None` if it is damaged itself.
+    pub(crate) fn public_part<'b>(
+        &self,
+        record: &'b [u8],
+        seed: StoreSeed,
+        position: Position,
+    ) -> Option<&'b [u8]> {
+        let parts = record.get(RECORD_HEADER_BYTES..)?;
+        let public = parts.get(..self.public_bytes as usize)?;
+        let seed = seed.at(position.segment(), position.offset());
+        (sum(public, seed) == self.public_sum).then_some(public)
+    }
+
     /// The parts in the bytes of the whole record; `None` if they are not what was written. A personal part of
     /// [`ERASED`] bytes was erased.
     pub(crate) fn parts<'b>(

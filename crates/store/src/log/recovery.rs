@@ -140,7 +140,7 @@ fn create_first(
 }
 
 /// Writes zeros over `from..until`, and syncs them.
-fn fill(file: &dyn DiskFile, from: u64, until: u64) -> io::Result<()> {
+pub(crate) fn fill(file: &dyn DiskFile, from: u64, until: u64) -> io::Result<()> {
     let zeros = vec![0; ZERO_BYTES];
     let mut at = from;
     while at < until {
@@ -367,7 +367,7 @@ impl SegmentReader<'_> {
 }
 
 /// What is known of a sealed segment by its header and the next one.
-fn bounds(header: &SegmentHeader, next: &SegmentHeader) -> SegmentBounds {
+pub(crate) fn bounds(header: &SegmentHeader, next: &SegmentHeader) -> SegmentBounds {
     SegmentBounds {
         segment: header.number,
         first_sequence: header.first_sequence,

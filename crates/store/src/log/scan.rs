@@ -36,7 +36,7 @@ impl LogEnd {
     }
 
     /// The end after one more frame.
-    fn after(frame: &Frame<'_>) -> Self {
+    pub(crate) fn after(frame: &Frame<'_>) -> Self {
         Self {
             segment: frame.place.segment,
             offset: frame.end(),

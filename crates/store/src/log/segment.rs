@@ -37,12 +37,17 @@ pub(crate) struct StoreIdentity {
 impl std::fmt::Debug for StoreIdentity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StoreIdentity")
-            .field("id", &data_encoding::HEXLOWER.encode(&self.id))
+            .field("id", &self.id_text())
             .finish_non_exhaustive()
     }
 }
 
 impl StoreIdentity {
+    /// The number that tells stores apart, in hexadecimal digits.
+    pub(crate) fn id_text(&self) -> String {
+        data_encoding::HEXLOWER.encode(&self.id)
+    }
+
     /// The seed of the store's checksums.
     pub(crate) fn seed(&self) -> StoreSeed {
         StoreSeed::of_secret(&self.secret)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use prost::Message;
 
-use super::{RecordError, proto};
+use super::{RecordError, RecordKind, decode_person_erased, proto};
 use crate::{
     Fingerprint, HoldId, HoldRecord, NamedClaim, OrderFilter, PaymentAttempt, PaymentIntent,
     PaymentOutcome, PlacedOrder, PriceBook, PriceEntry, Provenance, ReleaseReason, Replay,
@@ -161,6 +161,31 @@ pub fn decode_prices(public: &[u8]) -> Result<PriceBook, RecordError> {
 pub fn decode_slots_forgotten(public: &[u8]) -> Result<EpochSeconds, RecordError> {
     let proto::SlotsForgotten { until_sec } = message(public)?;
     Ok(EpochSeconds::new(until_sec))
+}
+
+/// Decodes all of a record, to find out whether some version of this program has written it. `personal` is `None` if it
+/// was erased.
+///
+/// # Errors
+/// [`RecordError`].
+pub fn check_record(
+    kind: RecordKind,
+    public: &[u8],
+    personal: Option<&[u8]>,
+) -> Result<(), RecordError> {
+    if kind != RecordKind::OrderPlaced && personal.is_some_and(|personal| !personal.is_empty()) {
+        return Err(RecordError::NotCanonical);
+    }
+    match kind {
+        RecordKind::OrderPlaced => decode_placed(public, personal).map(drop),
+        RecordKind::PaymentIntent => decode_intent(public).map(drop),
+        RecordKind::PaymentEnded => decode_attempt(public).map(drop),
+        RecordKind::HoldPlaced => decode_hold(public).map(drop),
+        RecordKind::HoldReleased => decode_hold_released(public).map(drop),
+        RecordKind::Prices => decode_prices(public).map(drop),
+        RecordKind::SlotsForgotten => decode_slots_forgotten(public).map(drop),
+        RecordKind::PersonErased => decode_person_erased(public).map(drop),
+    }
 }
 
 /// The bytes as a message that has no other fields.

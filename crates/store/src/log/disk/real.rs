@@ -19,6 +19,14 @@ pub struct DirectoryDisk {
     path: PathBuf,
     /// Kept open, so that a sync needs no descriptor at a moment when there may be none left.
     directory: File,
+    access: FileAccess,
+}
+
+/// What files are opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FileAccess {
+    ReadOnly,
+    ReadWrite,
 }
 
 impl DirectoryDisk {
@@ -27,6 +35,19 @@ impl DirectoryDisk {
     /// # Errors
     /// Those of the operating system; `NotADirectory` where the path leads to something else.
     pub fn open(path: &Path) -> io::Result<Self> {
+        Self::with_access(path, FileAccess::ReadWrite)
+    }
+
+    /// A directory that exists, of which the files are opened for reading only: a backup may be on a medium that
+    /// cannot be written.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_read_only(path: &Path) -> io::Result<Self> {
+        Self::with_access(path, FileAccess::ReadOnly)
+    }
+
+    fn with_access(path: &Path, access: FileAccess) -> io::Result<Self> {
         let directory = File::open(path)?;
         if !directory.metadata()?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
@@ -34,13 +55,14 @@ impl DirectoryDisk {
         Ok(Self {
             path: path.to_owned(),
             directory,
+            access,
         })
     }
 
     fn open_with(&self, options: &mut OpenOptions, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let file = options
             .read(true)
-            .write(true)
+            .write(self.access == FileAccess::ReadWrite)
             .mode(OWNER_ONLY)
             .open(self.path.join(name))?;
         Ok(Arc::new(RealFile(file)))

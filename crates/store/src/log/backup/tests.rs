@@ -1,0 +1,113 @@
+use std::fs;
+
+use super::*;
+use crate::log::testing::{self, Fixture, contents, flip, orders_in, scratch};
+
+fn backup(from: &Path, to: &Path) -> Result<BackupReport, BackupError> {
+    let source = BackupSource::open(from)?;
+    let manifest = source.manifest()?;
+    create_backup(
+        to,
+        &manifest,
+        &mut |extent| source.read(extent).map_err(Into::into),
+        &mut |progress| assert!(progress.done <= progress.all),
+    )
+}
+
+fn restore(from: &Path, to: &Path) -> Result<Verification, BackupError> {
+    restore_with(from, to, testing::SEGMENT_BYTES, &mut |progress| {
+        assert!(progress.done <= progress.all);
+    })
+}
+
+#[test]
+fn a_restored_backup_has_the_orders_and_goes_on_from_there() {
+    let fixture = Fixture::with_orders(200);
+    let (copy, restored) = (scratch(), scratch());
+    let report = backup(fixture.dir(), copy.path()).unwrap();
+    assert_eq!(report.verification.orders, 200);
+    restore(copy.path(), restored.path()).unwrap();
+    assert_eq!(orders_in(restored.path(), &fixture.orders), fixture.orders);
+    // A backup is a store itself.
+    assert_eq!(orders_in(copy.path(), &fixture.orders), fixture.orders);
+    let error = restore(copy.path(), restored.path()).unwrap_err();
+    assert!(matches!(error, BackupError::StoreThere(_)), "{error}");
+}
+
+#[test]
+fn a_store_is_backed_up_while_it_is_written_and_each_time_only_what_is_new() {
+    let mut fixture = Fixture::with_orders(100);
+    let copy = scratch();
+    let store = fixture.open();
+    for _ in 0..4 {
+        fixture.place_in(&store, 60);
+        let report = backup(fixture.dir(), copy.path()).unwrap();
+        let changes = fixture.orders.len() as u64;
+        assert_eq!(report.verification.changes, changes);
+        let again = backup(fixture.dir(), copy.path()).unwrap();
+        assert_eq!((again.copied, again.verification), (0, report.verification));
+    }
+    drop(store);
+    let restored = scratch();
+    restore(copy.path(), restored.path()).unwrap();
+    assert_eq!(orders_in(restored.path(), &fixture.orders), fixture.orders);
+}
+
+#[test]
+fn a_damaged_copy_of_a_segment_is_copied_again_and_a_damaged_source_is_refused() {
+    let fixture = Fixture::with_orders(200);
+    let copy = scratch();
+    backup(fixture.dir(), copy.path()).unwrap();
+    let there = copy.path().join(SEGMENTS).join(log_name(2));
+    flip(&there, 5000);
+    let restored = scratch();
+    let error = restore(copy.path(), restored.path()).unwrap_err();
+    assert!(matches!(error, BackupError::Damaged(_, findings) if findings.len() == 1));
+    assert!(!LogStore::is_in(restored.path()));
+    assert_eq!(backup(fixture.dir(), copy.path()).unwrap().copied, 1);
+
+    fs::remove_file(&there).unwrap();
+    flip(&fixture.segment(2), 5000);
+    let error = backup(fixture.dir(), copy.path()).unwrap_err();
+    assert!(matches!(error, BackupError::Unverified(2)), "{error}");
+}
+
+#[test]
+fn the_backup_of_another_store_is_left_alone() {
+    let (one, other) = (Fixture::with_orders(100), Fixture::with_orders(100));
+    let copy = scratch();
+    backup(one.dir(), copy.path()).unwrap();
+    let before = contents(copy.path());
+    let error = backup(other.dir(), copy.path()).unwrap_err();
+    assert!(matches!(error, BackupError::OtherStore(_)), "{error}");
+    assert_eq!(contents(copy.path()), before);
+}
+
+#[test]
+fn a_restoration_that_was_interrupted_never_looks_like_a_store_and_is_begun_again() {
+    let fixture = Fixture::with_orders(100);
+    let (copy, restored) = (scratch(), scratch());
+    backup(fixture.dir(), copy.path()).unwrap();
+    // Both states between the first and the last step.
+    fs::create_dir(restored.path().join(RESTORING)).unwrap();
+    for has_number in [false, true] {
+        if has_number {
+            write_watermark(restored.path(), 100).unwrap();
+            let error = LogStore::open(restored.path(), 1).unwrap_err();
+            assert!(matches!(error, OpenError::ChangesMissing { .. }), "{error}");
+        }
+        let there = restored.path().join(SEGMENTS);
+        restore(copy.path(), restored.path()).unwrap();
+        assert!(!restored.path().join(RESTORING).exists());
+        fs::rename(there, restored.path().join(RESTORING)).unwrap();
+        fs::remove_file(restored.path().join(WATERMARK)).unwrap();
+    }
+}
+
+#[test]
+fn where_nothing_was_written_there_is_no_backup() {
+    let empty = scratch();
+    fs::create_dir(empty.path().join(SEGMENTS)).unwrap();
+    let error = backup(empty.path(), scratch().path()).unwrap_err();
+    assert!(matches!(error, BackupError::Empty(_)), "{error}");
+}

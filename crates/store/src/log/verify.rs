@@ -1,0 +1,605 @@
+//! Verification of a whole log: every byte of it is read, and all damage is reported.
+//!
+//! The store is not opened. A server may write to it meanwhile: what was acknowledged when the verification began is
+//! verified, and what came after it as far as it can be read.
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    ops::{Range, RangeInclusive},
+    path::Path,
+};
+
+use domain::order::OrderId;
+
+use super::{
+    checksum::{ChainHash, StoreSeed},
+    disk::Disk,
+    error::{Damage, DamageFault, OpenError},
+    fact::Fact,
+    frame::{self, Frame, FrameFault, StoredRecord},
+    position::{ALIGNMENT, Position},
+    record_header::{PersonalPart, RecordHeader},
+    recovery::{bounds, header_of, read_file},
+    salvage::salvage,
+    segment::{HeaderFound, SEGMENT_HEADER_BYTES, SegmentHeader, StoreIdentity},
+    segment_name::{LogFile, log_name, parse, summary_name},
+    store_files::StoreFiles,
+    summary::SummaryBuilder,
+};
+use crate::{
+    order_key::KeyDeriver,
+    record::{self, RecordError, RecordFacts, RecordKind},
+};
+
+mod order_links;
+#[cfg(test)]
+mod tests;
+
+use order_links::OrderLinks;
+
+/// How far the work on a store has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Bytes that are done.
+    pub done: u64,
+    /// Bytes in all.
+    pub all: u64,
+}
+
+impl Progress {
+    /// With so many bytes more. Files may be longer than what counts of them.
+    pub(super) fn plus(self, bytes: u64) -> Self {
+        Self {
+            done: self.all.min(self.done.saturating_add(bytes)),
+            ..self
+        }
+    }
+}
+
+/// What a verification has found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verification {
+    /// Changes that are as they were written, by the number of the last one.
+    pub changes: u64,
+    /// Orders among them.
+    pub orders: u64,
+    /// Segments in use.
+    pub segments: u64,
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// All damage, in the order of the log.
+    pub findings: Vec<Finding>,
+}
+
+/// Damage, and what is lost with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Where it is, and what is wrong.
+    pub damage: Damage,
+    /// From the first to the last change that cannot be read any more, by their sequence numbers; some between them may be
+    /// intact. `None` if all can be read.
+    pub lost: Option<RangeInclusive<u64>>,
+    /// Orders among these changes of which the id is still known.
+    pub orders: Vec<OrderId>,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.damage)?;
+        match &self.lost {
+            None => f.write_str("; no change is lost")?,
+            Some(lost) if lost.start() == lost.end() => {
+                write!(f, "; change {} is lost", lost.start())?;
+            }
+            Some(lost) => write!(f, "; changes {} to {} are lost", lost.start(), lost.end())?,
+        }
+        let mut before = ", among them the order ";
+        for order in &self.orders {
+            write!(f, "{before}{}", order.as_str())?;
+            before = ", ";
+        }
+        Ok(())
+    }
+}
+
+/// Verifies the store in `dir`.
+///
+/// # Errors
+/// [`OpenError`] if it cannot be read at all. Damage is no error.
+pub fn verify(dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Verification, OpenError> {
+    let files = StoreFiles::open(dir)?;
+    // First, because it only grows: what it counts has to be in the segments that are read afterwards.
+    let acknowledged = files.acknowledged()?;
+    verify_segments(&*files.disk, acknowledged, &|| files.is_in_use(), progress)
+}
+
+/// Verifies the segments on `disk`, of which `acknowledged` changes were acknowledged.
+///
+/// # Errors
+/// [`OpenError`].
+pub(super) fn verify_segments(
+    disk: &dyn Disk,
+    acknowledged: u64,
+    is_in_use: &dyn Fn() -> Result<bool, OpenError>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Verification, OpenError> {
+    let survey = HeaderSurvey::read(disk)?;
+    let Some(last) = survey.last else {
+        survey.require_empty(acknowledged)?;
+        return Ok(Verification::default());
+    };
+    let mut verifier = Verifier {
+        disk,
+        is_in_use,
+        identity: last.identity,
+        seed: last.identity.seed(),
+        keys: KeyDeriver::new(last.identity.secret),
+        acknowledged,
+        next_sequence: 1,
+        previous: Some([0; 16]),
+        links: OrderLinks::default(),
+        erasures: Erasures::default(),
+        report: Verification::default(),
+    };
+    let all = survey.bytes(disk)?;
+    for number in 1..=last.number {
+        verifier.verify_segment(&survey, number)?;
+        let done = verifier.report.bytes.min(all);
+        progress(Progress { done, all });
+    }
+    verifier.verify_unused(&survey);
+    Ok(verifier.finish())
+}
+
+/// The headers of all segments.
+pub(super) struct HeaderSurvey {
+    found: BTreeMap<u64, HeaderFound>,
+    /// The last that is in use.
+    pub(super) last: Option<SegmentHeader>,
+}
+
+impl HeaderSurvey {
+    /// Reads them in the order of their numbers.
+    ///
+    /// # Errors
+    /// [`OpenError`], in particular for another format.
+    pub(super) fn read(disk: &dyn Disk) -> Result<Self, OpenError> {
+        let mut found = BTreeMap::new();
+        let mut last = None;
+        let mut numbers = Vec::new();
+        for name in disk.list().map_err(OpenError::Disk)? {
+            if let Some(LogFile::Segment(number)) = parse(&name) {
+                numbers.push(number);
+            }
+        }
+        numbers.sort_unstable();
+        for number in numbers {
+            let header = match header_of(disk, number) {
+                Ok(header) => header,
+                // A spare that has lost its name since it was listed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(OpenError::Disk(error)),
+            };
+            match &header {
+                HeaderFound::Header(header) => last = Some(*header),
+                HeaderFound::Format(format) => return Err(OpenError::Format(format.clone())),
+                HeaderFound::Blank | HeaderFound::Damaged => {}
+            }
+            found.insert(number, header);
+        }
+        Ok(Self { found, last })
+    }
+
+    /// The header of this segment.
+    ///
+    /// # Errors
+    /// [`Damage`] if it is not as it was written.
+    pub(super) fn require(&self, number: u64) -> Result<&SegmentHeader, Damage> {
+        let fault = match self.found.get(&number) {
+            Some(HeaderFound::Header(header)) => return Ok(header),
+            Some(_) => DamageFault::Header,
+            None => DamageFault::Missing,
+        };
+        Err(damage(number, 0, 1, fault))
+    }
+
+    /// The header of this segment, if it is as it was written.
+    fn header(&self, number: u64) -> Option<&SegmentHeader> {
+        match self.found.get(&number) {
+            Some(HeaderFound::Header(header)) => Some(header),
+            Some(_) | None => None,
+        }
+    }
+
+    /// Bytes of the segments in use.
+    fn bytes(&self, disk: &dyn Disk) -> Result<u64, OpenError> {
+        let last = self.last.map_or(0, |last| last.number);
+        let mut bytes = 0;
+        for number in self.found.range(..=last).map(|(number, _)| *number) {
+            let file = disk.open(&log_name(number)).map_err(OpenError::Disk)?;
+            bytes += file.len().map_err(OpenError::Disk)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Fails if a log without a readable header had changes: without the secret in it nothing can be verified.
+    pub(super) fn require_empty(&self, acknowledged: u64) -> Result<(), OpenError> {
+        if acknowledged == 0 {
+            return Ok(());
+        }
+        if self
+            .found
+            .values()
+            .any(|found| *found == HeaderFound::Damaged)
+        {
+            return Err(damage(1, 0, 1, DamageFault::Header).into());
+        }
+        Err(OpenError::ChangesMissing {
+            acknowledged,
+            on_record: 0,
+        })
+    }
+}
+
+/// Orders of which the personal part is erased, and the erasures on record.
+#[derive(Debug, Default)]
+struct Erasures {
+    /// Erased orders.
+    erased: u64,
+    /// Segment, offset and number of the first of them.
+    first: Option<(u64, u64, u64)>,
+    /// Orders that erasures on record speak of.
+    recorded: u64,
+}
+
+/// A verification that is going on.
+struct Verifier<'v> {
+    disk: &'v dyn Disk,
+    is_in_use: &'v dyn Fn() -> Result<bool, OpenError>,
+    identity: StoreIdentity,
+    seed: StoreSeed,
+    keys: KeyDeriver,
+    acknowledged: u64,
+    /// The number of the next change.
+    next_sequence: u64,
+    /// The hash of the frame before; `None` behind damage.
+    previous: Option<ChainHash>,
+    links: OrderLinks,
+    erasures: Erasures,
+    report: Verification,
+}
+
+/// A segment that is being verified.
+struct SegmentScan<'s> {
+    number: u64,
+    bytes: &'s [u8],
+    /// The first byte that is not verified.
+    at: u64,
+    /// `None` once damage is found: then its summary cannot be made.
+    summary: Option<SummaryBuilder>,
+    /// The segment after it.
+    next: Option<&'s SegmentHeader>,
+    is_last: bool,
+}
+
+/// Whether a segment goes on.
+#[derive(PartialEq, Eq)]
+enum ScanStep {
+    Frame,
+    End,
+}
+
+impl Verifier<'_> {
+    fn verify_segment(&mut self, survey: &HeaderSurvey, number: u64) -> Result<(), OpenError> {
+        // What stands in the header of another store says nothing about this one.
+        let next = survey.header(number + 1);
+        let next = next.filter(|next| next.identity == self.identity);
+        let is_last = survey.last.is_some_and(|last| last.number == number);
+        self.report.segments += 1;
+        match survey.found.get(&number) {
+            Some(HeaderFound::Header(header)) if header.identity == self.identity => {
+                self.begin_at(header);
+            }
+            Some(HeaderFound::Header(_)) => {
+                self.skip(number, next, DamageFault::OtherStore);
+                return Ok(());
+            }
+            Some(_) => self.find(number, 0, DamageFault::Header),
+            None => {
+                self.skip(number, next, DamageFault::Missing);
+                return Ok(());
+            }
+        }
+        let bytes = read_file(self.disk, &log_name(number)).map_err(OpenError::Disk)?;
+        self.report.bytes += bytes.len() as u64;
+        let mut scan = SegmentScan {
+            number,
+            bytes: &bytes,
+            at: SEGMENT_HEADER_BYTES as u64,
+            summary: Some(SummaryBuilder::default()),
+            next,
+            is_last,
+        };
+        while self.step(&mut scan)? == ScanStep::Frame {}
+        if let (Some(header), Some(next), Some(summary)) =
+            (survey.header(number), next, scan.summary)
+        {
+            let summary = summary.finish(bounds(header, next));
+            self.verify_summary(number, next, &summary.encode(self.seed.get()), survey)?;
+        }
+        Ok(())
+    }
+
+    /// Begins a segment where its header says.
+    fn begin_at(&mut self, header: &SegmentHeader) {
+        let continues = header.first_sequence == self.next_sequence
+            && self.previous.is_none_or(|hash| hash == header.previous);
+        if !continues {
+            let lost = self.next_sequence..header.first_sequence;
+            self.find_loss(header.number, 0, DamageFault::Chain, lost);
+        }
+        self.next_sequence = header.first_sequence;
+        self.previous = Some(header.previous);
+    }
+
+    /// Goes on behind a segment that cannot be read.
+    fn skip(&mut self, number: u64, next: Option<&SegmentHeader>, fault: DamageFault) {
+        // Where the next header is damaged too, the loss shows at the next segment that is intact.
+        let end = next.map_or(self.next_sequence, |next| next.first_sequence);
+        self.links.note_damage(number);
+        self.find_loss(number, 0, fault, self.next_sequence..end);
+        self.next_sequence = end;
+        self.previous = None;
+    }
+
+    fn step(&mut self, scan: &mut SegmentScan<'_>) -> Result<ScanStep, OpenError> {
+        match frame::verify(scan.bytes, self.seed, scan.number, scan.at) {
+            Ok(frame) => {
+                self.verify_frame(scan, &frame);
+                Ok(ScanStep::Frame)
+            }
+            Err(fault) => {
+                let from = scan.at + ALIGNMENT;
+                match frame::find_valid(scan.bytes, self.seed, scan.number, from) {
+                    // Behind what was acknowledged, a running server may have written one frame before and one after
+                    // it was read.
+                    Some(_) if self.next_sequence > self.acknowledged && (self.is_in_use)()? => {
+                        Ok(ScanStep::End)
+                    }
+                    Some(valid_at) => {
+                        self.pass_damage(scan, fault, valid_at);
+                        Ok(ScanStep::Frame)
+                    }
+                    None => {
+                        self.verify_end(scan);
+                        Ok(ScanStep::End)
+                    }
+                }
+            }
+        }
+    }
+
+    fn verify_frame(&mut self, scan: &mut SegmentScan<'_>, frame: &Frame<'_>) {
+        let continues = frame.place.first_sequence == self.next_sequence
+            && self
+                .previous
+                .is_none_or(|hash| hash == frame.place.previous);
+        if !continues {
+            scan.summary = None;
+            let lost = self.next_sequence..frame.place.first_sequence;
+            self.find_loss(scan.number, scan.at, DamageFault::Chain, lost);
+        }
+        self.next_sequence = frame.place.first_sequence;
+        for stored in &frame.records {
+            self.verify_record(stored, &mut scan.summary);
+            self.next_sequence += 1;
+        }
+        self.report.changes = self.next_sequence - 1;
+        self.previous = Some(frame.hash);
+        scan.at = frame.end();
+    }
+
+    /// Reports a damaged piece up to the next valid frame, and goes on there.
+    fn pass_damage(&mut self, scan: &mut SegmentScan<'_>, fault: FrameFault, valid_at: u64) {
+        let mut offset = scan.at;
+        if let FrameFault::Record(position) = fault {
+            offset = position.offset();
+        }
+        let end = first_sequence_at(scan, self.seed, valid_at).unwrap_or(self.next_sequence);
+        let fault = DamageFault::Frame { valid_at };
+        self.report_piece(scan, offset, valid_at, end, fault);
+        scan.at = valid_at;
+    }
+
+    /// Reports `scan.at..until` as damaged, with all changes before `end_sequence`.
+    fn report_piece(
+        &mut self,
+        scan: &mut SegmentScan<'_>,
+        offset: u64,
+        until: u64,
+        end_sequence: u64,
+        fault: DamageFault,
+    ) {
+        let sequences = self.next_sequence..end_sequence;
+        let piece = scan.at..until;
+        let found = salvage(scan.bytes, self.seed, scan.number, piece, sequences);
+        scan.summary = None;
+        self.links.note_damage(scan.number);
+        let first = found.lost.as_ref().map(|lost| *lost.start());
+        let sequence = first.unwrap_or(self.next_sequence);
+        self.report.findings.push(Finding {
+            damage: damage(scan.number, offset, sequence, fault),
+            lost: found.lost,
+            orders: found.orders,
+        });
+        for stored in &found.intact {
+            self.verify_record(stored, &mut None);
+        }
+        self.next_sequence = self.next_sequence.max(end_sequence);
+        self.previous = None;
+    }
+
+    /// The end of a segment, behind which no frame is valid.
+    fn verify_end(&mut self, scan: &mut SegmentScan<'_>) {
+        let end_sequence = match scan.next {
+            Some(next) => next.first_sequence,
+            None if scan.is_last => self.acknowledged + 1,
+            None => self.next_sequence,
+        };
+        let is_short = self.next_sequence < end_sequence;
+        let is_other = scan.next.is_some_and(|next| {
+            next.first_sequence != end_sequence
+                || self.previous.is_some_and(|hash| hash != next.previous)
+        });
+        if is_short || is_other {
+            let until = scan.bytes.len() as u64;
+            self.report_piece(scan, scan.at, until, end_sequence, DamageFault::End);
+        }
+    }
+
+    fn verify_record(&mut self, stored: &StoredRecord<'_>, summary: &mut Option<SummaryBuilder>) {
+        let (segment, offset) = (stored.position.segment(), stored.position.offset());
+        match self.decode(stored) {
+            Ok(fact) => {
+                if let (Some(fact), Some(summary)) = (&fact, summary) {
+                    summary.add(fact);
+                }
+                if let Some(Fact::OrderPlaced(order)) = fact {
+                    self.report.orders += 1;
+                    let user = order.user.as_ref();
+                    if !self.links.add(stored.position, user, stored.header.link) {
+                        self.find_in(stored, DamageFault::Link, None);
+                    }
+                    if user.is_none() {
+                        self.erasures.erased += 1;
+                        let place = (segment, offset, stored.header.sequence);
+                        self.erasures.first.get_or_insert(place);
+                    }
+                }
+            }
+            Err(error) => {
+                *summary = None;
+                self.links.note_damage(segment);
+                let lost = stored.header.sequence;
+                self.find_in(stored, DamageFault::Record(error), Some(lost..=lost));
+            }
+        }
+    }
+
+    /// Decodes all of a record. Returns what it means for the index.
+    fn decode(&mut self, stored: &StoredRecord<'_>) -> Result<Option<Fact>, RecordError> {
+        let kind = RecordKind::try_from(stored.header.kind)?;
+        let personal = match stored.personal {
+            PersonalPart::Intact(bytes) => Some(bytes),
+            PersonalPart::Erased => None,
+        };
+        record::check_record(kind, stored.public, personal)?;
+        let facts = record::decode_facts(kind, stored.public, personal)?;
+        if let RecordFacts::PersonErased(erased) = &facts {
+            self.erasures.recorded = self.erasures.recorded.saturating_add(erased.orders);
+        }
+        Ok(Fact::read(facts, &self.keys, stored.position))
+    }
+
+    fn verify_summary(
+        &mut self,
+        number: u64,
+        next: &SegmentHeader,
+        expected: &[u8],
+        survey: &HeaderSurvey,
+    ) -> Result<(), OpenError> {
+        let found = match read_file(self.disk, &summary_name(number)) {
+            Ok(found) => found,
+            // Made again at the next start.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(OpenError::Disk(error)),
+        };
+        // The summary of the newest sealed segment may just be written.
+        let is_newest = survey.last.is_some_and(|last| last.number == next.number);
+        if found == expected || (is_newest && (self.is_in_use)()?) {
+            return Ok(());
+        }
+        let sequence = next.first_sequence;
+        self.report.findings.push(Finding {
+            damage: damage(number, 0, sequence, DamageFault::Summary),
+            lost: None,
+            orders: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// Segments behind the last that is in use are blank; the first of them may have a header that was torn by a crash.
+    fn verify_unused(&mut self, survey: &HeaderSurvey) {
+        let last = survey.last.map_or(0, |last| last.number);
+        for (number, found) in survey.found.range(last + 2..) {
+            if *found == HeaderFound::Damaged {
+                self.find(*number, 0, DamageFault::Header);
+            }
+        }
+    }
+
+    fn finish(mut self) -> Verification {
+        let Erasures {
+            erased,
+            first,
+            recorded,
+        } = self.erasures;
+        // Records of erasures name a user and how many orders he had; erased orders name nobody any more.
+        if let Some((segment, offset, sequence)) = first
+            && erased > recorded
+        {
+            self.report.findings.push(Finding {
+                damage: damage(segment, offset, sequence, DamageFault::ErasedUnrecorded),
+                lost: None,
+                orders: Vec::new(),
+            });
+        }
+        self.report
+    }
+
+    fn find(&mut self, segment: u64, offset: u64, fault: DamageFault) {
+        let next = self.next_sequence;
+        self.find_loss(segment, offset, fault, next..next);
+    }
+
+    fn find_loss(&mut self, segment: u64, offset: u64, fault: DamageFault, lost: Range<u64>) {
+        self.report.findings.push(Finding {
+            damage: damage(segment, offset, self.next_sequence, fault),
+            lost: (!lost.is_empty()).then(|| lost.start..=lost.end - 1),
+            orders: Vec::new(),
+        });
+    }
+
+    fn find_in(
+        &mut self,
+        stored: &StoredRecord<'_>,
+        fault: DamageFault,
+        lost: Option<RangeInclusive<u64>>,
+    ) {
+        let (segment, offset) = (stored.position.segment(), stored.position.offset());
+        self.report.findings.push(Finding {
+            damage: damage(segment, offset, stored.header.sequence, fault),
+            lost,
+            orders: Vec::new(),
+        });
+    }
+}
+
+/// The number of the first record of a frame at `offset`, of which the headers are valid.
+fn first_sequence_at(scan: &SegmentScan<'_>, seed: StoreSeed, offset: u64) -> Option<u64> {
+    let first = offset + frame::FRAME_HEADER_BYTES as u64;
+    let bytes = scan.bytes.get(usize::try_from(first).ok()?..)?;
+    let position = Position::new(scan.number, first)?;
+    let header = RecordHeader::decode(bytes, seed, position)?;
+    Some(header.sequence)
+}
+
+fn damage(segment: u64, offset: u64, sequence: u64, fault: DamageFault) -> Damage {
+    Damage {
+        segment,
+        offset,
+        sequence,
+        fault,
+    }
+}

@@ -1,0 +1,260 @@
+use std::{fs, os::unix::fs::FileExt};
+
+use super::*;
+use crate::log::{
+    StoreInfo, inspect,
+    record_header::RECORD_HEADER_BYTES,
+    testing::{Fixture, contents, flip},
+};
+
+/// The first frame of a segment, and its first record.
+const FRAME: u64 = SEGMENT_HEADER_BYTES as u64;
+const RECORD: u64 = FRAME + frame::FRAME_HEADER_BYTES as u64;
+
+fn verified(fixture: &Fixture) -> Verification {
+    verify(fixture.dir(), &mut |_| {}).unwrap()
+}
+
+/// The only finding.
+#[track_caller]
+fn finding(fixture: &Fixture) -> Finding {
+    let mut findings = verified(fixture).findings;
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    findings.remove(0)
+}
+
+fn info(fixture: &Fixture) -> StoreInfo {
+    inspect(fixture.dir()).unwrap().unwrap()
+}
+
+/// The first sequence number of a segment.
+fn first_sequence(fixture: &Fixture, number: u64) -> u64 {
+    let files = StoreFiles::open(fixture.dir()).unwrap();
+    let survey = HeaderSurvey::read(&*files.disk).unwrap();
+    survey.require(number).unwrap().first_sequence
+}
+
+#[test]
+fn a_whole_store_has_no_damage_and_is_left_as_it_is() {
+    let fixture = Fixture::with_orders(300);
+    let before = contents(fixture.dir());
+    let mut steps = Vec::new();
+    let verification = verify(fixture.dir(), &mut |progress| steps.push(progress)).unwrap();
+    assert_eq!((verification.changes, verification.orders), (300, 300));
+    assert_eq!(verification.findings, []);
+    assert!(verification.segments > 3, "{verification:?}");
+    assert_eq!(steps.len() as u64, verification.segments);
+    assert!(steps.is_sorted_by_key(|step| step.done));
+    let last = steps.last().unwrap();
+    assert_eq!(
+        (last.done, last.all),
+        (verification.bytes, verification.bytes)
+    );
+    let info = info(&fixture);
+    assert_eq!((info.orders, info.changes), (300, 300));
+    assert_eq!(info.segments, verification.segments);
+    assert!(!info.is_in_use && info.bytes >= verification.bytes);
+    assert!(info.first_order_sec <= info.last_order_sec);
+    assert_eq!(contents(fixture.dir()), before);
+}
+
+#[test]
+fn a_store_is_verified_while_it_is_written() {
+    let mut fixture = Fixture::with_orders(50);
+    let store = fixture.open();
+    for round in 1..5 {
+        fixture.place_in(&store, 20);
+        let verification = verified(&fixture);
+        assert_eq!(verification.findings, []);
+        assert_eq!(verification.changes, 50 + 20 * round);
+        assert!(info(&fixture).is_in_use);
+    }
+}
+
+#[test]
+fn a_flipped_bit_of_a_record_is_found_and_costs_that_change_only() {
+    let fixture = Fixture::with_orders(300);
+    let sequence = first_sequence(&fixture, 2);
+    let order = usize::try_from(sequence - 1).unwrap();
+    // The last byte of the public part; the personal one follows it.
+    let mut header = [0; RECORD_HEADER_BYTES];
+    let segment = fs::File::open(fixture.segment(2)).unwrap();
+    segment.read_exact_at(&mut header, RECORD).unwrap();
+    let public_bytes = u64::from(u32::from_le_bytes(header[4..8].try_into().unwrap()));
+    let parts = RECORD + RECORD_HEADER_BYTES as u64;
+    for (offset, is_named) in [(parts, false), (parts + public_bytes, true)] {
+        flip(&fixture.segment(2), offset);
+        let finding = finding(&fixture);
+        let Finding {
+            damage,
+            lost,
+            orders,
+        } = &finding;
+        assert_eq!(
+            (damage.segment, damage.offset, damage.sequence),
+            (2, RECORD, sequence)
+        );
+        assert!(
+            matches!(damage.fault, DamageFault::Frame { .. }),
+            "{damage}"
+        );
+        assert_eq!(*lost, Some(sequence..=sequence));
+        let expected: &[_] = if is_named {
+            &fixture.orders[order..=order]
+        } else {
+            &[]
+        };
+        assert_eq!(orders, expected);
+        let text = finding.to_string();
+        assert!(
+            text.contains(&format!("change {sequence} is lost")),
+            "{text}"
+        );
+        flip(&fixture.segment(2), offset);
+    }
+    assert_eq!(verified(&fixture).findings, []);
+}
+
+#[test]
+fn a_damaged_header_of_a_frame_costs_no_change_and_one_of_a_record_that_record() {
+    let fixture = Fixture::with_orders(300);
+    let sequence = first_sequence(&fixture, 3);
+    for (offset, lost) in [
+        (FRAME, None),
+        (FRAME + 30, None),
+        (FRAME + 50, None),
+        (RECORD, Some(sequence..=sequence)),
+        (RECORD + 40, Some(sequence..=sequence)),
+    ] {
+        flip(&fixture.segment(3), offset);
+        let finding = finding(&fixture);
+        assert_eq!((finding.damage.segment, finding.damage.offset), (3, FRAME));
+        assert_eq!(finding.lost, lost, "{offset}");
+        flip(&fixture.segment(3), offset);
+    }
+}
+
+#[test]
+fn every_damage_is_found_and_not_only_the_first() {
+    let fixture = Fixture::with_orders(300);
+    for number in [1, 2, 3] {
+        flip(&fixture.segment(number), RECORD + 60);
+    }
+    let segments: Vec<_> = verified(&fixture)
+        .findings
+        .iter()
+        .map(|finding| finding.damage.segment)
+        .collect();
+    assert_eq!(segments, [1, 2, 3]);
+}
+
+#[test]
+fn a_segment_without_its_header_file_or_end_is_named_with_its_changes() {
+    let fixture = Fixture::with_orders(300);
+    let changes = first_sequence(&fixture, 2)..=first_sequence(&fixture, 3) - 1;
+    let path = fixture.segment(2);
+    let whole = fs::read(&path).unwrap();
+
+    flip(&path, 100);
+    let found = finding(&fixture);
+    assert_eq!(
+        (found.damage.fault, found.lost),
+        (DamageFault::Header, None)
+    );
+
+    fs::remove_file(&path).unwrap();
+    let found = finding(&fixture);
+    assert_eq!(
+        (found.damage.fault, found.lost),
+        (DamageFault::Missing, Some(changes.clone()))
+    );
+
+    let mut cut = whole.clone();
+    cut[usize::try_from(RECORD).unwrap()..].fill(0);
+    fs::write(&path, &cut).unwrap();
+    let found = finding(&fixture);
+    assert_eq!(
+        (found.damage.fault, found.lost),
+        (DamageFault::End, Some(changes))
+    );
+
+    let other = Fixture::with_orders(200);
+    fs::copy(other.segment(2), &path).unwrap();
+    let found = finding(&fixture);
+    assert_eq!(found.damage.fault, DamageFault::OtherStore);
+
+    fs::write(&path, whole).unwrap();
+    assert_eq!(verified(&fixture).findings, []);
+}
+
+#[test]
+fn acknowledged_changes_that_are_missing_at_the_end_are_found() {
+    let fixture = Fixture::with_orders(300);
+    let last = info(&fixture).segments;
+    let path = fixture.segment(last);
+    let sequence = first_sequence(&fixture, last);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[usize::try_from(FRAME).unwrap()..].fill(0);
+    fs::write(&path, bytes).unwrap();
+    let found = finding(&fixture);
+    assert_eq!(found.damage.fault, DamageFault::End);
+    assert_eq!(found.lost, Some(sequence..=300));
+    // Without the number that was acknowledged nobody can know.
+    fs::remove_file(fixture.dir().join(crate::log::WATERMARK)).unwrap();
+    assert_eq!(verified(&fixture).findings, []);
+}
+
+#[test]
+fn a_summary_that_is_not_that_of_its_segment_is_found() {
+    let fixture = Fixture::with_orders(300);
+    let path = fixture.summary(2);
+    flip(&path, 70);
+    let found = finding(&fixture);
+    assert_eq!(
+        (found.damage.segment, found.damage.fault),
+        (2, DamageFault::Summary)
+    );
+    fs::remove_file(path).unwrap();
+    assert_eq!(verified(&fixture).findings, []);
+}
+
+#[test]
+fn links_lead_to_earlier_orders_of_the_same_user() {
+    let position = |offset| Position::new(1, offset).unwrap();
+    let user = |first: u8| crate::UserKey([first; 16]);
+    let mut links = OrderLinks::default();
+    assert!(links.add(position(8), Some(&user(1)), None));
+    assert!(links.add(position(16), Some(&user(1)), Some(position(8))));
+    assert!(links.add(position(24), None, Some(position(16))));
+    assert!(links.add(position(32), Some(&user(2)), Some(position(24))));
+    // Of another user, itself, and no order at all.
+    assert!(!links.add(position(40), Some(&user(2)), Some(position(16))));
+    assert!(!links.add(position(48), Some(&user(2)), Some(position(48))));
+    assert!(!links.add(position(56), Some(&user(2)), Some(position(12 * 8 + 4096))));
+    links.note_damage(1);
+    assert!(links.add(position(64), Some(&user(2)), Some(position(12 * 8 + 4096))));
+}
+
+#[test]
+fn personal_data_that_is_gone_without_an_erasure_is_found() {
+    let fixture = Fixture::with_orders(300);
+    let path = fixture.segment(1);
+    let segment = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .unwrap();
+    let mut header = [0; RECORD_HEADER_BYTES];
+    segment.read_exact_at(&mut header, RECORD).unwrap();
+    let length = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().unwrap());
+    let at = RECORD + RECORD_HEADER_BYTES as u64 + u64::from(length(4));
+    let erased = vec![super::super::record_header::ERASED; length(8) as usize];
+    segment.write_all_at(&erased, at).unwrap();
+    fs::remove_file(fixture.summary(1)).unwrap();
+    let found = finding(&fixture);
+    assert_eq!(found.damage.fault, DamageFault::ErasedUnrecorded);
+    assert_eq!(
+        (found.damage.offset, found.damage.sequence, found.lost),
+        (RECORD, 1, None)
+    );
+}
