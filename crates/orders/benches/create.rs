@@ -174,8 +174,8 @@ fn check(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn check_with_a_hold(bencher: Bencher<'_, '_>) {
     let app = river(Some(CartHold {
-        each_sec: 600,
-        whole_sec: 3_600,
+        each: Seconds::new(600),
+        whole: Seconds::new(3_600),
     }));
     // One cart: a slot with more and more holds would be measured otherwise.
     let cart = || seats(Some("cart".into()));

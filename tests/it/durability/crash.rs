@@ -19,7 +19,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use crate::support::{
     Transport,
     byte_client::ByteClient,
-    process::{Program, Running, surely},
+    process::{Program, Running, with_timeout},
     seeds::seeds,
 };
 
@@ -102,7 +102,7 @@ impl Deployment {
     fn set_up(&self, program: Program) -> Program {
         let program = program.args([Path::new("--catalog"), self.catalog.path()]);
         if self.is_kept {
-            program.keeping(self.store.path())
+            program.with_store(self.store.path())
         } else {
             program
         }
@@ -209,7 +209,7 @@ async fn run_rounds(deployment: &mut Deployment, seeds: std::ops::Range<u64>) ->
         let mut anomalies = verify_last(&started, &deployment.workload, &mut histories).await;
         let (history, found) = hold_carts(&started.server, &deployment.workload, round, seed).await;
         anomalies.extend(found);
-        must_be_none(&anomalies, deployment, &seeds, seed);
+        assert_none(&anomalies, deployment, &seeds, seed);
         histories.push(history);
         let history =
             run_until_killed(started.server, &deployment.workload, round, &mut chance).await;
@@ -226,7 +226,7 @@ async fn run_rounds(deployment: &mut Deployment, seeds: std::ops::Range<u64>) ->
                 .await,
         );
     }
-    must_be_none(&anomalies, deployment, &seeds, seeds.end);
+    assert_none(&anomalies, deployment, &seeds, seeds.end);
     let orders: usize = histories
         .iter()
         .map(|history| history.orders().count())
@@ -240,7 +240,7 @@ async fn run_rounds(deployment: &mut Deployment, seeds: std::ops::Range<u64>) ->
 }
 
 /// Fails with what it takes to look into it.
-fn must_be_none(
+fn assert_none(
     anomalies: &[Anomaly],
     deployment: &mut Deployment,
     seeds: &std::ops::Range<u64>,
@@ -335,14 +335,14 @@ async fn run_until_killed(
         users.spawn(run_session(user, client, tell.clone()));
     }
     for _ in 0..chance.usize(ANSWERS) {
-        surely("an answer", told.recv()).await.unwrap();
+        with_timeout("an answer", told.recv()).await.unwrap();
     }
     for _ in 0..chance.usize(..50) {
         tokio::task::yield_now().await;
     }
     server.kill().await;
     let mut history = History::default();
-    while let Some(of_one) = surely("the end of a user", users.join_next()).await {
+    while let Some(of_one) = with_timeout("the end of a user", users.join_next()).await {
         history.extend(of_one.unwrap());
     }
     history

@@ -21,7 +21,7 @@ use tonic_types::StatusExt;
 use crate::support::{
     Item, order_request, paid_with,
     process::{Program, Running, in_days},
-    rest_client::{bare, send},
+    rest_client::{send, without_body},
 };
 
 mod directories;
@@ -33,7 +33,7 @@ const USER: &str = "user-1";
 
 /// A program that keeps its orders here and tells its operator how it is.
 fn program(program: Program, dir: &Path) -> Program {
-    program.keeping(dir).args(["--admin-listen=127.0.0.1:0"])
+    program.with_store(dir).args(["--admin-listen=127.0.0.1:0"])
 }
 
 /// An order for two. Of three in a row, one is paid here, which makes two changes of it.
@@ -172,7 +172,12 @@ async fn has_failed(server: &mut Running, caller: &Caller, reason: &str) {
             .into_inner();
         assert_eq!(health.status(), ServingStatus::NotServing, "{service:?}");
     }
-    let get = async |address, path| send(address, bare(Method::GET, path)).await.http.as_u16();
+    let get = async |address, path| {
+        send(address, without_body(Method::GET, path))
+            .await
+            .http
+            .as_u16()
+    };
     assert_eq!(get(server.address(), "/v3/HealthCheck").await, 503);
     let listening = server
         .line("listening", |line| line["message"] == "listening")

@@ -72,7 +72,7 @@ fn claim(count: u32) -> NamedClaim {
         merchant_id: "museum".into(),
         service_id: "entry".into(),
         start_sec: EpochSeconds::new(1_800_000_000),
-        duration_sec: 3600,
+        duration_sec: 3600.into(),
         ticket_id: Some("adult".into()),
         count,
     }

@@ -69,7 +69,7 @@ async fn store() -> (TempDir, Told) {
 /// Fails unless the program refuses in these words and leaves everything as it was.
 async fn refuses(program: Program, data_dir: &Path, around: &Path, words: &[&str]) {
     let before = files(around);
-    let refused = program.keeping(data_dir).run().await;
+    let refused = program.with_store(data_dir).run().await;
     assert_eq!(refused.code(), 74, "{}", refused.text());
     let line = refused
         .log()
@@ -149,7 +149,7 @@ async fn a_path_that_is_not_there_yet_is_made() {
     let data_dir = dir.path().join("not/there/yet");
     assert_eq!(
         Program::new()
-            .keeping(&data_dir)
+            .with_store(&data_dir)
             .start()
             .await
             .stop()
@@ -220,7 +220,7 @@ async fn a_data_directory_belongs_to_one_program_only() {
     let first = program(Program::new(), dir.path()).start().await;
     let caller = Caller::of(&first).await;
     let mut told = Told::of(&caller, 0..1).await;
-    let second = Program::new().keeping(dir.path()).run().await;
+    let second = Program::new().with_store(dir.path()).run().await;
     assert_eq!(second.code(), 74, "{}", second.text());
     assert!(
         second.text().contains("another process has it open"),
@@ -303,7 +303,7 @@ async fn beginning_a_store_is_said_once_and_can_be_forbidden() {
         .await;
     assert_eq!(begun.log().filter(is_begun).count(), 1, "{}", begun.text());
     for program in [Program::new(), must_exist()] {
-        let opened = program.keeping(dir.path()).start().await.stop().await;
+        let opened = program.with_store(dir.path()).start().await.stop().await;
         assert_eq!(
             opened.log().filter(is_begun).count(),
             0,
@@ -315,7 +315,7 @@ async fn beginning_a_store_is_said_once_and_can_be_forbidden() {
     fs::remove_file(dir.path().join("acknowledged")).unwrap();
     assert_eq!(
         must_exist()
-            .keeping(dir.path())
+            .with_store(dir.path())
             .start()
             .await
             .stop()

@@ -6,12 +6,12 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::{Caller, Told, goes_on, has_failed, program, stop};
-use crate::support::process::{Program, Running, surely};
+use crate::support::process::{Program, Running, with_timeout};
 
 /// A store that has been opened before and has taken no order yet.
 async fn begun() -> TempDir {
     let dir = TempDir::new().unwrap();
-    let begun = Program::new().keeping(dir.path()).start().await;
+    let begun = Program::new().with_store(dir.path()).start().await;
     assert_eq!(begun.stop().await.code(), 0);
     dir
 }
@@ -46,7 +46,7 @@ async fn a_program_that_is_ended_for_it_loses_nothing_either() {
     let (server, caller) = start_cramped("ulimit -c 0; ulimit -f 12", dir.path()).await;
     let told = Told::of(&caller, 0..40).await;
     assert!(!told.acknowledged.is_empty() && !told.refused.is_empty());
-    let ended = surely("its end", server.ended()).await;
+    let ended = with_timeout("its end", server.ended()).await;
     assert_eq!(ended.status.code(), None, "ended by a signal");
     goes_on(dir.path(), &told).await;
 }

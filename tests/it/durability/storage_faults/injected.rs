@@ -124,7 +124,7 @@ async fn begun() -> TempDir {
     let dir = TempDir::new().unwrap();
     assert_eq!(
         Program::new()
-            .keeping(dir.path())
+            .with_store(dir.path())
             .start()
             .await
             .stop()
@@ -229,7 +229,7 @@ async fn what_is_acknowledged_and_lost_is_found_out() {
     let (server, _, told) = sell(DISK_LIES, COMMITS, dir.path(), &log).await;
     assert_eq!((told.acknowledged.len(), told.refused.len()), (ORDERS, 0));
     assert_eq!(server.stop().await.code(), 0);
-    let refused = Program::new().keeping(dir.path()).run().await;
+    let refused = Program::new().with_store(dir.path()).run().await;
     assert_eq!(refused.code(), 74, "{}", refused.text());
     assert!(
         refused.text().contains("were acknowledged and only"),
@@ -255,7 +255,7 @@ async fn what_is_lost_before_other_orders_is_never_cut_off() {
     assert_eq!(server.stop().await.code(), 0);
     for _ in 0..2 {
         let before = fs::read(dir.path().join(SEGMENT)).unwrap();
-        let refused = Program::new().keeping(dir.path()).run().await;
+        let refused = Program::new().with_store(dir.path()).run().await;
         assert_eq!(refused.code(), 74, "{}", refused.text());
         assert!(
             refused.text().contains("a frame is not what was written"),
