@@ -209,7 +209,13 @@ impl LogStore {
         }
         let disk: Arc<dyn Disk> = Arc::new(DirectoryDisk::open(&home).map_err(&in_dir)?);
         let now = options.clock.now_sec();
-        let recovered = recovery::recover(&disk, acknowledged, options.segment_bytes, now)?;
+        let recovered = recovery::recover(
+            &disk,
+            acknowledged,
+            options.segment_bytes,
+            now,
+            recovery::random_identity,
+        )?;
         warn_if_new(&recovered, &home);
         watermark
             .catch_up(recovered.end.next_sequence - 1)

@@ -5,10 +5,85 @@
 /// A fault in the log's own code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PlantedFault {
-    /// A spare that was there before is not looked at, so that it may not be zero.
-    SpareNotZeroed,
+    /// A frame is not synced.
+    FrameNotSynced,
     /// The directory is not synced after a file has got its name.
     DirectoryNotSynced,
+    /// The watermark is advanced before the frame is synced.
+    WatermarkEarly,
+    /// The watermark is not advanced.
+    WatermarkNotAdvanced,
+    /// Fewer changes on record than the watermark says are no error.
+    WatermarkIgnored,
+    /// Orders are visible before their frame is synced.
+    PublishedEarly,
+    /// A unit is written whether its preconditions hold or not.
+    PreconditionIgnored,
+    /// Preconditions are compared with what is durable, and not with the units before in the same frame.
+    BatchIgnored,
+    /// An order does not lead to the one before of its user.
+    LinkMissing,
+    /// The checksum of the public part of a record is not compared.
+    PublicSumIgnored,
+    /// The checksum of the personal part of a record is not compared.
+    PersonalSumIgnored,
+    /// A personal part that is not what was written is taken for an erased one.
+    PersonalLossIgnored,
+    /// The checksum of a record's header is not compared.
+    RecordCheckIgnored,
+    /// Checksums do not depend on the place, so that misdirected records are accepted.
+    PlaceNotInSeed,
+    /// A damaged frame is taken for a torn one, although there is a valid one behind it.
+    DamageTakenForTorn,
+    /// The remains of a torn frame stay behind the end of the log.
+    TailNotWiped,
+    /// A frame that was recovered is not written again, although its sync may have failed.
+    UnsyncedNotRewritten,
+    /// A damaged header of the last segment is taken for a torn one, although there are frames behind it.
+    HeaderDamageIgnored,
+    /// The last frames of a sealed segment may be missing.
+    SealedEndIgnored,
+    /// The checksum of a summary is not compared.
+    SummaryChecksumIgnored,
+    /// The summary of another segment is accepted.
+    SummaryOfAnother,
+    /// A segment without a summary is left out.
+    SummarySkipped,
+    /// A list ends at a damaged frame, and reports no error.
+    PartialListAccepted,
+    /// A spare that was there before is not looked at, so that it may not be zero.
+    SpareNotZeroed,
+}
+
+#[cfg(test)]
+impl PlantedFault {
+    /// Every fault.
+    pub(super) const ALL: [Self; 24] = [
+        Self::FrameNotSynced,
+        Self::DirectoryNotSynced,
+        Self::WatermarkEarly,
+        Self::WatermarkNotAdvanced,
+        Self::WatermarkIgnored,
+        Self::PublishedEarly,
+        Self::PreconditionIgnored,
+        Self::BatchIgnored,
+        Self::LinkMissing,
+        Self::PublicSumIgnored,
+        Self::PersonalSumIgnored,
+        Self::PersonalLossIgnored,
+        Self::RecordCheckIgnored,
+        Self::PlaceNotInSeed,
+        Self::DamageTakenForTorn,
+        Self::TailNotWiped,
+        Self::UnsyncedNotRewritten,
+        Self::HeaderDamageIgnored,
+        Self::SealedEndIgnored,
+        Self::SummaryChecksumIgnored,
+        Self::SummaryOfAnother,
+        Self::SummarySkipped,
+        Self::PartialListAccepted,
+        Self::SpareNotZeroed,
+    ];
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ use super::{
     error::{Damage, DamageFault, OpenError},
     fact::Fact,
     fold::{Fold, Folded},
-    frame::{Frame, StoredRecord},
+    frame::{FRAME_HEADER_BYTES, Frame, StoredRecord},
+    planted::{PlantedFault, is_planted},
     record_header::PersonalPart,
     scan::{LogEnd, Tail, TailDamage, scan},
     segment::{HeaderFound, SEGMENT_HEADER_BYTES, SegmentHeader, StoreIdentity},
@@ -48,7 +49,7 @@ pub(crate) struct RecoveredLog {
     pub(crate) unsummarized: Vec<u64>,
 }
 
-/// Opens the log on `disk`, of which `acknowledged` changes were acknowledged, or creates one.
+/// Opens the log on `disk`, of which `acknowledged` changes were acknowledged, or creates one of a new identity.
 ///
 /// # Errors
 /// [`OpenError`].
@@ -57,11 +58,12 @@ pub(crate) fn recover(
     acknowledged: u64,
     segment_bytes: u64,
     now: EpochSeconds,
+    new_identity: impl FnOnce() -> Result<StoreIdentity, OpenError>,
 ) -> Result<RecoveredLog, OpenError> {
     let survey = Survey::read(&**disk)?;
     let Some(last) = survey.used.last().copied() else {
         require_acknowledged(acknowledged, 0)?;
-        return create(disk, segment_bytes, now);
+        return create(disk, segment_bytes, now, new_identity()?);
     };
     let identity = last.identity;
     let log = SegmentReader {
@@ -92,12 +94,11 @@ pub(crate) fn recover(
     })
 }
 
-/// Creates a log without changes.
-fn create(
-    disk: &Arc<dyn Disk>,
-    segment_bytes: u64,
-    now: EpochSeconds,
-) -> Result<RecoveredLog, OpenError> {
+/// An identity that no other store has.
+///
+/// # Errors
+/// If the operating system has no randomness.
+pub(crate) fn random_identity() -> Result<StoreIdentity, OpenError> {
     let mut random = [0; 48];
     // From the operating system: a secret that can be guessed would disclose the order id of a token.
     getrandom::fill(&mut random).map_err(|error| OpenError::Secret(Box::new(error)))?;
@@ -107,6 +108,16 @@ fn create(
     };
     identity.id.copy_from_slice(&random[..16]);
     identity.secret.copy_from_slice(&random[16..]);
+    Ok(identity)
+}
+
+/// Creates a log without changes.
+fn create(
+    disk: &Arc<dyn Disk>,
+    segment_bytes: u64,
+    now: EpochSeconds,
+    identity: StoreIdentity,
+) -> Result<RecoveredLog, OpenError> {
     let header = SegmentHeader {
         identity,
         number: 1,
@@ -202,9 +213,15 @@ impl Survey {
                 // is written. With anything behind it, this was the header of a segment in use.
                 HeaderFound::Damaged
                     if number == last + 1
-                        && is_blank_behind_header(disk, number).map_err(OpenError::Disk)? =>
+                        && (is_planted(PlantedFault::HeaderDamageIgnored)
+                            || is_blank_behind_header(disk, number)
+                                .map_err(OpenError::Disk)?) =>
                 {
                     survey.torn = Some(number);
+                }
+                // Lost, because the disk has written it elsewhere.
+                HeaderFound::Blank if number == last + 1 && has_frames(disk, number)? => {
+                    return Err(survey.damage(number, DamageFault::Header).into());
                 }
                 HeaderFound::Damaged => {
                     return Err(survey.damage(number, DamageFault::Header).into());
@@ -237,6 +254,20 @@ impl Survey {
     }
 }
 
+/// Whether something stands where the first frame of a segment begins.
+fn has_frames(disk: &dyn Disk, number: u64) -> Result<bool, OpenError> {
+    let file = disk.open(&log_name(number)).map_err(OpenError::Disk)?;
+    let mut first = [0; FRAME_HEADER_BYTES];
+    match file.read_exact_at(&mut first, SEGMENT_HEADER_BYTES as u64) {
+        Ok(()) => {
+            let is_blank = first.iter().all(|&byte| byte == 0);
+            Ok(!is_blank && !is_planted(PlantedFault::HeaderDamageIgnored))
+        }
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(OpenError::Disk(error)),
+    }
+}
+
 pub(crate) fn header_of(disk: &dyn Disk, number: u64) -> io::Result<HeaderFound> {
     let file = disk.open(&log_name(number))?;
     let mut bytes = [0; SEGMENT_HEADER_BYTES];
@@ -265,7 +296,7 @@ fn is_blank_behind_header(disk: &dyn Disk, number: u64) -> io::Result<bool> {
 /// Fails if fewer changes are on record than were acknowledged.
 fn require_acknowledged(acknowledged: u64, on_record: u64) -> Result<(), OpenError> {
     // More may be on record: the watermark is written after the sync and is not synced itself.
-    if acknowledged <= on_record {
+    if acknowledged <= on_record || is_planted(PlantedFault::WatermarkIgnored) {
         return Ok(());
     }
     Err(OpenError::ChangesMissing {
@@ -295,6 +326,9 @@ impl SegmentReader<'_> {
         if let Some(summary) = self.summary_on_disk(header, next)? {
             return Ok(summary);
         }
+        if is_planted(PlantedFault::SummarySkipped) {
+            return Ok(SummaryBuilder::default().finish(bounds(header, next)));
+        }
         let bytes = read_segment(self.disk, number)?;
         let summary = summarize(&bytes, self.seed, &self.keys, header, next)?;
         self.lock().push(number);
@@ -315,7 +349,9 @@ impl SegmentReader<'_> {
         let summary = Summary::decode(&bytes, self.seed.get(), header.number);
         // A summary of another state of the segment, such as from a backup, does not end where the next begins.
         let expected = bounds(header, next);
-        Ok(summary.filter(|summary| summary.bounds == expected))
+        Ok(summary.filter(|summary| {
+            summary.bounds == expected || is_planted(PlantedFault::SummaryOfAnother)
+        }))
     }
 
     /// Folds what is in the segment in use, and finds its end.
@@ -407,7 +443,8 @@ pub(crate) fn summarize(
         return Err(tail_damage(&end, damage));
     }
     // Whatever follows the last frame: if the next segment continues it, nothing is missing.
-    if end.next_sequence != next.first_sequence || end.previous != next.previous {
+    let is_whole = end.next_sequence == next.first_sequence && end.previous == next.previous;
+    if !is_whole && !is_planted(PlantedFault::SealedEndIgnored) {
         return Err(Damage {
             segment: header.number,
             offset: end.offset,
@@ -484,11 +521,12 @@ impl LastSegment {
         let range = unsynced_from..end.offset;
         if let (Ok(from), Ok(until)) = (usize::try_from(range.start), usize::try_from(range.end))
             && let Some(unsynced) = bytes.get(from..until)
+            && !is_planted(PlantedFault::UnsyncedNotRewritten)
         {
             file.write_all_at(unsynced, unsynced_from)?;
         }
         file.sync_data()?;
-        if tail == Tail::Torn {
+        if tail == Tail::Torn && !is_planted(PlantedFault::TailNotWiped) {
             // Before anything is appended: remains behind a shorter frame would look like damage.
             wipe(&*file, end.offset)?;
         }

@@ -15,7 +15,7 @@ use crate::ErrorChain;
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Between an error and the next try. Long, because on a full disk every try takes room from the log for a while.
-const RETRY: Duration = Duration::from_mins(1);
+const RETRY: Duration = Duration::from_secs(60);
 
 /// Fills spares in a thread of its own until it is dropped.
 #[derive(Debug)]
