@@ -8,6 +8,7 @@ use super::{
     checksum::StoreSeed,
     disk::DiskFile,
     frame::{FRAME_HEADER_BYTES, FrameBuilder, FramePlace, NewRecord},
+    planted::{PlantedFault, is_planted},
     position::Position,
     scan::LogEnd,
     segment::{SEGMENT_HEADER_BYTES, SegmentHeader, StoreIdentity},
@@ -126,8 +127,10 @@ impl Appender {
         let records = u64::from(builder.records());
         let (bytes, hash) = builder.finish(now);
         self.file.write_all_at(&bytes, place.offset)?;
-        // `fdatasync` is enough: the length of a filled segment does not change.
-        self.file.sync_data()?;
+        if !is_planted(PlantedFault::FrameNotSynced) {
+            // `fdatasync` is enough: the length of a filled segment does not change.
+            self.file.sync_data()?;
+        }
         self.end = LogEnd {
             segment: place.segment,
             offset: place.offset + bytes.len() as u64,

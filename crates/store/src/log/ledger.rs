@@ -11,6 +11,7 @@ use super::{
     fact::Fact,
     index::PendingEntries,
     open_work::WorkEffects,
+    planted::{PlantedFault, is_planted},
     reader::LogReader,
     watermark::CommitWatermark,
 };
@@ -80,6 +81,7 @@ impl Ledger {
             results.push(stale.map_or(Ok(()), Err));
         }
         if !frame.is_empty() {
+            self.plant_early(&mut pending)?;
             self.appender
                 .append(frame, now)
                 .map_err(CommitError::write)?;
@@ -91,6 +93,22 @@ impl Ledger {
         }
         if let Some(segment) = sealed {
             (self.on_sealed)(segment);
+        }
+        Ok(())
+    }
+
+    /// Does too early what [`Self::write_frame`] does after the sync, where a test has planted that.
+    fn plant_early(&self, pending: &mut PendingFrame) -> Result<(), CommitError> {
+        let next_sequence = self.appender.end().next_sequence;
+        if is_planted(PlantedFault::WatermarkEarly) {
+            self.watermark
+                .advance_to(next_sequence)
+                .map_err(CommitError::write)?;
+        }
+        if is_planted(PlantedFault::PublishedEarly) {
+            let entries = std::mem::take(&mut pending.entries);
+            self.reader
+                .publish(entries, &pending.effects, next_sequence);
         }
         Ok(())
     }
@@ -115,6 +133,7 @@ impl Ledger {
                     .add(&self.reader.index, order, &user, position, created_sec),
                 _ => None,
             };
+            let link = link.filter(|_| !is_planted(PlantedFault::LinkMissing));
             frame.push(position, new_record(record), link);
         }
         Ok(())
@@ -123,9 +142,11 @@ impl Ledger {
     /// Records in the watermark what is durable now.
     fn acknowledge(&self) -> Result<(), CommitError> {
         let changes = self.appender.end().next_sequence - 1;
-        self.watermark
-            .advance_to(changes)
-            .map_err(CommitError::write)?;
+        if !is_planted(PlantedFault::WatermarkNotAdvanced) {
+            self.watermark
+                .advance_to(changes)
+                .map_err(CommitError::write)?;
+        }
         // Two system calls more per batch: what was written to removed files must not be acknowledged.
         let is_linked = self.watermark.is_linked().map_err(CommitError::write)?
             && self
@@ -146,6 +167,9 @@ impl Ledger {
         unit: &EncodedUnit,
         pending: &PendingFrame,
     ) -> Result<Option<Precondition>, ReadError> {
+        if is_planted(PlantedFault::PreconditionIgnored) {
+            return Ok(None);
+        }
         for (encoded, precondition) in &unit.requires {
             let holds = match encoded {
                 EncodedPrecondition::NewRequest(key) => !self.is_on_record(key, pending)?,
@@ -161,7 +185,8 @@ impl Ledger {
     }
 
     fn is_on_record(&self, key: &OrderKey, pending: &PendingFrame) -> Result<bool, ReadError> {
-        Ok(pending.entries.contains(key) || self.reader.find_order(key)?.is_some())
+        let is_pending = pending.entries.contains(key) && !is_planted(PlantedFault::BatchIgnored);
+        Ok(is_pending || self.reader.find_order(key)?.is_some())
     }
 }
 

@@ -5,6 +5,7 @@ use domain::time::EpochSeconds;
 use super::{
     checksum::{ChainHash, StoreSeed},
     frame::{self, Frame, FrameFault},
+    planted::{PlantedFault, is_planted},
     segment::{SEGMENT_HEADER_BYTES, SegmentHeader},
 };
 
@@ -104,7 +105,9 @@ fn tail_of(segment_bytes: &[u8], seed: StoreSeed, end: &LogEnd, fault: FrameFaul
     // The batch after this one is written only after this one is synced. So behind a frame that was torn by a crash nothing
     // was ever written.
     let next = end.offset + super::position::ALIGNMENT;
-    if let Some(valid_at) = frame::find_valid(segment_bytes, seed, end.segment, next) {
+    if let Some(valid_at) = frame::find_valid(segment_bytes, seed, end.segment, next)
+        && !is_planted(PlantedFault::DamageTakenForTorn)
+    {
         return Tail::Damaged(TailDamage::NotTheLast { valid_at });
     }
     let begin = usize::try_from(end.offset).unwrap_or(usize::MAX);

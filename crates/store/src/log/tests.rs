@@ -25,6 +25,7 @@ use crate::{
 };
 
 mod damage;
+mod simulation;
 
 /// Small segments, so that a test has many.
 const SEGMENT_BYTES: u64 = 64 << 10;

@@ -8,6 +8,7 @@ use crate::log::disk::{
     DirectoryDisk,
     simulated::{DiskFault, FaultPlan, FaultTrigger, SimulatedDisk},
 };
+use crate::log::planted::plant;
 
 const SEGMENT_BYTES: u64 = 64 << 10;
 
@@ -236,6 +237,21 @@ fn what_is_ready_is_sound_whatever_fails() {
         }
     }
     assert!(failed > 100, "{failed}");
+}
+
+#[test]
+fn a_spare_with_remains_is_made_blank_which_a_planted_fault_leaves_out() {
+    let is_blank = || {
+        let disk = SimulatedDisk::new(1);
+        let file = disk.create(&log_name(1)).unwrap();
+        file.write_all_at(&[7; 65536], 0).unwrap();
+        let spares = spares_of(&disk);
+        fill(&mut filler(&spares));
+        is_filled(&*spares.take(1).unwrap())
+    };
+    assert!(is_blank());
+    let _planted = plant(PlantedFault::SpareNotZeroed);
+    assert!(!is_blank());
 }
 
 #[test]

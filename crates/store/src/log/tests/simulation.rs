@@ -1,0 +1,563 @@
+//! The log under a seed: random units, background work and crashes at any call, on a disk that loses, fails or damages
+//! what is written, beside a model that says what has to be on record.
+//!
+//! Everything runs in one thread, so that a seed always has the same result. A seed that finds something says so, with
+//! the number of steps in which it does.
+
+mod answers;
+mod faults;
+mod model;
+mod units;
+mod world;
+
+use std::{
+    cmp::Ordering,
+    ops::{ControlFlow, Range},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use fastrand::Rng;
+use kernel::clock::{Clock, ManualClock};
+
+use self::{
+    answers::{Finding, Tolerance, compare_all, compare_recovered},
+    model::Model,
+    units::{NOW, random_unit},
+    world::{OpenedLog, Opening, WATERMARK},
+};
+use super::super::{
+    disk::{
+        Disk,
+        simulated::{DiskFault, FaultPlan, FaultTrigger, SimulatedDisk},
+    },
+    segment::SEGMENT_HEADER_BYTES,
+    segment_name::{LogFile, log_name, parse, summary_name},
+};
+use crate::{UnitOfWork, Write};
+
+/// Steps of a run.
+const STEPS: usize = 120;
+
+/// What may go wrong in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hazard {
+    /// The process is killed or the power fails, at any call. Nothing that was acknowledged may be lost.
+    Crashes,
+    /// Writes, syncs and reads fail as well, and the disk is full. Nothing that was acknowledged may be lost.
+    Failures,
+    /// What is on disk is damaged as well. It may be refused, and never be accepted as something else.
+    Damage,
+}
+
+const HAZARDS: [Hazard; 3] = [Hazard::Crashes, Hazard::Failures, Hazard::Damage];
+
+/// What runs have done.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Counts {
+    steps: u64,
+    units: u64,
+    rejected: u64,
+    openings: u64,
+    /// Openings that a crash or an error has ended.
+    interrupted: u64,
+    /// Writes that a crash or an error has ended.
+    failed_writes: u64,
+    /// Of those, how many were on record in the end.
+    recovered_writes: u64,
+    /// Openings that were refused because of damage.
+    refused: u64,
+    /// Reads that have found damage.
+    errors: u64,
+}
+
+struct Simulation {
+    random: Rng,
+    hazard: Hazard,
+    disk: SimulatedDisk,
+    clock: Arc<ManualClock>,
+    /// With the units of the last write, if it has no result yet.
+    model: Model,
+    /// The least number of changes that have to be on record.
+    acknowledged: u64,
+    /// The number of changes before the last write that was acknowledged.
+    before_last: u64,
+    /// Places on disk that were damaged.
+    damaged: u64,
+    misdirected: u64,
+    counts: Counts,
+}
+
+/// Runs a seed for so many steps.
+fn run(seed: u64, hazard: Hazard, steps: usize) -> Result<Counts, Finding> {
+    let simulation = Simulation::new(seed, hazard);
+    // Whatever panics in the log is a finding like any other.
+    catch_unwind(AssertUnwindSafe(|| simulation.run(steps)))
+        .unwrap_or_else(|_| Err("panicked; see above".to_owned()))
+}
+
+/// The least steps of this seed in which something is found, about.
+fn shrink(seed: u64, hazard: Hazard, finding: Finding) -> (usize, Finding) {
+    let mut steps = 1;
+    while steps < STEPS {
+        if let Err(finding) = run(seed, hazard, steps) {
+            return (steps, finding);
+        }
+        steps += steps.div_ceil(4);
+    }
+    (STEPS, finding)
+}
+
+fn run_all(seeds: Range<u64>, hazard: Hazard) -> Counts {
+    let mut total = Counts::default();
+    for seed in seeds {
+        match run(seed, hazard, STEPS) {
+            Ok(counts) => total.add(&counts),
+            Err(finding) => {
+                let (steps, finding) = shrink(seed, hazard, finding);
+                panic!("seed {seed}, {hazard:?}, {steps} steps: {finding}");
+            }
+        }
+    }
+    total
+}
+
+impl Counts {
+    fn add(&mut self, other: &Self) {
+        self.steps += other.steps;
+        self.units += other.units;
+        self.rejected += other.rejected;
+        self.openings += other.openings;
+        self.interrupted += other.interrupted;
+        self.failed_writes += other.failed_writes;
+        self.recovered_writes += other.recovered_writes;
+        self.refused += other.refused;
+        self.errors += other.errors;
+    }
+}
+
+impl Simulation {
+    fn new(seed: u64, hazard: Hazard) -> Self {
+        Self {
+            random: Rng::with_seed(seed),
+            hazard,
+            disk: SimulatedDisk::new(seed),
+            clock: Arc::new(ManualClock::at(NOW)),
+            model: Model::default(),
+            acknowledged: 0,
+            before_last: 0,
+            damaged: 0,
+            misdirected: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    fn run(mut self, steps: usize) -> Result<Counts, Finding> {
+        let mut left = steps;
+        loop {
+            let Some(log) = self.open()? else {
+                self.counts.refused += 1;
+                return Ok(self.counts);
+            };
+            if left == 0 {
+                return Ok(self.counts);
+            }
+            self.live(log, &mut left)?;
+            self.die()?;
+        }
+    }
+
+    /// Opens the log, as often as it is interrupted; `None` if it is refused because of damage.
+    fn open(&mut self) -> Result<Option<OpenedLog>, Finding> {
+        loop {
+            self.endanger_opening();
+            let clock: Arc<dyn Clock> = self.clock.clone();
+            let failed = self.failures();
+            let opened = OpenedLog::open(&self.disk, &clock);
+            self.disk.set_plan(FaultPlan::default());
+            self.counts.openings += 1;
+            match opened {
+                Ok((log, opening)) => {
+                    self.check_opening(&log, &opening)?;
+                    return Ok(Some(log));
+                }
+                Err(_) if self.disk.has_stopped() || self.failures() > failed => {
+                    self.counts.interrupted += 1;
+                    self.die()?;
+                }
+                Err(_) if self.is_damaged() => return Ok(None),
+                Err(error) => return Err(format!("does not open: {error:?}")),
+            }
+        }
+    }
+
+    fn endanger_opening(&mut self) {
+        let call = self.disk.calls() + self.random.u64(1..60);
+        let at = FaultTrigger::At(vec![call]);
+        let plan = FaultPlan::default();
+        let plan = match self.random.u8(..6) {
+            0 => plan.stop_at(call),
+            1 if self.hazard == Hazard::Failures => {
+                let faults = [
+                    DiskFault::FailedRead,
+                    DiskFault::FailedWrite,
+                    DiskFault::FailedSync,
+                ];
+                plan.with(faults[self.random.usize(..faults.len())], at)
+            }
+            _ => plan,
+        };
+        self.disk.set_plan(plan);
+    }
+
+    fn failures(&self) -> u64 {
+        let faults = [
+            DiskFault::FailedRead,
+            DiskFault::FailedWrite,
+            DiskFault::FailedSync,
+            DiskFault::FullDisk,
+        ];
+        faults.map(|fault| self.disk.occurred(fault)).iter().sum()
+    }
+
+    fn check_opening(&mut self, log: &OpenedLog, opening: &Opening) -> Result<(), Finding> {
+        let (least, most) = (self.acknowledged, self.model.changes());
+        let changes = opening.changes;
+        if changes < least {
+            return Err(format!("{changes} changes, and {least} were acknowledged"));
+        }
+        if changes > most {
+            return Err(format!("{changes} changes, and {most} were written"));
+        }
+        self.counts.recovered_writes += u64::from(changes > least);
+        if !self.model.take_back(changes) {
+            return Err(format!("{changes} changes, which is a part of a unit"));
+        }
+        self.before_last = match changes.cmp(&least) {
+            Ordering::Greater => least,
+            Ordering::Equal | Ordering::Less => self.before_last.min(changes),
+        };
+        self.acknowledged = changes;
+        self.check_blank(opening)?;
+        compare_recovered(&opening.recovered, &self.model)?;
+        self.compare(log)
+    }
+
+    /// Behind the last write there are zeros, so that nothing can be taken for a part of the next.
+    fn check_blank(&self, opening: &Opening) -> Result<(), Finding> {
+        let name = log_name(opening.segment);
+        let content = self.disk.content(&name).unwrap_or_default();
+        let end = usize::try_from(opening.offset).unwrap_or(usize::MAX);
+        let rest = content.get(end..).unwrap_or_default();
+        match rest.iter().position(|byte| *byte != 0) {
+            None => Ok(()),
+            Some(at) => Err(format!("{name} is not blank at {}, behind {end}", end + at)),
+        }
+    }
+
+    /// Compares all answers with the model, while nothing fails.
+    fn compare(&mut self, log: &OpenedLog) -> Result<(), Finding> {
+        let tolerance = if self.is_damaged() {
+            Tolerance::Errors
+        } else {
+            Tolerance::None
+        };
+        let errors = compare_all(&log.reader, &self.model, tolerance)?;
+        self.counts.errors += errors as u64;
+        Ok(())
+    }
+
+    /// Steps until there are no more, or until the process ends.
+    fn live(&mut self, mut log: OpenedLog, left: &mut usize) -> Result<(), Finding> {
+        let plan = self.plan();
+        while *left > 0 && self.random.u8(..50) > 0 {
+            *left -= 1;
+            self.counts.steps += 1;
+            self.disk.set_plan(plan.clone());
+            let ended = match self.random.u8(..30) {
+                0..16 => self.write(&mut log)?,
+                16..29 => {
+                    // What is done in the background may fail, and the next step tries again.
+                    let _ = log.work_in_background(&mut self.random);
+                    self.check_spares(&log)?;
+                    ControlFlow::Continue(())
+                }
+                _ => {
+                    self.disk.set_plan(FaultPlan::default());
+                    if !self.disk.has_stopped() {
+                        self.compare(&log)?;
+                    }
+                    ControlFlow::Continue(())
+                }
+            };
+            self.note_misdirected();
+            if ended.is_break() || self.disk.has_stopped() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_spares(&self, log: &OpenedLog) -> Result<(), Finding> {
+        for number in log.spares.ready_numbers() {
+            let content = self.disk.content(&log_name(number)).unwrap_or_default();
+            let is_blank = content.iter().all(|byte| *byte == 0);
+            // A spare that was looked at can be damaged only by a write that was meant for another file.
+            if !is_blank && self.misdirected == 0 && !self.disk.has_stopped() {
+                return Err(format!("spare {number} is ready and not blank"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What fails while the log is open.
+    fn plan(&mut self) -> FaultPlan {
+        let mut plan = FaultPlan::default();
+        if self.random.u8(..4) > 0 {
+            plan = plan.stop_at(self.disk.calls() + self.random.u64(1..300));
+        }
+        match self.hazard {
+            Hazard::Crashes => plan,
+            Hazard::Failures => {
+                if self.random.u8(..3) == 0 {
+                    let names = self.disk.list().unwrap_or_default();
+                    let contents = names.iter().filter_map(|name| self.disk.content(name));
+                    let used: usize = contents.map(|content| content.len()).sum();
+                    plan = plan.capacity(used as u64 + self.random.u64(..200_000));
+                }
+                plan.with(DiskFault::FailedWrite, FaultTrigger::OneIn(100))
+                    .with(DiskFault::FailedSync, FaultTrigger::OneIn(100))
+            }
+            Hazard::Damage => plan.with(DiskFault::MisdirectedWrite, FaultTrigger::OneIn(50)),
+        }
+    }
+
+    /// Writes a batch of units that were decided on the same state.
+    fn write(&mut self, log: &mut OpenedLog) -> Result<ControlFlow<()>, Finding> {
+        let mut units = Vec::new();
+        for _ in 0..self.random.u8(1..5) {
+            units.push(random_unit(&mut self.random, &self.model));
+        }
+        let encoded = log.encode(&units);
+        units.truncate(encoded.len());
+        let expected: Vec<bool> = units.iter().map(|unit| self.model.commit(unit)).collect();
+        let failed = self.failures();
+        match log.write(&encoded) {
+            Ok(results) => {
+                let written: Vec<bool> = results.iter().map(Result::is_ok).collect();
+                if written != expected {
+                    return Err(format!("{units:?}: {written:?} in place of {expected:?}"));
+                }
+                if self.acknowledged < self.model.changes() {
+                    self.before_last = self.acknowledged;
+                    self.acknowledged = self.model.changes();
+                }
+                self.counts.units += written.iter().filter(|written| **written).count() as u64;
+                self.counts.rejected += written.iter().filter(|written| !**written).count() as u64;
+                self.check_watermark()?;
+                Ok(ControlFlow::Continue(()))
+            }
+            Err(error) => {
+                let has_cause = self.disk.has_stopped() || self.failures() > failed;
+                if !has_cause && !self.is_damaged() {
+                    return Err(format!("a write fails: {error:?}"));
+                }
+                self.counts.failed_writes += 1;
+                self.check_hidden(log, &units)?;
+                Ok(ControlFlow::Break(()))
+            }
+        }
+    }
+
+    /// The watermark says what was acknowledged, as soon as it was.
+    fn check_watermark(&self) -> Result<(), Finding> {
+        let says = self.watermark();
+        if says == self.acknowledged || self.disk.has_stopped() {
+            return Ok(());
+        }
+        Err(format!(
+            "the watermark says {says}, and {} were acknowledged",
+            self.acknowledged
+        ))
+    }
+
+    /// What the file of the watermark says.
+    fn watermark(&self) -> u64 {
+        let content = self.disk.content(WATERMARK).unwrap_or_default();
+        let number = |bytes: &[u8]| bytes.first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
+        let twice = content.split_at_checked(8);
+        let smaller = twice.and_then(|(one, other)| number(one).min(number(other)));
+        smaller.unwrap_or(0)
+    }
+
+    /// Orders of a write that has failed are not visible.
+    fn check_hidden(&self, log: &OpenedLog, units: &[UnitOfWork]) -> Result<(), Finding> {
+        for write in units.iter().flat_map(|unit| &unit.writes) {
+            let Write::OrderPlaced(placed) = write else {
+                continue;
+            };
+            let key = log.reader.keys.order_key(&placed.token);
+            let is_visible = !log.reader.index.candidates(&key).is_empty();
+            // Unless it has been on record before, and the unit was rejected.
+            if is_visible && !self.was_acknowledged(placed) {
+                return Err(format!(
+                    "an order is visible before it is durable: {:?}",
+                    placed.token
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn was_acknowledged(&self, placed: &crate::PlacedOrder) -> bool {
+        self.model.unit_of_order(&placed.token) <= self.acknowledged
+    }
+
+    /// Ends the process, and the power as well, at times. What is on disk may be damaged meanwhile.
+    fn die(&mut self) -> Result<(), Finding> {
+        self.note_misdirected();
+        self.disk = if self.random.bool() {
+            self.disk.crash()
+        } else {
+            self.disk.restart()
+        };
+        self.clock
+            .set(NOW.saturating_add(domain::time::Seconds::new(self.random.i64(-50..50))));
+        if self.random.bool() {
+            self.damage().map_err(|error| error.to_string())?;
+        }
+        self.excuse_losses();
+        Ok(())
+    }
+
+    /// What damage may cost. A last write that does not verify may be taken for one that was torn, if the watermark,
+    /// which is not synced, does not say more. With damage in one place, nothing else may be lost.
+    fn excuse_losses(&mut self) {
+        if !self.is_damaged() {
+            return;
+        }
+        let mut least = self.acknowledged.min(self.watermark());
+        if self.damaged == 1 {
+            least = least.max(self.before_last);
+        }
+        self.acknowledged = least;
+    }
+
+    fn is_damaged(&self) -> bool {
+        self.damaged > 0
+    }
+
+    /// A misdirected write is missing in one place and damages another.
+    fn note_misdirected(&mut self) {
+        let misdirected = self.disk.occurred(DiskFault::MisdirectedWrite);
+        self.damaged += 2 * (misdirected - self.misdirected);
+        self.misdirected = misdirected;
+    }
+
+    /// Damages a summary, which has to be made again; or a segment, if that is a hazard of this run.
+    fn damage(&mut self) -> std::io::Result<()> {
+        let mut files: Vec<_> = self
+            .disk
+            .list()?
+            .iter()
+            .filter_map(|name| parse(name))
+            .collect();
+        if self.hazard != Hazard::Damage {
+            files.retain(|file| matches!(file, LogFile::Summary(_)));
+        }
+        if files.is_empty() {
+            return Ok(());
+        }
+        let file = files[self.random.usize(..files.len())];
+        let is_summary = matches!(file, LogFile::Summary(_));
+        let name = file.name();
+        let kind = self.random.u8(..6);
+        if !is_summary {
+            // A file that is gone has damage in more than one place.
+            self.damaged += if kind < 2 { 2 } else { 1 };
+            if self.random.bool() {
+                self.remove_summary(file.number())?;
+            }
+        }
+        match kind {
+            0 => self.disk.remove(&name),
+            1 => self.disk.create(&name).map(drop),
+            2 if is_summary && files.contains(&LogFile::Summary(file.number() + 1)) => {
+                // As if from a backup: intact, and of another segment.
+                let other = LogFile::Summary(file.number() + 1);
+                self.disk.rename(&other.name(), &name)
+            }
+            _ => {
+                self.flip(&name);
+                Ok(())
+            }
+        }
+    }
+
+    /// Removes the summary of a segment, if there is one, so that the segment is read at the next start.
+    fn remove_summary(&self, number: u64) -> std::io::Result<()> {
+        let name = summary_name(number);
+        if self.disk.content(&name).is_some() {
+            self.disk.remove(&name)?;
+        }
+        Ok(())
+    }
+
+    /// Flips a bit of a file; often in its header or at its end, which are small.
+    fn flip(&mut self, name: &str) {
+        let content = self.disk.content(name).unwrap_or_default();
+        let end = content.iter().rposition(|byte| *byte != 0);
+        let offsets = match (self.random.u8(..5), end) {
+            (0, _) => 0..content.len().min(SEGMENT_HEADER_BYTES),
+            (1 | 2, Some(end)) => end.saturating_sub(100)..end + 1,
+            _ => 0..content.len(),
+        };
+        if !offsets.is_empty() {
+            let mask = 1 << self.random.u8(..8);
+            self.disk.flip(name, self.random.usize(offsets), mask);
+        }
+    }
+}
+
+fn seeds(usually: u64) -> Range<u64> {
+    testkit::seeds::seeds(usually)
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_crashes() {
+    let counts = run_all(seeds(25), Hazard::Crashes);
+    assert!(
+        counts.interrupted > 0 && counts.failed_writes > 0,
+        "{counts:?}"
+    );
+    assert!(counts.recovered_writes > 0, "{counts:?}");
+    assert!(counts.recovered_writes < counts.failed_writes, "{counts:?}");
+    assert!(counts.rejected > 0, "{counts:?}");
+    assert_eq!((counts.refused, counts.errors), (0, 0), "{counts:?}");
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_writes_and_syncs_that_fail() {
+    let counts = run_all(seeds(25), Hazard::Failures);
+    assert!(
+        counts.interrupted > 0 && counts.failed_writes > 0,
+        "{counts:?}"
+    );
+    assert_eq!((counts.refused, counts.errors), (0, 0), "{counts:?}");
+}
+
+#[test]
+fn damage_is_refused_or_reported_and_never_accepted() {
+    let counts = run_all(seeds(25), Hazard::Damage);
+    assert!(counts.refused > 0 && counts.errors > 0, "{counts:?}");
+}
+
+#[test]
+fn the_same_seed_has_the_same_result() {
+    for hazard in HAZARDS {
+        for seed in 0..3 {
+            let counts = run(seed, hazard, STEPS);
+            assert_eq!(run(seed, hazard, STEPS), counts, "{seed} {hazard:?}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Whether the log answers like the model.
+
+use std::{fmt::Debug, ops::ControlFlow, sync::Arc};
+
+use domain::{
+    order::Order,
+    time::{EpochSeconds, Seconds},
+};
+
+use super::{
+    model::Model,
+    units::{NOW, USERS, holds},
+};
+use crate::{Read, ReadError, Recovered, Selection, Store, log::reader::LogReader};
+
+/// What is wrong, in words.
+pub(super) type Finding = String;
+
+/// How a log may answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tolerance {
+    /// As the model does.
+    None,
+    /// As the model does, or with an error: the disk was damaged.
+    Errors,
+}
+
+impl Tolerance {
+    /// Compares an answer. Answers whether there was one.
+    fn compare<T: PartialEq + Debug>(
+        self,
+        what: &dyn Debug,
+        answer: Result<T, ReadError>,
+        expected: &T,
+    ) -> Result<bool, Finding> {
+        match (answer, self) {
+            (Ok(answer), _) if answer == *expected => Ok(true),
+            (Ok(answer), _) => Err(format!("{what:?}: {answer:?} in place of {expected:?}")),
+            (Err(_), Self::Errors) => Ok(false),
+            (Err(error), Self::None) => Err(format!("{what:?}: {error:?}")),
+        }
+    }
+}
+
+/// Asks for everything. Returns how many questions were answered with an error.
+pub(super) fn compare_all(
+    reader: &Arc<LogReader>,
+    model: &Model,
+    tolerance: Tolerance,
+) -> Result<usize, Finding> {
+    let mut errors = 0;
+    let mut count = |answered: bool| errors += usize::from(!answered);
+    for token in model.tokens() {
+        let key = reader.keys.order_key(token);
+        let expected = now(model.store().find_request(token));
+        count(tolerance.compare(token, reader.replay(&key), &expected)?);
+        let attempts = reader.work.ended_payments(key);
+        let expected = now(model.store().failed_attempts(token));
+        tolerance.compare(&("failed attempts", token), Ok(attempts), &expected)?;
+    }
+    for id in holds() {
+        let expected = now(model.store().find_hold(id));
+        count(tolerance.compare(&id, reader.hold(id), &expected)?);
+    }
+    for selection in selections(model) {
+        let (orders, result) = listed(|take| reader.list(&selection, &|_| true, take));
+        let (expected, _) = listed(|take| model.store().list(&selection, &|_| true, take));
+        let is_part = expected.starts_with(&orders);
+        if !is_part {
+            return Err(format!(
+                "{selection:?}: {orders:?} in place of {expected:?}"
+            ));
+        }
+        let answer = result.map(|()| orders.len());
+        count(tolerance.compare(&selection, answer, &expected.len())?);
+    }
+    Ok(errors)
+}
+
+fn selections(model: &Model) -> Vec<Selection> {
+    let mut selections: Vec<_> = USERS
+        .into_iter()
+        .map(|user| Selection::User(user.into()))
+        .collect();
+    let second = |seconds| NOW.saturating_add(Seconds::new(seconds));
+    let (from, until) = (second(-20), second(30));
+    selections.push(Selection::Created { from, until });
+    let ids = model.tokens().iter().rev().take(10);
+    let ids = ids.map(|token| model.order_id(token));
+    selections.push(Selection::Ids(ids.collect()));
+    selections
+}
+
+type List<'l> = &'l mut dyn FnMut(Order) -> ControlFlow<()>;
+
+fn listed(
+    list: impl FnOnce(List<'_>) -> Result<(), ReadError>,
+) -> (Vec<Order>, Result<(), ReadError>) {
+    let mut orders = Vec::new();
+    let result = list(&mut |order| {
+        orders.push(order);
+        ControlFlow::Continue(())
+    });
+    (orders, result)
+}
+
+/// Compares what a server gets when it starts.
+pub(super) fn compare_recovered(recovered: &Recovered, model: &Model) -> Result<(), Finding> {
+    let expected = model.store().recover().map_err(|error| error.to_string())?;
+    let (recovered, expected) = (Comparable::of(recovered), Comparable::of(&expected));
+    if recovered == expected {
+        return Ok(());
+    }
+    Err(format!("recovered {recovered:?} in place of {expected:?}"))
+}
+
+/// [`Recovered`] in an order of its own.
+#[derive(Debug, PartialEq)]
+struct Comparable {
+    orders: u64,
+    times: [Option<EpochSeconds>; 2],
+    rest: [Vec<String>; 4],
+}
+
+impl Comparable {
+    fn of(recovered: &Recovered) -> Self {
+        let Recovered {
+            orders,
+            sold,
+            pending,
+            holds,
+            prices,
+            newest_order_sec,
+            slots_forgotten_until,
+        } = recovered;
+        Self {
+            orders: *orders,
+            times: [*newest_order_sec, *slots_forgotten_until],
+            rest: [
+                sorted(sold),
+                sorted(pending),
+                sorted(holds),
+                sorted(&prices.entries),
+            ],
+        }
+    }
+}
+
+fn sorted<T: Debug>(values: &[T]) -> Vec<String> {
+    let mut texts: Vec<_> = values.iter().map(|value| format!("{value:?}")).collect();
+    texts.sort_unstable();
+    texts
+}
+
+fn now<T>(read: Read<T>) -> T {
+    match read {
+        Read::Now(answer) => answer.expect("memory does not fail"),
+        Read::Later(_) => panic!("memory does not wait"),
+    }
+}

@@ -1,0 +1,64 @@
+//! Faults planted in the log are found.
+
+use super::{HAZARDS, Hazard, STEPS, run};
+use crate::log::planted::{PlantedFault, plant};
+
+/// Seeds that are tried for each fault.
+const SEEDS: u64 = 400;
+
+/// What has to go wrong so that the fault shows.
+fn hazards(fault: PlantedFault) -> &'static [Hazard] {
+    match fault {
+        PlantedFault::PublicSumIgnored
+        | PlantedFault::PersonalSumIgnored
+        | PlantedFault::PersonalLossIgnored
+        | PlantedFault::RecordCheckIgnored
+        | PlantedFault::PlaceNotInSeed
+        | PlantedFault::DamageTakenForTorn
+        | PlantedFault::HeaderDamageIgnored
+        | PlantedFault::SealedEndIgnored
+        | PlantedFault::WatermarkIgnored
+        | PlantedFault::PartialListAccepted
+        | PlantedFault::SpareNotZeroed => &[Hazard::Damage],
+        PlantedFault::FrameNotSynced
+        | PlantedFault::DirectoryNotSynced
+        | PlantedFault::WatermarkEarly
+        | PlantedFault::WatermarkNotAdvanced
+        | PlantedFault::PublishedEarly
+        | PlantedFault::PreconditionIgnored
+        | PlantedFault::BatchIgnored
+        | PlantedFault::LinkMissing
+        | PlantedFault::TailNotWiped
+        | PlantedFault::UnsyncedNotRewritten
+        | PlantedFault::SummaryChecksumIgnored
+        | PlantedFault::SummaryOfAnother
+        | PlantedFault::SummarySkipped => &HAZARDS,
+    }
+}
+
+/// How many runs it takes to find a planted fault.
+fn runs_until_found(fault: PlantedFault) -> Option<u64> {
+    let _planted = plant(fault);
+    let mut runs = 0;
+    for seed in 0..SEEDS {
+        for hazard in hazards(fault) {
+            runs += 1;
+            if run(seed, *hazard, STEPS).is_err() {
+                return Some(runs);
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn every_planted_fault_is_found() {
+    let mut missed = Vec::new();
+    for fault in PlantedFault::ALL {
+        match runs_until_found(fault) {
+            Some(runs) => eprintln!("{fault:?}: found in {runs} runs"),
+            None => missed.push(fault),
+        }
+    }
+    assert!(missed.is_empty(), "{missed:?}");
+}

@@ -1,0 +1,121 @@
+//! What has to be on record: the units that were acknowledged, in a store that forgets nothing and has no disk.
+
+use domain::{ids::Token, order::OrderId};
+use futures_util::FutureExt;
+
+use crate::{CommitError, HoldId, HoldState, Read, Store, UnitOfWork, Write, memory::MemoryStore};
+
+/// The units on record, and what follows from them.
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    store: MemoryStore,
+    units: Vec<UnitOfWork>,
+    /// Tokens of units, rejected ones among them, so that what must not be there is asked for as well.
+    tokens: Vec<Token>,
+    changes: u64,
+}
+
+impl Model {
+    /// Commits a unit if its preconditions hold, and says whether they do.
+    pub(super) fn commit(&mut self, unit: &UnitOfWork) -> bool {
+        self.remember_tokens(unit);
+        let committed = self.store.commit(unit).now_or_never();
+        match committed.expect("memory does not wait") {
+            Ok(()) => {
+                self.units.push(unit.clone());
+                self.changes += changes(unit);
+                true
+            }
+            Err(CommitError::Stale(_)) => false,
+            Err(error) => panic!("memory does not fail: {error}"),
+        }
+    }
+
+    /// Takes units back until this many changes are left; whether a unit ends there.
+    pub(super) fn take_back(&mut self, left: u64) -> bool {
+        let mut kept = Self::default();
+        let units = std::mem::take(&mut self.units);
+        for unit in &units {
+            if kept.changes < left {
+                kept.commit(unit);
+            }
+        }
+        kept.tokens = std::mem::take(&mut self.tokens);
+        *self = kept;
+        self.changes == left
+    }
+
+    /// The store that answers as the log has to.
+    pub(super) fn store(&self) -> &MemoryStore {
+        &self.store
+    }
+
+    /// Number of changes on record.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// All tokens that any unit had, in the order of their first mention.
+    pub(super) fn tokens(&self) -> &[Token] {
+        &self.tokens
+    }
+
+    /// The id of the order of a token.
+    pub(super) fn order_id(&self, token: &Token) -> OrderId {
+        self.store.order_id(token)
+    }
+
+    /// The revision of a hold if it is active, else 0.
+    pub(super) fn active_revision(&self, id: HoldId) -> u32 {
+        match self.store.find_hold(id) {
+            Read::Now(Ok(Some(stored))) if stored.state == HoldState::Active => {
+                stored.hold.revision
+            }
+            Read::Now(_) | Read::Later(_) => 0,
+        }
+    }
+
+    /// The number of the last change of the unit that has placed the order of a token; the greatest number if there is
+    /// none.
+    pub(super) fn unit_of_order(&self, token: &Token) -> u64 {
+        let mut last = 0;
+        for unit in &self.units {
+            last += changes(unit);
+            let is_it = |write: &Write| match write {
+                Write::OrderPlaced(placed) => placed.token == *token,
+                Write::PaymentIntent(_)
+                | Write::PaymentEnded(_)
+                | Write::HoldPlaced(_)
+                | Write::HoldReleased { .. }
+                | Write::Prices(_)
+                | Write::SlotsForgotten(_) => false,
+            };
+            if unit.writes.iter().any(is_it) {
+                return last;
+            }
+        }
+        u64::MAX
+    }
+
+    fn remember_tokens(&mut self, unit: &UnitOfWork) {
+        for write in &unit.writes {
+            let token = match write {
+                Write::OrderPlaced(placed) => &placed.token,
+                Write::PaymentIntent(intent) => &intent.token,
+                Write::PaymentEnded(attempt) => &attempt.intent.token,
+                Write::HoldPlaced(_)
+                | Write::HoldReleased { .. }
+                | Write::Prices(_)
+                | Write::SlotsForgotten(_) => continue,
+            };
+            if !self.tokens.contains(token) {
+                self.tokens.push(token.clone());
+            }
+        }
+    }
+}
+
+/// Number of changes of a unit: one for each write.
+pub(super) fn changes(unit: &UnitOfWork) -> u64 {
+    unit.writes.len() as u64
+}
