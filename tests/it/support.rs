@@ -21,4 +21,4 @@ pub(crate) use requests::{
     Item, LONG_LETTER, NOW, address_of, order_request, paid_with, payment_information, price,
     stating_fees, tomorrow_at,
 };
-pub(crate) use server::{Setup, TestServer, Transport, config};
+pub(crate) use server::{Setup, TestServer, Transport, config, open_store};

@@ -9,7 +9,7 @@ use super::{Precondition, record::RecordError};
 pub enum ReadError {
     /// The disk, or what else keeps the store, reports an error.
     #[error("the store cannot be read")]
-    Engine(#[source] Box<dyn Error + Send + Sync>),
+    Disk(#[source] Box<dyn Error + Send + Sync>),
     /// A record is damaged.
     #[error("the store cannot be read")]
     Record(#[from] RecordError),

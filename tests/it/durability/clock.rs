@@ -6,14 +6,14 @@ use std::{fs, path::Path, sync::Arc};
 use boxoffice::{
     api::booking::proto::v3::booking_service_client::BookingServiceClient,
     kernel::clock::ManualClock,
-    store::{Store, Write, log::LogStore, memory::MemoryStore},
+    store::{Store, Write, memory::MemoryStore},
 };
 use domain::time::{EpochSeconds, Seconds};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    Item, NOW, Setup, TestServer, config, copy_dir, order_request,
+    Item, NOW, Setup, TestServer, config, copy_dir, open_store, order_request,
     process::{Program, in_days},
     sample_catalog,
     text::describe,
@@ -438,7 +438,7 @@ async fn store_with(writes: impl IntoIterator<Item = Write>) -> TempDir {
     let request = order_request("token", "museum", [item]);
     client.create_order(request).await.unwrap();
     assert_eq!(server.stop().await.code(), 0);
-    let store = LogStore::open(dir.path(), 1).unwrap();
+    let store = open_store(dir.path()).unwrap();
     for write in writes {
         store.commit(&write.into()).await.unwrap();
     }

@@ -3,16 +3,15 @@
 use std::{path::Path, sync::Arc};
 
 use boxoffice::{
-    api::booking::proto::v3::CheckOrderFulfillabilityRequest,
-    kernel::clock::ManualClock,
-    store::{Write, log::LogStore},
+    api::booking::proto::v3::CheckOrderFulfillabilityRequest, kernel::clock::ManualClock,
+    store::Write,
 };
 use tempfile::TempDir;
 
 use crate::support::{
     Item, NOW, Setup, TestServer,
     doubles::{BreakableStore, GatewayDouble, SlowStore},
-    edited_catalog, order_request, paid_with,
+    edited_catalog, open_store, order_request, paid_with,
     process::until,
     tomorrow_at,
 };
@@ -510,7 +509,7 @@ async fn on_disk(dir: &Path, clock: &Arc<ManualClock>) -> TestServer {
     let mut store = None;
     // The last user of a store that is being closed may be a connection that is just ending.
     until("the store is open", async || {
-        store = LogStore::open(dir, 1024).ok();
+        store = open_store(dir).ok();
         store.is_some()
     })
     .await;

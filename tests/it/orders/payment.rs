@@ -11,7 +11,7 @@ use boxoffice::{
     config::PaymentsChoice,
     domain::money::{Currency, Money},
     payments::{ChargeOutcome, DeclineReason, GatewayError, Reversal, simulated::SimulatedGateway},
-    store::{NamedClaim, PaymentIntent, Recovered, Store, log::LogStore},
+    store::{NamedClaim, PaymentIntent, Recovered, Store},
 };
 use domain::time::EpochSeconds;
 use tempfile::TempDir;
@@ -20,7 +20,7 @@ use tonic::Code;
 use crate::support::{
     Checked, Created, Item, NOW, Setup, TestServer, config, copy_dir,
     doubles::{Asked, GatewayDouble},
-    edited_catalog, order_request, paid_with, payment_information, price, stating_fees,
+    edited_catalog, open_store, order_request, paid_with, payment_information, price, stating_fees,
     tomorrow_at,
 };
 
@@ -420,7 +420,7 @@ fn crash_image(store: &Path) -> TempDir {
 }
 
 fn recovered(image: &TempDir) -> Recovered {
-    LogStore::open(image.path(), 1).unwrap().recover().unwrap()
+    open_store(image.path()).unwrap().recover().unwrap()
 }
 
 #[tokio::test]

@@ -23,7 +23,11 @@ use boxoffice::{
     orders::{Parts, audit::Audit},
     payments::{PaymentGateway, simulated::SimulatedGateway},
     server::{self, ServeError, Server},
-    store::{Store, log::LogStore, memory::MemoryStore},
+    store::{
+        Store,
+        log::{LogOptions, LogStore, OpenError},
+        memory::MemoryStore,
+    },
 };
 use domain::time::EpochSeconds;
 use prost::Message;
@@ -61,6 +65,15 @@ impl Default for Setup {
     }
 }
 
+/// Opens the store in a directory, or creates one, with segments that are small enough to be filled and copied in no time.
+pub(crate) fn open_store(dir: &Path) -> Result<LogStore, OpenError> {
+    let options = LogOptions {
+        segment_bytes: 1 << 20,
+        ..LogOptions::new(1024)
+    };
+    LogStore::open_with(dir, &options)
+}
+
 impl Setup {
     /// A server with these settings.
     pub(crate) fn with_config(config: Config) -> Self {
@@ -81,7 +94,7 @@ impl Setup {
     /// A server that keeps its orders in `dir`.
     pub(crate) fn embedded(dir: &Path) -> Self {
         Self {
-            store: Arc::new(LogStore::open(dir, 1024).unwrap()),
+            store: Arc::new(open_store(dir).unwrap()),
             ..Self::default()
         }
     }

@@ -32,7 +32,7 @@ fn used(dir: &Path) -> io::Result<u64> {
         };
         match below {
             Ok(below) => bytes += below,
-            // The engine replaces files at any time; this one has just been removed.
+            // Spares get their names at any time; this one has just got another.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -51,7 +51,7 @@ mod tests {
         let dir = TempDir::new().unwrap();
         let written = |bytes: usize| {
             fs::create_dir_all(dir.path().join("orders")).unwrap();
-            fs::write(dir.path().join("orders/journal"), vec![7; bytes]).unwrap();
+            fs::write(dir.path().join("orders/000001.log"), vec![7; bytes]).unwrap();
             read(dir.path()).unwrap()
         };
         let (few, many) = (written(1 << 16), written(1 << 20));

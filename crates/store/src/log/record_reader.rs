@@ -79,5 +79,5 @@ fn damaged(position: Position) -> ReadError {
 }
 
 pub(crate) fn disk_error(error: io::Error) -> ReadError {
-    ReadError::Engine(Box::new(error))
+    ReadError::Disk(Box::new(error))
 }

@@ -161,7 +161,7 @@ async fn a_server_with_a_planned_clock() {
     config.logging = logging.logging;
     telemetry::init(&config).unwrap();
     let clock = Arc::new(OffClock(AtomicI64::new(plan.off)));
-    let inner = LogStore::open(&plan.store, 64).unwrap();
+    let inner = support::open_store(&plan.store).unwrap();
     let store: Arc<dyn Store> = if plan.forgets {
         Arc::new(ForgetfulStore {
             inner,

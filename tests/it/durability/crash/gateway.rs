@@ -275,7 +275,7 @@ async fn a_server_that_aborts_as_planned() {
     .logging;
     telemetry::init(&config).unwrap();
     let store = CrashingStore {
-        inner: LogStore::open(&plan.store, 64).unwrap(),
+        inner: support::open_store(&plan.store).unwrap(),
         plan: plan.clone(),
     };
     let setup = Setup {
