@@ -244,7 +244,7 @@ fn a_spare_with_remains_is_made_blank_which_a_planted_fault_leaves_out() {
     let is_blank = || {
         let disk = SimulatedDisk::new(1);
         let file = disk.create(&log_name(1)).unwrap();
-        file.write_all_at(&[7; 65536], 0).unwrap();
+        file.write_all_at(&vec![7; 65536], 0).unwrap();
         let spares = spares_of(&disk);
         fill(&mut filler(&spares));
         is_filled(&*spares.take(1).unwrap())
