@@ -155,7 +155,7 @@ impl LogOptions {
         Self {
             batch_max,
             segment_bytes: position::SEGMENT_BYTES,
-            clock: Arc::new(SystemClock::default()),
+            clock: Arc::new(SystemClock),
         }
     }
 }

@@ -122,17 +122,19 @@ impl Ledger {
         for record in &unit.records {
             let position = frame.next_position()?;
             pending.effects.add(&Fact::written(record.keys, position));
-            let link = match record.keys {
-                RecordKeys::Order {
-                    order,
-                    user,
-                    created_sec,
-                    ..
-                } => pending
+            let mut link = None;
+            if let RecordKeys::Order {
+                order,
+                user,
+                created_sec,
+                ..
+            } = record.keys
+            {
+                let index = &self.reader.index;
+                link = pending
                     .entries
-                    .add(&self.reader.index, order, &user, position, created_sec),
-                _ => None,
-            };
+                    .add(index, order, &user, position, created_sec);
+            }
             let link = link.filter(|_| !is_planted(PlantedFault::LinkMissing));
             frame.push(position, new_record(record), link);
         }
