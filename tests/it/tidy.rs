@@ -291,7 +291,10 @@ fn forbidden_names_are_found_in_any_form() {
 /// The files that name something of these.
 fn files_naming(prefixes: &[&str]) -> BTreeSet<&'static str> {
     // Compiled for tests only; their randomness is that of a seed.
-    let for_tests = ["crates/store/src/conformance", "crates/store/src/log/disk/simulated"];
+    let for_tests = [
+        "crates/store/src/conformance",
+        "crates/store/src/log/disk/simulated",
+    ];
     let naming = SOURCES
         .iter()
         .filter(|source| !for_tests.iter().any(|module| source.is_of(module)))

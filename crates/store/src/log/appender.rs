@@ -15,6 +15,22 @@ use super::{
     spares::Spares,
 };
 
+/// The part of a segment that is written before the next ones are filled: a quarter. The rest lasts for long enough, and a
+/// store with few orders takes little room.
+const SPARES_FROM: u64 = 4;
+
+/// Bytes of the first segment. It is filled while the store is created, and many stores never need a second one.
+const FIRST_SEGMENT_BYTES: u64 = 4 << 20;
+
+/// Bytes of a segment in a log whose segments have `segment_bytes`.
+pub(crate) fn segment_capacity(segment: u64, segment_bytes: u64) -> u64 {
+    if segment == 1 {
+        segment_bytes.min(FIRST_SEGMENT_BYTES)
+    } else {
+        segment_bytes
+    }
+}
+
 /// The end of the log. After an error nothing more may be appended: what is on disk is unknown.
 #[derive(Debug)]
 pub(crate) struct Appender {
@@ -139,13 +155,21 @@ impl Appender {
             committed_sec: Some(now),
         };
         self.buffer = bytes;
+        if self.end.offset > self.capacity() / SPARES_FROM {
+            self.spares.want();
+        }
         Ok(())
+    }
+
+    /// Bytes of the segment in use.
+    fn capacity(&self) -> u64 {
+        segment_capacity(self.end.segment, self.segment_bytes)
     }
 
     /// Begins another segment if a frame of this length does not fit into the present one, and returns the number of the
     /// full one.
     fn make_room(&mut self, bytes: u64, now: EpochSeconds) -> io::Result<Option<u64>> {
-        if self.end.offset + bytes <= self.segment_bytes {
+        if self.end.offset + bytes <= self.capacity() {
             return Ok(None);
         }
         let full = self.end.segment;

@@ -12,7 +12,9 @@ use std::{
 };
 
 use super::{
-    LogStore, SEGMENTS, WATERMARK, directory,
+    LogStore, SEGMENTS, WATERMARK,
+    appender::segment_capacity,
+    directory,
     disk::{DirectoryDisk, Disk, DiskFile},
     error::OpenError,
     position::SEGMENT_BYTES,
@@ -448,7 +450,8 @@ fn copy_segments(
         let file = disk.create(&log_name(extent.number)).map_err(&in_home)?;
         file.write_all_at(&bytes, 0).map_err(&in_home)?;
         if extent.number == manifest.segments.len() as u64 {
-            fill(&*file, extent.bytes, segment_bytes).map_err(&in_home)?;
+            let capacity = segment_capacity(extent.number, segment_bytes);
+            fill(&*file, extent.bytes, capacity).map_err(&in_home)?;
         }
         file.sync_data().map_err(&in_home)?;
         done.done += extent.bytes;

@@ -13,6 +13,7 @@ use std::{
 use domain::time::EpochSeconds;
 
 use super::{
+    appender::segment_capacity,
     checksum::StoreSeed,
     disk::{Disk, DiskFile},
     error::{Damage, DamageFault, OpenError},
@@ -143,7 +144,7 @@ fn create_first(
     segment_bytes: u64,
 ) -> io::Result<Arc<dyn DiskFile>> {
     let file = disk.create(&log_name(header.number))?;
-    fill(&*file, 0, segment_bytes)?;
+    fill(&*file, 0, segment_capacity(1, segment_bytes))?;
     file.write_all_at(&header.encode(), 0)?;
     file.sync_data()?;
     disk.sync()?;

@@ -52,11 +52,14 @@ struct SparesState {
     /// The newest segment that the log has, or has asked for.
     newest: u64,
     ready: BTreeMap<u64, Arc<dyn DiskFile>>,
+    /// Whether the log is going to need some. A store with few orders never does, and takes no room for them.
+    is_wanted: bool,
     is_stopping: bool,
 }
 
 impl Spares {
-    /// No spares yet, for a log whose newest segment is this one; 0 for a log without any.
+    /// No spares yet, for a log whose newest segment is this one; 0 for a log without any. None is filled before it is
+    /// wanted.
     pub(super) fn new(disk: Arc<dyn Disk>, newest: u64) -> Arc<Self> {
         let state = SparesState {
             newest,
@@ -69,12 +72,19 @@ impl Spares {
         })
     }
 
+    /// Has spares filled from now on.
+    pub(super) fn want(&self) {
+        self.state().is_wanted = true;
+        self.changed.notify_all();
+    }
+
     /// The spare of this number, which becomes the newest segment: full of zeros, named and synced.
     ///
     /// `None` if it is not ready. The caller then creates the file itself, syncs the directory and goes on.
     pub(super) fn take(&self, number: u64) -> Option<Arc<dyn DiskFile>> {
         let mut state = self.state();
         state.newest = state.newest.max(number);
+        state.is_wanted = true;
         let spare = state.ready.remove(&number);
         drop(state);
         self.changed.notify_all();
@@ -221,6 +231,9 @@ impl SpareFiller {
     /// # Errors
     /// Those of the disk. The spare in the making is given up and its space with it; the next step begins anew.
     pub(super) fn step(&mut self) -> io::Result<FillerStatus> {
+        if !self.spares.state().is_wanted {
+            return Ok(FillerStatus::Done);
+        }
         match self.work.take() {
             Some(Work::Filling(filling)) => self.advance(filling)?,
             Some(Work::Named { number, file }) => self.publish(number, file)?,

@@ -13,7 +13,9 @@ use crate::log::planted::plant;
 const SEGMENT_BYTES: u64 = 64 << 10;
 
 fn spares_of(disk: &SimulatedDisk) -> Arc<Spares> {
-    Spares::new(Arc::new(disk.clone()), 0)
+    let spares = Spares::new(Arc::new(disk.clone()), 0);
+    spares.want();
+    spares
 }
 
 fn filler(spares: &Arc<Spares>) -> SpareFiller {
@@ -278,6 +280,7 @@ fn the_thread_fills_reports_an_error_once_and_ends() {
     let dir = TempDir::new().unwrap();
     let disk = Arc::new(DirectoryDisk::open(dir.path()).unwrap());
     let spares = Spares::new(disk, 0);
+    spares.want();
     let thread = SpareThread::start_reporting(filler(&spares), |error| panic!("{error}")).unwrap();
     for number in 1..5 {
         let spare = loop {
@@ -300,4 +303,16 @@ fn the_thread_fills_reports_an_error_once_and_ends() {
     assert_eq!(reports.recv().unwrap(), io::ErrorKind::StorageFull);
     drop(thread);
     assert!(reports.recv().is_err(), "once");
+}
+
+#[test]
+fn no_spare_is_filled_before_it_is_wanted() {
+    let disk = SimulatedDisk::new(1);
+    let spares = Spares::new(Arc::new(disk.clone()), 1);
+    let mut filler = SpareFiller::new(Arc::clone(&spares), SEGMENT_BYTES).unwrap();
+    assert_eq!(filler.step().unwrap(), FillerStatus::Done);
+    assert_eq!(disk.list().unwrap(), [""; 0]);
+    spares.want();
+    while filler.step().unwrap() == FillerStatus::Busy {}
+    assert_eq!(spares.ready(), READY);
 }

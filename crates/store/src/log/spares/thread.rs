@@ -115,7 +115,7 @@ impl Spares {
     fn wait_until_wanted(&self) {
         let state = self.state();
         let is_idle = |state: &mut super::SparesState| {
-            !state.is_stopping && state.ready.len() >= super::READY
+            !state.is_stopping && (!state.is_wanted || state.ready.len() >= super::READY)
         };
         drop(self.changed.wait_while(state, is_idle));
     }
