@@ -79,8 +79,8 @@ mod watermark;
 mod writer_metrics;
 
 pub use backup::{
-    BackupError, BackupManifest, BackupReport, BackupSource, SegmentExtent, create_backup,
-    restore_backup,
+    BackupError, BackupManifest, BackupReport, BackupSource, FetchSegment, SegmentExtent,
+    create_backup, restore_backup,
 };
 pub use error::{Damage, DamageFault, OpenError};
 pub use inspect::{StoreInfo, inspect};
