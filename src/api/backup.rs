@@ -3,11 +3,12 @@
 //! The server lists the segments of the log up to the last acknowledged change and streams the bytes of each. The client
 //! writes and verifies the files, so the server needs no directory for them.
 
+use std::convert::Infallible;
+
 use http::Uri;
 use serde::{Deserialize, Serialize};
 
 use super::feeds::{FetchError, fetch_bytes};
-use std::convert::Infallible;
 use store::log::{BackupManifest, SegmentExtent};
 
 mod handler;

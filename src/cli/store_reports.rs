@@ -18,7 +18,7 @@ use super::{
     table::grouped,
 };
 use domain::time::EpochSeconds;
-use store::log::{self, LogStore, StoreInfo, Verification};
+use store::log::{self, StoreInfo, Verification};
 
 /// The version of the JSON of `--format json`: another number is another form.
 const JSON_FORM: u32 = 1;
@@ -54,7 +54,7 @@ pub(super) fn action(arguments: &ArgMatches) -> Action {
 
 /// Fails if there is no store in a directory.
 pub(super) fn require_store(dir: &Path) -> Result<(), CliError> {
-    if LogStore::is_in(dir) {
+    if log::has_store(dir) {
         Ok(())
     } else {
         Err(CliError::NoStore(dir.to_owned()))

@@ -73,7 +73,7 @@ mod store_lock;
 mod summarizer;
 mod summary;
 #[cfg(test)]
-mod testing;
+mod fixtures;
 mod verify;
 mod watermark;
 mod writer_metrics;
@@ -84,6 +84,7 @@ pub use backup::{
 };
 pub use error::{Damage, DamageFault, OpenError};
 pub use inspect::{StoreInfo, inspect};
+pub use store_files::has_store;
 pub use verify::{Finding, Progress, Verification, verify};
 
 use appender::Appender;

@@ -1,7 +1,7 @@
 use std::fs;
 
 use super::*;
-use crate::log::testing::{self, Fixture, contents, flip, orders_in, scratch};
+use crate::log::fixtures::{self, Fixture, contents, flip, orders_in, scratch};
 
 fn backup(from: &Path, to: &Path) -> Result<BackupReport, BackupError> {
     let source = BackupSource::open(from)?;

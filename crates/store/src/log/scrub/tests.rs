@@ -1,7 +1,7 @@
 use super::*;
 use crate::log::{
     store_files::StoreFiles,
-    testing::{Fixture, flip},
+    fixtures::{Fixture, flip},
     verify::HeaderSurvey,
 };
 
