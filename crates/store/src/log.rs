@@ -48,6 +48,8 @@ mod disk_usage;
 mod encoded_unit;
 mod error;
 mod fact;
+#[cfg(test)]
+mod fixtures;
 mod fold;
 mod frame;
 mod index;
@@ -72,8 +74,6 @@ mod store_files;
 mod store_lock;
 mod summarizer;
 mod summary;
-#[cfg(test)]
-mod fixtures;
 mod verify;
 mod watermark;
 mod writer_metrics;

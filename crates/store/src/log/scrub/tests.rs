@@ -1,7 +1,7 @@
 use super::*;
 use crate::log::{
-    store_files::StoreFiles,
     fixtures::{Fixture, flip},
+    store_files::StoreFiles,
     verify::HeaderSurvey,
 };
 

@@ -4,10 +4,10 @@ use super::*;
 use crate::log::{
     StoreInfo,
     disk::{Disk, simulated::SimulatedDisk},
+    fixtures::{Fixture, contents, flip},
     inspect,
     record_header::RECORD_HEADER_BYTES,
     scan::scan,
-    fixtures::{Fixture, contents, flip},
 };
 
 /// The first frame of a segment, and its first record.
