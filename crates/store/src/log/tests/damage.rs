@@ -533,10 +533,13 @@ async fn a_log_that_ends_anywhere_in_its_last_frame_has_lost_that_frame_or_is_re
     assert_eq!(verdict, Verdict::Right, "whole and not acknowledged");
 }
 
+/// A change of one of the files.
+type Change = fn(&mut Files, &Path);
+
 #[tokio::test]
 async fn files_that_are_missing_empty_or_zero_are_noticed() {
     let scene = Scene::play().await;
-    let changes: [(&str, fn(&mut Files, &Path)); 4] = [
+    let changes: [(&str, Change); 4] = [
         ("missing", |files, path| {
             files.remove(path);
         }),
