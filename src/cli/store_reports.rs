@@ -88,7 +88,7 @@ impl StoreVerification {
         require_store(&self.data_dir)?;
         let bar = ByteBar::new();
         Ok(log::verify(&self.data_dir, &mut |progress| {
-            bar.show(progress)
+            bar.show(progress);
         })?)
     }
 }
@@ -138,6 +138,8 @@ impl StoreInformation {
 }
 
 fn text(info: &StoreInfo) -> String {
+    use std::fmt::Write as _;
+
     let in_use = if info.is_in_use { "yes" } else { "no" };
     let rows = [
         ("format", info.format.to_owned()),
@@ -154,7 +156,8 @@ fn text(info: &StoreInfo) -> String {
     ];
     let mut text = String::new();
     for (name, value) in rows {
-        text.push_str(&format!("{name:<26}{value}\n"));
+        // Writing to memory cannot fail.
+        let _ = writeln!(text, "{name:<26}{value}");
     }
     text
 }
