@@ -21,22 +21,28 @@ mod table;
 mod commands;
 mod sales;
 
+mod backups;
 mod check_catalog;
 mod check_config;
 mod completions;
 mod export_feeds;
 mod manual;
 mod password;
+mod progress;
 mod serve;
+mod store_reports;
 
+use backups::{CreateBackup, RestoreBackup};
 use check_catalog::CheckCatalog;
 use check_config::CheckConfig;
 use commands::{
-    CHECK_CATALOG, CHECK_CONFIG, COMPLETIONS, FEEDS, HASH_PASSWORD, MAN, SETTINGS, command,
+    BACKUP, CHECK_CATALOG, CHECK_CONFIG, COMPLETIONS, FEEDS, HASH_PASSWORD, MAN, SETTINGS, STORE,
+    command,
 };
 use error::CliError;
 use export_feeds::ExportFeeds;
 use serve::serve;
+use store_reports::{StoreInformation, StoreVerification};
 
 const EXIT_CODES: [(u8, &str); 7] = [
     (SUCCESS, "all is well"),
@@ -50,7 +56,10 @@ const EXIT_CODES: [(u8, &str); 7] = [
         "the address cannot be bound, or the server asked does not answer as it should",
     ),
     (INTERNAL, "the program is wrong"),
-    (IO, "the store cannot be read, or output cannot be written"),
+    (
+        IO,
+        "the store cannot be read or is damaged, or output cannot be written",
+    ),
     (
         FORCED,
         "a second signal ended the server by force before it had stopped",
@@ -66,6 +75,10 @@ enum Action {
     Write(Vec<u8>),
     CheckCatalog(Box<CheckCatalog>),
     ExportFeeds(Box<ExportFeeds>),
+    VerifyStore(StoreVerification),
+    ShowStore(StoreInformation),
+    CreateBackup(CreateBackup),
+    RestoreBackup(RestoreBackup),
     Settings,
     HashPassword,
 }
@@ -86,6 +99,10 @@ pub fn run(
         Ok(Action::Write(bytes)) => stdout.write_all(&bytes).map(|()| SUCCESS),
         Ok(Action::CheckCatalog(command)) => command.run(stdout, stderr),
         Ok(Action::ExportFeeds(command)) => command.run(stdout, stderr),
+        Ok(Action::VerifyStore(command)) => command.run(stdout, stderr),
+        Ok(Action::ShowStore(command)) => command.run(stdout, stderr),
+        Ok(Action::CreateBackup(command)) => command.run(stdout, stderr),
+        Ok(Action::RestoreBackup(command)) => command.run(stdout, stderr),
         Ok(Action::Settings) => write!(stdout, "{}", config::table()).map(|()| SUCCESS),
         Ok(Action::HashPassword) => password::run(stdout, stderr),
         Err(error) => error.print(stdout, stderr),
@@ -112,7 +129,7 @@ fn parse(
             let flags = with_flags_of(flags, arguments)?;
             check_config::action(flags, arguments, environment, read_file)
         }
-        CHECK_CATALOG | COMPLETIONS | MAN | SETTINGS | HASH_PASSWORD => {
+        CHECK_CATALOG | STORE | BACKUP | COMPLETIONS | MAN | SETTINGS | HASH_PASSWORD => {
             reject_flags(&flags, name)?;
             action_without_settings(name, arguments)
         }
@@ -124,6 +141,8 @@ fn parse(
 fn action_without_settings(name: &str, arguments: &ArgMatches) -> Result<Action, CliError> {
     match name {
         CHECK_CATALOG => Ok(check_catalog::action(arguments)),
+        STORE => Ok(store_reports::action(arguments)),
+        BACKUP => Ok(backups::action(arguments)),
         COMPLETIONS => Ok(completions::action(arguments)),
         MAN => manual::action(arguments),
         SETTINGS => Ok(Action::Settings),
@@ -360,6 +379,35 @@ mod tests {
                 "--data-dir here feeds export --out there --from http://there",
                 "the argument '--data-dir' cannot be used with '--from <URL>'",
             ),
+        ] {
+            check_rejected(text, expected);
+        }
+    }
+
+    #[test]
+    fn errors_in_a_command_for_stores_are_reported_by_the_parser() {
+        for (text, expected) in [
+            ("store", "requires a subcommand"),
+            ("store verfy", "a similar subcommand exists: 'verify'"),
+            ("store verify", "--data-dir <DIR>"),
+            (
+                "--data-dir here store verify --data-dir there",
+                "the argument '--data-dir' cannot be used with 'store'",
+            ),
+            (
+                "store info --data-dir here --format yaml",
+                "[possible values: text, json]",
+            ),
+            ("backup create --to here", "--from <URL>"),
+            (
+                "backup create --to here --from there",
+                "invalid value 'there' for '--from <URL>'",
+            ),
+            (
+                "backup create --to here --from http://there --data-dir here",
+                "cannot be used with",
+            ),
+            ("backup restore --from here", "--to <DIR>"),
         ] {
             check_rejected(text, expected);
         }

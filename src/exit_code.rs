@@ -10,7 +10,7 @@ pub const CATALOG: u8 = 65;
 pub const UNAVAILABLE: u8 = 69;
 /// An internal error (`EX_SOFTWARE`).
 pub const INTERNAL: u8 = 70;
-/// The store cannot be read, or output cannot be written (`EX_IOERR`).
+/// The store cannot be read or is damaged, or output cannot be written (`EX_IOERR`).
 pub const IO: u8 = 74;
 /// A second signal forced the shutdown (`EX_TEMPFAIL`).
 pub const FORCED: u8 = 75;

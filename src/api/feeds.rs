@@ -9,6 +9,7 @@ mod lines;
 mod client;
 mod handler;
 
+pub(in crate::api) use client::fetch_bytes;
 pub use client::{FetchError, can_ask, fetch};
 pub(crate) use handler::FeedsHandler;
 pub use lines::{ExportHeader, ExportLine, MalformedLine};

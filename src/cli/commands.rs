@@ -16,6 +16,13 @@ pub(super) const SERVE: &str = "serve";
 pub(super) const CHECK_CATALOG: &str = "check-catalog";
 pub(super) const FEEDS: &str = "feeds";
 pub(super) const EXPORT: &str = "export";
+pub(super) const STORE: &str = "store";
+pub(super) const VERIFY: &str = "verify";
+pub(super) const INFO: &str = "info";
+pub(super) const BACKUP: &str = "backup";
+pub(super) const CREATE: &str = "create";
+pub(super) const RESTORE: &str = "restore";
+pub(super) const TO: &str = "to";
 pub(super) const SETTINGS: &str = "settings";
 pub(super) const HASH_PASSWORD: &str = "hash-password";
 pub(super) const DIR: &str = "dir";
@@ -62,6 +69,8 @@ pub(super) fn command() -> Command {
                 .subcommand_required(true)
                 .subcommand(export()),
         )
+        .subcommand(store())
+        .subcommand(backup())
         .subcommand(check_config())
         .subcommand(Command::new(SETTINGS).about("Print all settings as a Markdown table"))
         .subcommand(Command::new(HASH_PASSWORD).about(
@@ -202,6 +211,76 @@ fn export() -> Command {
                 .help("Compress the feeds with gzip"),
         )
         .args(config::args())
+}
+
+fn store() -> Command {
+    let data = || {
+        directory(DATA)
+            .required(true)
+            .help("Data directory of a server, which may be running, or directory of a backup")
+    };
+    Command::new(STORE)
+        .about("Verify a store, or tell what is in it; nothing is changed")
+        .subcommand_required(true)
+        .subcommand(
+            Command::new(VERIFY)
+                .about("Read every byte of a store and report all damage")
+                .arg(data()),
+        )
+        .subcommand(
+            Command::new(INFO)
+                .about("Tell the format, orders, size, times and open work of a store")
+                .arg(data())
+                .arg(
+                    Arg::new(FORMAT)
+                        .long(FORMAT)
+                        .value_name("FORMAT")
+                        .help("Output format: `text` for people, `json` for programs")
+                        .value_parser(Format::parser())
+                        .default_value("text"),
+                ),
+        )
+}
+
+fn backup() -> Command {
+    let from = "Operator's address of a running server with `admin_backup`, such as http://127.0.0.1:50052";
+    let data = "Data directory of a server on this machine, which may be running";
+    let to = "Directory to write; an earlier backup of the same store there is brought up to date";
+    Command::new(BACKUP)
+        .about("Copy a store, and bring it back")
+        .subcommand_required(true)
+        .subcommand(
+            Command::new(CREATE)
+                .about("Copy a store up to its last change, also of a running server, and verify the copy")
+                .arg(directory(TO).required(true).help(to))
+                .arg(
+                    Arg::new(FROM)
+                        .long(FROM)
+                        .value_name("URL")
+                        .help(from)
+                        .value_parser(parse_server)
+                        .required_unless_present(DATA)
+                        .conflicts_with(DATA),
+                )
+                .arg(directory(DATA).help(data)),
+        )
+        .subcommand(
+            Command::new(RESTORE)
+                .about("Verify a backup and copy it to a data directory without a store")
+                .arg(directory(FROM).required(true).help("Directory of the backup"))
+                .arg(
+                    directory(TO)
+                        .required(true)
+                        .help("Data directory, which may not have a store"),
+                ),
+        )
+}
+
+fn directory(name: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .value_name("DIR")
+        .value_parser(value_parser!(PathBuf))
 }
 
 fn exit_codes() -> String {

@@ -1,18 +1,24 @@
 //! Errors of commands, and their exit codes.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
-use http::Uri;
+use http::{StatusCode, Uri};
 
 use crate::{
-    api::feeds::FetchError,
+    api::{backup::BackupFetchError, feeds::FetchError},
     exit_code::{CATALOG, INTERNAL, IO, SUCCESS, UNAVAILABLE, USAGE},
     server::ServeError,
 };
 use catalog::WriteError;
 use kernel::diagnostics::Diagnostics;
 use orders::TooFar;
-use store::log::OpenError;
+use store::{
+    ErrorChain,
+    log::{BackupError, OpenError},
+};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +48,18 @@ pub(super) enum CliError {
     /// A running server does not answer as it should.
     #[error("{0}: {1}")]
     Server(Uri, Box<FetchError<WriteError>>),
+    /// A store cannot be read.
+    #[error("{}", ErrorChain(.0))]
+    Store(#[from] OpenError),
+    /// There is no store.
+    #[error("there is no store in {}", .0.display())]
+    NoStore(PathBuf),
+    /// A running server does not hand out its store.
+    #[error("{0}: {error}{hint}", error = ErrorChain(.1), hint = backup_hint(.1))]
+    BackupServer(Uri, Box<BackupFetchError>),
+    /// There is no backup, or it cannot be restored.
+    #[error("{}{findings}", ErrorChain(.0), findings = findings(.0))]
+    Backup(Box<BackupError>),
     /// Feeds cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -81,8 +99,13 @@ impl CliError {
             Self::Catalog(_) => CATALOG,
             Self::Offline { error, .. } => error.exit_code(),
             Self::Server(_, error) if matches!(**error, FetchError::Taker(_)) => IO,
-            Self::Server(..) => UNAVAILABLE,
-            Self::Write(_) | Self::Temporary(_) => IO,
+            Self::Server(..) | Self::BackupServer(..) => UNAVAILABLE,
+            Self::Backup(error) if is_of_server(error) => UNAVAILABLE,
+            Self::Write(_)
+            | Self::Temporary(_)
+            | Self::Store(_)
+            | Self::NoStore(_)
+            | Self::Backup(_) => IO,
             Self::Start(_) => INTERNAL,
         }
     }
@@ -98,10 +121,47 @@ impl CliError {
             | Self::TooFar(_)
             | Self::Day(_)
             | Self::Server(..)
+            | Self::Store(_)
+            | Self::NoStore(_)
+            | Self::BackupServer(..)
+            | Self::Backup(_)
             | Self::Write(_)
             | Self::Temporary(_)
             | Self::Start(_) => writeln!(stderr, "{self}"),
         }?;
         Ok(self.exit_code())
     }
+}
+
+/// What to do about a server that knows no backups.
+fn backup_hint(error: &BackupFetchError) -> &'static str {
+    match error {
+        BackupFetchError::Fetch(FetchError::Rejected { status, .. })
+            if *status == StatusCode::NOT_FOUND =>
+        {
+            "; a server hands out its embedded store only with `admin_backup = true`"
+        }
+        BackupFetchError::Fetch(_) | BackupFetchError::Malformed(_) => "",
+    }
+}
+
+/// Whether a running server did not hand out a segment, rather than the disk of this machine.
+fn is_of_server(error: &BackupError) -> bool {
+    if let BackupError::Fetch { source, .. } = error {
+        !source.is::<io::Error>()
+    } else {
+        false
+    }
+}
+
+/// All damage of an error, each on a line.
+fn findings(error: &BackupError) -> String {
+    let mut lines = String::new();
+    if let BackupError::Damaged(_, findings) = error {
+        for finding in findings {
+            lines.push('\n');
+            lines.push_str(&finding.to_string());
+        }
+    }
+    lines
 }

@@ -201,6 +201,9 @@ settings! {
         store_must_exist: bool = "false", OneOf(&[("true", true), ("false", false)]);
         /// Maximum number of orders that share one write to disk.
         commit_batch_max: usize = "1024", WholeNumber(1..=100_000);
+        /// Whether `/backup` on the admin listener hands out the embedded store, with all personal data in it, to
+        /// `boxoffice backup create --from`.
+        admin_backup: bool = "false", OneOf(&[("true", true), ("false", false)]);
     }
 
     /// Limits per call.

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     api::{
+        backup::{self, BackupHandler},
         booking::rest,
         error::{ADMIN_URLS, ApiError},
         feeds::{self, FeedsHandler},
@@ -64,11 +65,12 @@ impl AdminService {
         table: Arc<ConnectionTable>,
         health: &HealthReporter,
         metrics: Arc<Metrics>,
-        feeds: FeedsHandler,
+        (feeds, backups): (FeedsHandler, BackupHandler),
         hosts: AllowedHosts,
     ) -> Self {
         let bodies = Arc::clone(&metrics.traffic.bodies);
         let (alive, ready) = (readiness.clone(), readiness);
+        let (manifests, segments) = (backups.clone(), backups);
         let routes = axum::Router::new()
             .route("/", get(async || format!("{ADMIN_URLS}\n")))
             .route("/livez", get(async move || liveness(&alive)))
@@ -78,6 +80,14 @@ impl AdminService {
                 get(async move || show(Arc::clone(&metrics)).await),
             )
             .route(feeds::PATH, get(async move |uri: Uri| feeds.answer(&uri)))
+            .route(
+                backup::PATH,
+                get(async move || manifests.answer_manifest().await),
+            )
+            .route(
+                &format!("{}/{{segment}}", backup::PATH),
+                get(async move |uri: Uri| segments.answer_segment(&uri)),
+            )
             .fallback(async || rest::error_response(&ApiError::AdminNotFound))
             .method_not_allowed_fallback(async || {
                 rest::error_response(&ApiError::MethodNotAllowed {

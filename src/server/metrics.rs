@@ -209,6 +209,22 @@ impl Collect for StoreSource {
             "Bytes that the file system of the store has in all.",
             |store, samples| store.add_disk(samples, |disk| disk.size),
         ),
+        Metric::<Self>::counter(
+            "boxoffice_store_scrubbed_bytes_total",
+            "Bytes of the log that were read again in the background to find damage.",
+            |store, samples| {
+                let scrub = store.stats.scrub.as_ref();
+                samples.add(scrub.map(|scrub| scrub.bytes));
+            },
+        ),
+        Metric::<Self>::counter(
+            "boxoffice_store_damaged_segments_total",
+            "Segments of the log that were found damaged in the background since the start.",
+            |store, samples| {
+                let scrub = store.stats.scrub.as_ref();
+                samples.add(scrub.map(|scrub| scrub.damage));
+            },
+        ),
         Metric::<Self>::histogram(
             "boxoffice_store_batch_changes",
             "Changes that shared one write.",

@@ -2,7 +2,7 @@
 //! one method that leads to the next: bind the addresses, open files and store, wire the services,
 //! run.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -23,11 +23,12 @@ use super::{
 };
 use crate::{
     api::{
+        backup::BackupHandler,
         booking::{grpc::GrpcService, rest::RestHandler},
         dispatch::Dispatcher,
         feeds::FeedsHandler,
     },
-    config::{Config, Shutdown},
+    config::{Config, Shutdown, StoreChoice},
     net::{
         Acceptor, ConnectionContext, ConnectionTable, HttpServer, Listener, Phase, Workers, workers,
     },
@@ -168,7 +169,10 @@ impl Opened {
             Arc::clone(&table),
             &health,
             Arc::new(metrics),
-            FeedsHandler::new(Arc::clone(&app)),
+            (
+                FeedsHandler::new(Arc::clone(&app)),
+                BackupHandler::new(backup_dir(config)),
+            ),
             hosts.clone(),
         );
         let admission = Admission {
@@ -313,6 +317,13 @@ impl Wired {
             drain_timeout,
         })
     }
+}
+
+/// The directory that backups are read from, if they may be.
+fn backup_dir(config: &Config) -> Option<PathBuf> {
+    let storage = &config.storage;
+    let has_files = storage.store == StoreChoice::Embedded;
+    (storage.admin_backup && has_files).then(|| storage.data_dir.clone())
 }
 
 fn http_server(config: &Config, traffic: &CallTraffic) -> HttpServer {

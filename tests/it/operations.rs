@@ -1,6 +1,7 @@
 //! Everything an operator sees: commands, start and shutdown, probes, logs, metrics, traces, deployment.
 
 mod admin;
+mod backups;
 mod command_line;
 mod deploy;
 mod lifecycle;

@@ -294,6 +294,7 @@ fn files_naming(prefixes: &[&str]) -> BTreeSet<&'static str> {
     let for_tests = [
         "crates/store/src/conformance",
         "crates/store/src/log/disk/simulated",
+        "crates/store/src/log/fact/random_log",
     ];
     let naming = SOURCES
         .iter()

@@ -48,6 +48,8 @@ mod disk_usage;
 mod encoded_unit;
 mod error;
 mod fact;
+#[cfg(test)]
+mod fixtures;
 mod fold;
 mod frame;
 mod index;
@@ -72,18 +74,17 @@ mod store_files;
 mod store_lock;
 mod summarizer;
 mod summary;
-#[cfg(test)]
-mod testing;
 mod verify;
 mod watermark;
 mod writer_metrics;
 
 pub use backup::{
-    BackupError, BackupManifest, BackupReport, BackupSource, SegmentExtent, create_backup,
-    restore_backup,
+    BackupError, BackupManifest, BackupReport, BackupSource, FetchSegment, SegmentExtent,
+    create_backup, restore_backup,
 };
 pub use error::{Damage, DamageFault, OpenError};
 pub use inspect::{StoreInfo, inspect};
+pub use store_files::has_store;
 pub use verify::{Finding, Progress, Verification, verify};
 
 use appender::Appender;

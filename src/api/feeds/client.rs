@@ -1,6 +1,6 @@
 //! The client of a running server's export.
 
-use std::{io, time::Duration};
+use std::{convert::Infallible, io, time::Duration};
 
 use http::{Request, StatusCode, Uri, header::HOST};
 use http_body_util::{BodyExt, Empty};
@@ -69,8 +69,39 @@ pub async fn fetch<E>(
     days: Option<u32>,
     take: impl FnMut(ExportLine<'_>) -> Result<(), E>,
 ) -> Result<(), FetchError<E>> {
-    let answer = ask(server, days);
-    let answer = timeout(MAX_SILENCE, answer)
+    let query = days
+        .map(|days| format!("?{DAYS}={days}"))
+        .unwrap_or_default();
+    let body = request(server, &format!("{PATH}{query}")).await?;
+    read(body, take).await
+}
+
+/// The body of a successful response of a server's admin listener, all of it.
+///
+/// # Errors
+/// [`FetchError`].
+pub(in crate::api) async fn fetch_bytes(
+    server: &Uri,
+    path: &str,
+) -> Result<Vec<u8>, FetchError<Infallible>> {
+    let mut body = request(server, path).await?;
+    let mut bytes = Vec::new();
+    loop {
+        let frame = timeout(MAX_SILENCE, body.frame())
+            .await
+            .map_err(|_| FetchError::Silent)?;
+        let Some(frame) = frame else {
+            return Ok(bytes);
+        };
+        if let Ok(chunk) = frame?.into_data() {
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+}
+
+/// The body of a successful response of a server's admin listener.
+async fn request<E>(server: &Uri, path: &str) -> Result<Incoming, FetchError<E>> {
+    let answer = timeout(MAX_SILENCE, ask(server, path))
         .await
         .map_err(|_| FetchError::Silent)??;
     let status = answer.status();
@@ -81,13 +112,10 @@ pub async fn fetch<E>(
             message: message(&text),
         });
     }
-    read(answer.into_body(), take).await
+    Ok(answer.into_body())
 }
 
-async fn ask<E>(
-    server: &Uri,
-    days: Option<u32>,
-) -> Result<http::Response<Incoming>, FetchError<E>> {
+async fn ask<E>(server: &Uri, path: &str) -> Result<http::Response<Incoming>, FetchError<E>> {
     let authority = server
         .authority()
         .filter(|_| can_ask(server))
@@ -101,10 +129,7 @@ async fn ask<E>(
     let (mut sender, connection) = http1::handshake(stream).await?;
     // Detached: the end of the connection shows in the response.
     tokio::spawn(connection);
-    let query = days
-        .map(|days| format!("?{DAYS}={days}"))
-        .unwrap_or_default();
-    let request = Request::get(format!("{PATH}{query}")).header(HOST, authority.as_str());
+    let request = Request::get(path).header(HOST, authority.as_str());
     let request = request
         .body(Empty::<Bytes>::new())
         .map_err(|_| FetchError::Address)?;

@@ -9,6 +9,10 @@ use super::{
 /// Bytes of a header.
 pub(crate) const RECORD_HEADER_BYTES: usize = 48;
 
+/// [`ALIGNMENT`] as a length in memory.
+const ALIGNED: usize = 8;
+const _: () = assert!(ALIGNED as u64 == ALIGNMENT);
+
 /// What an erased personal part consists of. Not zeros: a part that did not reach the disk before a crash has those.
 pub(crate) const ERASED: u8 = 0xff;
 
@@ -150,13 +154,14 @@ impl RecordHeader {
 
 /// Bytes of a record with parts of these lengths, with the padding to the next one.
 pub(crate) fn record_bytes(public: usize, personal: usize) -> usize {
-    (RECORD_HEADER_BYTES + public + personal).next_multiple_of(ALIGNMENT as usize)
+    (RECORD_HEADER_BYTES + public + personal).next_multiple_of(ALIGNED)
 }
 
 fn header_check(bytes: &[u8; RECORD_HEADER_BYTES], seed: StoreSeed, position: Position) -> u32 {
     let sum = sum(bytes, seed.at(position.segment(), position.offset()));
     // The lower half: a misplaced header passes once in four billion, and its parts have sums of their own.
-    (sum & u64::from(u32::MAX)) as u32
+    let [one, two, three, four, ..] = sum.to_le_bytes();
+    u32::from_le_bytes([one, two, three, four])
 }
 
 fn length(part: &[u8]) -> u32 {

@@ -8,11 +8,17 @@ use std::{
 };
 
 use super::{
-    SEGMENTS, WATERMARK, directory,
+    LogStore, SEGMENTS, WATERMARK, directory,
     disk::{DirectoryDisk, Disk, real_file},
     error::OpenError,
     watermark::CommitWatermark,
 };
+
+/// Whether `dir` has a store, or the remains of one.
+#[must_use]
+pub fn has_store(dir: &Path) -> bool {
+    LogStore::is_in(dir)
+}
 
 /// The files of a store.
 #[derive(Debug, Clone)]

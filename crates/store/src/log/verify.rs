@@ -148,6 +148,12 @@ pub(super) fn verify_segments(
         let done = verifier.report.bytes.min(all);
         progress(Progress { done, all });
     }
+    if let Some(number) = survey.torn_header()
+        && verifier.next_sequence <= acknowledged
+    {
+        // Changes are missing, so it was no crash that left this header: it was damaged later.
+        verifier.verify_segment(&survey, number)?;
+    }
     verifier.verify_unused(&survey);
     Ok(verifier.finish())
 }
@@ -210,6 +216,12 @@ impl HeaderSurvey {
             Some(HeaderFound::Header(header)) => Some(header),
             Some(_) | None => None,
         }
+    }
+
+    /// The segment after the last, if its header was torn by a crash or damaged later.
+    fn torn_header(&self) -> Option<u64> {
+        let number = self.last?.number + 1;
+        (self.found.get(&number) == Some(&HeaderFound::Damaged)).then_some(number)
     }
 
     /// Bytes of the segments in use.
@@ -295,7 +307,8 @@ impl Verifier<'_> {
         // What stands in the header of another store says nothing about this one.
         let next = survey.header(number + 1);
         let next = next.filter(|next| next.identity == self.identity);
-        let is_last = survey.last.is_some_and(|last| last.number == number);
+        let last = survey.last.map(|last| last.number);
+        let is_last = survey.torn_header().or(last) == Some(number);
         self.report.segments += 1;
         match survey.found.get(&number) {
             Some(HeaderFound::Header(header)) if header.identity == self.identity => {

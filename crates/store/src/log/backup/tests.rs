@@ -1,7 +1,7 @@
 use std::fs;
 
 use super::*;
-use crate::log::testing::{self, Fixture, contents, flip, orders_in, scratch};
+use crate::log::fixtures::{self, Fixture, contents, flip, orders_in, scratch};
 
 fn backup(from: &Path, to: &Path) -> Result<BackupReport, BackupError> {
     let source = BackupSource::open(from)?;
@@ -15,7 +15,7 @@ fn backup(from: &Path, to: &Path) -> Result<BackupReport, BackupError> {
 }
 
 fn restore(from: &Path, to: &Path) -> Result<Verification, BackupError> {
-    restore_with(from, to, testing::SEGMENT_BYTES, &mut |progress| {
+    restore_with(from, to, fixtures::SEGMENT_BYTES, &mut |progress| {
         assert!(progress.done <= progress.all);
     })
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::log::{
+    fixtures::{Fixture, flip},
     store_files::StoreFiles,
-    testing::{Fixture, flip},
     verify::HeaderSurvey,
 };
 

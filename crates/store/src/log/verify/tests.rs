@@ -2,9 +2,12 @@ use std::{fs, os::unix::fs::FileExt};
 
 use super::*;
 use crate::log::{
-    StoreInfo, inspect,
+    StoreInfo,
+    disk::{Disk, simulated::SimulatedDisk},
+    fixtures::{Fixture, contents, flip},
+    inspect,
     record_header::RECORD_HEADER_BYTES,
-    testing::{Fixture, contents, flip},
+    scan::scan,
 };
 
 /// The first frame of a segment, and its first record.
@@ -131,6 +134,51 @@ fn a_damaged_header_of_a_frame_costs_no_change_and_one_of_a_record_that_record()
         assert_eq!((finding.damage.segment, finding.damage.offset), (3, FRAME));
         assert_eq!(finding.lost, lost, "{offset}");
         flip(&fixture.segment(3), offset);
+    }
+}
+
+/// The segments of a closed store on a simulated disk, and how far each is written.
+fn simulated(fixture: &Fixture) -> (SimulatedDisk, Vec<usize>) {
+    let files = StoreFiles::open(fixture.dir()).unwrap();
+    let survey = HeaderSurvey::read(&*files.disk).unwrap();
+    let disk = SimulatedDisk::new(1);
+    let mut ends = Vec::new();
+    for number in 1..=survey.last.unwrap().number {
+        let bytes = read_file(&*files.disk, &log_name(number)).unwrap();
+        let header = survey.require(number).unwrap();
+        let seed = header.identity.seed();
+        let Ok((end, _)) = scan::<std::convert::Infallible>(&bytes, seed, header, |_| Ok(()));
+        ends.push(usize::try_from(end.offset).unwrap());
+        let file = disk.create(&log_name(number)).unwrap();
+        file.write_all_at(&bytes, 0).unwrap();
+        file.sync_data().unwrap();
+    }
+    (disk, ends)
+}
+
+#[test]
+fn a_flipped_bit_anywhere_is_found_and_its_segment_is_named() {
+    let fixture = Fixture::with_orders(60);
+    let (disk, ends) = simulated(&fixture);
+    let verified = || verify_segments(&disk, 60, &|| Ok(false), &mut |_| {});
+    let mut random = fastrand::Rng::with_seed(11);
+    assert_eq!(verified().unwrap().findings, []);
+    for _ in 0..200 {
+        let segment = random.usize(..ends.len());
+        let (number, at) = (segment as u64 + 1, random.usize(..ends[segment]));
+        let mask = 1 << random.u32(..8);
+        disk.flip(&log_name(number), at, mask);
+        match verified() {
+            Ok(verification) => {
+                let named = verification.findings.iter().any(|finding| {
+                    finding.damage.segment == number && finding.damage.offset <= at as u64
+                });
+                assert!(named, "{number} {at}: {:?}", verification.findings);
+            }
+            Err(OpenError::Format(_)) => assert!(at < SEGMENT_HEADER_BYTES, "{at}"),
+            Err(error) => panic!("{number} {at}: {error}"),
+        }
+        disk.flip(&log_name(number), at, mask);
     }
 }
 
