@@ -173,7 +173,7 @@ fn a_queue_that_is_run_in_another_way_is_found_out() {
     let wrong: [(Run, Fault, &str); 4] = [
         (hastily, Fault::None, "acknowledged before it was synced"),
         (doggedly, Fault::Fails, "written after a failure"),
-        (forgetfully, Fault::None, "nobody can go on"),
+        (forgetfully, Fault::None, "no thread is ready"),
         (lazily, Fault::None, "lost without a failure"),
     ];
     for (run, fault, expected) in wrong {
