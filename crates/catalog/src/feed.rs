@@ -1,4 +1,5 @@
-//! Feed files: their names, and reading them element by element.
+//! Feed files: their names, and reading them element by element. The members of an element are read in `merchants`,
+//! `services` and `availability`.
 
 use std::{
     io::{BufReader, Read},

@@ -1,5 +1,5 @@
 //! Metrics: counters and histograms that are incremented where things happen and read on demand. An increment is one
-//! relaxed atomic addition and never waits.
+//! relaxed atomic addition and never waits. Metrics are declared with name and help text in `impl Collect`.
 
 mod collect;
 
@@ -15,7 +15,6 @@ use std::{
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds 1.
     /// Adds one.
     pub fn inc(&self) {
         self.add(1);
