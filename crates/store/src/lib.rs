@@ -12,7 +12,7 @@
 //! | [`record`] | the records on disk: encoded, decoded strictly |
 //! | [`log`] | the embedded store: an append-only log on the local disk |
 //! | [`memory`] | a store that forgets, for demonstrations and tests |
-//! | [`conformance`] | the tests that every store has to pass |
+//! | `conformance` | the tests that every store has to pass |
 
 use std::{fmt, future::Future, pin::Pin};
 
