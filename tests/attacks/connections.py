@@ -11,8 +11,14 @@ from stage import new_order
 #: Orders of some 60 kB each.
 ORDERS = 160
 
-#: As many as fill a segment of the store, of 64 MiB, and begin another.
-SEGMENT = 1200
+#: For the preparation of two spare segments.
+SPARES_LIMIT_SEC = 60
+
+#: As many as fill half of the first segment of the store, of 4 MiB, so that spare ones are prepared.
+HALF_SEGMENT = 35
+
+#: As many as fill the first two segments, of 4 and 64 MiB, and begin a third one.
+SEGMENTS = 1300
 
 
 @attack("idle-connections", peak_mib=300)
@@ -122,18 +128,36 @@ def allow_files(count):
 
 @attack("store-without-descriptors", peak_mib=400, may_fail=10**6, silence=60, recovery=60)
 def store_without_descriptors(stage):
-    """Every descriptor is taken away: the store goes on, also into another segment, which it has opened before."""
+    """Every descriptor is taken away: the store goes on, also into the segments that it has opened before."""
     process = stage.process.pid
-    with subprocess.Popen(["ls", f"/proc/{process}/fd"], stdout=subprocess.PIPE) as listed:
-        files = len(listed.stdout.read().split())
     # The connection is there before.
     connection = http.client.HTTPConnection("127.0.0.1", stage.port, timeout=60)
-    failures = sell(stage, 0, connection)
+    failures = create_large(stage, range(HALF_SEGMENT), connection)
+    wait_for_spares(stage)
+    with subprocess.Popen(["ls", f"/proc/{process}/fd"], stdout=subprocess.PIPE) as listed:
+        files = len(listed.stdout.read().split())
     subprocess.run(["prlimit", "--pid", str(process), f"--nofile={files}:"], check=True)
-    for number in range(1, SEGMENT):
-        status, answer = stage.call("CreateOrder", new_order("large", number, 15, "x" * 4000), connection)
-        if status != 200:
-            failures.append(f"order {number}: {status} {answer[:200]!r}")
-            break
+    failures += create_large(stage, range(HALF_SEGMENT, SEGMENTS), connection)
     subprocess.run(["prlimit", "--pid", str(process), "--nofile=4096:"], check=True)
     return failures + store_failures(stage)
+
+
+def create_large(stage, numbers, connection):
+    """Creates orders until one fails, each over the same connection; returns the failure, if any."""
+    for number in numbers:
+        status, answer = stage.call("CreateOrder", new_order("large", number, 15, "x" * 4000), connection)
+        if status != 200:
+            return [f"order {number}: {status} {answer[:200]!r}"]
+    return []
+
+
+def wait_for_spares(stage):
+    """Waits until both spare segments are prepared and open."""
+    last = stage.folder / "data" / "orders" / "000003.log"
+    deadline = time.monotonic() + SPARES_LIMIT_SEC
+    while not last.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if not last.exists():
+        raise SystemExit(f"{last} is not prepared within {SPARES_LIMIT_SEC} s")
+    # It has its name a moment before it is ready.
+    time.sleep(1)

@@ -5,17 +5,14 @@
 //! concurrently, and ends by a kill after a number of answers that follows from the round's seed.
 //! The next start is verified: the history of the clients' calls against the orders of the server.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
-use boxoffice::{
-    api::booking::proto::v3::LineItem,
-    domain::money::{Currency, Money},
-    store::{PriceBook, PriceEntry, Store, Write, log::LogStore},
-};
+use boxoffice::api::booking::proto::v3::LineItem;
 use fastrand::Rng;
 use tempfile::TempDir;
 use tokio::{sync::mpsc, task::JoinSet};
 
+use super::fill_segment;
 use crate::support::{
     Transport,
     byte_client::ByteClient,
@@ -43,10 +40,10 @@ use workload::{SimulatedUser, Workload};
 const USUAL_ROUNDS: u64 = 10;
 
 /// Rounds with long addresses, the length of each of their five fields, and the mebibytes of records
-/// before them: the end of the first segment, at 64 MiB, is then some rounds away.
+/// before them: the end of the first segment, at 4 MiB, is then some rounds away.
 const HEAVY_ROUNDS: u64 = 6;
 const ADDRESS_CHARS: usize = 256;
-const RECORDS_MIB: usize = 63;
+const RECORDS_MIB: usize = 3;
 
 /// Visitors at once, and the gRPC connections that they share; over REST each has its own.
 const USERS: u64 = 32;
@@ -168,30 +165,11 @@ async fn it_also_survives_while_a_segment_is_sealed() {
     let seeds = seeds(HEAVY_ROUNDS);
     let mut deployment =
         Deployment::selling(Workload::of(seeds.end - seeds.start).with_addresses(ADDRESS_CHARS));
-    fill(deployment.store.path()).await;
+    fill_segment(deployment.store.path(), RECORDS_MIB).await;
     let summary = deployment.store.path().join("orders/000001.idx");
     assert!(!summary.exists());
     run_rounds(&mut deployment, seeds).await;
     assert!(summary.exists(), "no segment was sealed");
-}
-
-/// Writes the same long record again and again, of which the last one counts.
-async fn fill(store: &Path) {
-    let nothing = Money::zero(Currency::from_code("USD").unwrap());
-    let entry = PriceEntry {
-        merchant_id: "x".repeat(1 << 20).into(),
-        service_id: "y".into(),
-        ticket_id: None,
-        current: nothing,
-        previous: None,
-    };
-    let store = LogStore::open(store, 1).unwrap();
-    for _ in 0..RECORDS_MIB {
-        let book = PriceBook {
-            entries: vec![entry.clone()],
-        };
-        store.commit(&Write::Prices(book).into()).await.unwrap();
-    }
 }
 
 /// A round for each seed, each with a crash at its end. Gives how many payments had to be reversed.

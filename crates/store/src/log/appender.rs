@@ -86,7 +86,7 @@ impl Appender {
         file: Arc<dyn DiskFile>,
         end: LogEnd,
     ) -> Self {
-        Self {
+        let appender = Self {
             identity,
             seed: identity.seed(),
             segment_bytes,
@@ -94,7 +94,10 @@ impl Appender {
             file,
             end,
             buffer: Vec::new(),
-        }
+        };
+        // The process that wrote the segment may have ended before its spares were ready.
+        appender.want_spares();
+        appender
     }
 
     /// The end of the log.
@@ -155,10 +158,15 @@ impl Appender {
             committed_sec: Some(now),
         };
         self.buffer = bytes;
+        self.want_spares();
+        Ok(())
+    }
+
+    /// Has the next segments filled once enough of this one is written.
+    fn want_spares(&self) {
         if self.end.offset > self.capacity() / SPARES_FROM {
             self.spares.want();
         }
-        Ok(())
     }
 
     /// Bytes of the segment in use.

@@ -18,9 +18,12 @@ use super::{
     scenario::Scenario,
     verify_last,
 };
-use crate::support::{
-    Transport,
-    process::{Ended, Program, until},
+use crate::{
+    durability::fill_segment,
+    support::{
+        Transport,
+        process::{Ended, Program, until},
+    },
 };
 
 /// Calls to the system that are gone through.
@@ -45,7 +48,7 @@ const fn every_one(calls: &'static str, path: Option<&'static str>) -> Kind {
 const FIRST: Option<&str> = Some("orders/000001.log");
 
 /// What the thread that starts the program changes on the disk when it begins a store. The first segment is filled by
-/// 256 writes; the next one writes its header.
+/// 16 writes; the next one writes its header.
 const BEGINNING: [Kind; 6] = [
     every_one("?mkdir,mkdirat", None),
     every_one("openat", Some("acknowledged")),
@@ -53,7 +56,7 @@ const BEGINNING: [Kind; 6] = [
     Kind {
         calls: "pwrite64",
         path: FIRST,
-        every: 64,
+        every: 4,
     },
     every_one("fdatasync", FIRST),
     every_one("fsync", None),
@@ -90,6 +93,9 @@ const COMMIT: [Kind; 3] = [
     every_one("fdatasync", FIRST),
     every_one("pwrite64", Some("acknowledged")),
 ];
+
+/// Records that make the first segment so full that the next ones are filled.
+const WANTS_SPARES_MIB: usize = 2;
 
 /// Kinds that are gone through at once.
 const AT_ONCE: usize = 3;
@@ -260,7 +266,9 @@ async fn fill_spare(scenario: &mut Scenario, kind: Kind, nth: usize) -> bool {
 #[tokio::test]
 #[ignore = "needs strace, which scripts/test brings"]
 async fn a_crash_while_a_spare_is_filled_costs_nothing() {
-    let crashes = crash_everywhere(&Scenario::closed().await, &FILLING, fill_spare).await;
+    let before = Scenario::closed().await;
+    fill_segment(before.deployment.store.path(), WANTS_SPARES_MIB).await;
+    let crashes = crash_everywhere(&before, &FILLING, fill_spare).await;
     assert!(
         crashes[0] >= 1 && crashes[1] >= 4 && crashes[2] >= 4 && crashes[3] + crashes[4] >= 1,
         "none is filled without these: {crashes:?}"

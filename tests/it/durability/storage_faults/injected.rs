@@ -6,7 +6,10 @@ use std::{fs, path::Path};
 use tempfile::TempDir;
 
 use super::{Caller, Told, goes_on, has_failed, program, stop};
-use crate::support::process::{Program, Running};
+use crate::{
+    durability::fill_segment,
+    support::process::{Program, Running},
+};
 
 /// Orders that are asked for. They make [`COMMITS`] changes, each in a write of its own.
 const ORDERS: usize = 5;
@@ -311,7 +314,9 @@ async fn a_spare_that_cannot_be_filled_stops_no_order() {
     ] {
         let (dir, log) = (begun().await, TempDir::new().unwrap());
         let orders = dir.path().join("orders");
-        // What the first start has prepared.
+        // Half of the first segment: spares are wanted from a quarter on.
+        fill_segment(dir.path(), 2).await;
+        // What was prepared meanwhile.
         for number in 2..=4 {
             for name in [format!("{number:06}.log"), format!("{number:06}.new")] {
                 let _ = fs::remove_file(orders.join(name));
