@@ -5,7 +5,7 @@
 //! concurrently, and ends by a kill after a number of answers that follows from the round's seed.
 //! The next start is verified: the history of the clients' calls against the orders of the server.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use boxoffice::api::booking::proto::v3::LineItem;
 use fastrand::Rng;
