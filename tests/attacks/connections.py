@@ -130,34 +130,28 @@ def allow_files(count):
 def store_without_descriptors(stage):
     """Every descriptor is taken away: the store goes on, also into the segments that it has opened before."""
     process = stage.process.pid
+    stage.fill("large", HALF_SEGMENT)
+    wait_for_spares(stage)
     # The connection is there before.
     connection = http.client.HTTPConnection("127.0.0.1", stage.port, timeout=60)
-    failures = create_large(stage, range(HALF_SEGMENT), connection)
-    wait_for_spares(stage)
+    failures = sell(stage, HALF_SEGMENT, connection)
     with subprocess.Popen(["ls", f"/proc/{process}/fd"], stdout=subprocess.PIPE) as listed:
         files = len(listed.stdout.read().split())
     subprocess.run(["prlimit", "--pid", str(process), f"--nofile={files}:"], check=True)
-    failures += create_large(stage, range(HALF_SEGMENT, SEGMENTS), connection)
+    for number in range(HALF_SEGMENT + 1, SEGMENTS):
+        status, answer = stage.call("CreateOrder", new_order("large", number, 15, "x" * 4000), connection)
+        if status != 200:
+            failures.append(f"order {number}: {status} {answer[:200]!r}")
+            break
     subprocess.run(["prlimit", "--pid", str(process), "--nofile=4096:"], check=True)
     return failures + store_failures(stage)
 
 
-def create_large(stage, numbers, connection):
-    """Creates orders until one fails, each over the same connection; returns the failure, if any."""
-    for number in numbers:
-        status, answer = stage.call("CreateOrder", new_order("large", number, 15, "x" * 4000), connection)
-        if status != 200:
-            return [f"order {number}: {status} {answer[:200]!r}"]
-    return []
-
-
 def wait_for_spares(stage):
-    """Waits until both spare segments are prepared and open."""
+    """Waits until both spare segments are open and named; to be ready, they need no descriptor more."""
     last = stage.folder / "data" / "orders" / "000003.log"
     deadline = time.monotonic() + SPARES_LIMIT_SEC
     while not last.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     if not last.exists():
         raise SystemExit(f"{last} is not prepared within {SPARES_LIMIT_SEC} s")
-    # It has its name a moment before it is ready.
-    time.sleep(1)

@@ -11,6 +11,9 @@ mod clock;
 mod crash;
 mod storage_faults;
 
+/// Records of 1 MiB that make the first segment, of 4 MiB, so full that the next ones are filled.
+const WANTS_SPARES_MIB: usize = 2;
+
 /// Writes a record of 1 MiB so many times into a store that is closed. It changes nothing that is sold.
 async fn fill_segment(store: &Path, records: usize) {
     let nothing = Money::zero(Currency::from_code("USD").unwrap());

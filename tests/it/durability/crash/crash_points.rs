@@ -19,7 +19,7 @@ use super::{
     verify_last,
 };
 use crate::{
-    durability::fill_segment,
+    durability::{WANTS_SPARES_MIB, fill_segment},
     support::{
         Transport,
         process::{Ended, Program, until},
@@ -93,9 +93,6 @@ const COMMIT: [Kind; 3] = [
     every_one("fdatasync", FIRST),
     every_one("pwrite64", Some("acknowledged")),
 ];
-
-/// Records that make the first segment so full that the next ones are filled.
-const WANTS_SPARES_MIB: usize = 2;
 
 /// Kinds that are gone through at once.
 const AT_ONCE: usize = 3;

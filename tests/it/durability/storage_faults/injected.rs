@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::{Caller, Told, goes_on, has_failed, program, stop};
 use crate::{
-    durability::fill_segment,
+    durability::{WANTS_SPARES_MIB, fill_segment},
     support::process::{Program, Running},
 };
 
@@ -314,8 +314,7 @@ async fn a_spare_that_cannot_be_filled_stops_no_order() {
     ] {
         let (dir, log) = (begun().await, TempDir::new().unwrap());
         let orders = dir.path().join("orders");
-        // Half of the first segment: spares are wanted from a quarter on.
-        fill_segment(dir.path(), 2).await;
+        fill_segment(dir.path(), WANTS_SPARES_MIB).await;
         // What was prepared meanwhile.
         for number in 2..=4 {
             for name in [format!("{number:06}.log"), format!("{number:06}.new")] {
