@@ -27,7 +27,7 @@ pub struct Reservation {
 }
 
 /// The hold that a reservation has consumed. Its spots are sold; what it holds beyond stays held until the order is on
-/// record.
+/// record. One that had expired held nothing any more, and only its end goes on record with the order.
 #[derive(Debug)]
 pub struct ConsumedHold {
     key: CartKey,
@@ -65,7 +65,7 @@ impl ConsumedHold {
         self.revision
     }
 
-    /// Consumes what a locked cart holds, for claims that are sold to it; `None` if it holds nothing.
+    /// Consumes the hold that a locked cart has on record, for claims that are sold to it; `None` if it has none.
     fn take(
         key: CartKey,
         (cart, held): (&Arc<Mutex<HeldCart>>, &mut HeldCart),
@@ -73,8 +73,15 @@ impl ConsumedHold {
         claims: &[Claim],
         now: EpochSeconds,
     ) -> Option<Self> {
-        if !held.holds_at(now) {
+        // Also one that has expired: left on record, it would come back after a restart under a clock that was set back,
+        // beside the spots that were sold to its own order.
+        if held.revision == 0 || held.is_consumed {
             return None;
+        }
+        if !held.holds_at(now) {
+            // For good, whatever becomes of the order and of the clock.
+            slots.release_holds(key, now);
+            held.claims.clear();
         }
         for claim in claims {
             slots.change(claim.slot, |slot| {

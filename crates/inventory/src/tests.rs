@@ -335,6 +335,25 @@ fn a_hold_that_expired_before_its_order_is_not_restored_by_a_clock_set_back() {
     let reserved = fixture.reserve(&[0], 3, CART, NOW + 600).unwrap();
     fixture.inventory.release(reserved, NOW + 599);
     assert_eq!(fixture.open_at(0, NOW + 599, None), 5);
+    // Nor by another order that fails.
+    let reserved = fixture.reserve(&[0], 3, CART, NOW + 1).unwrap();
+    fixture.inventory.release(reserved, NOW + 2);
+    assert_eq!(fixture.open_at(0, NOW + 2, None), 5);
+}
+
+#[test]
+fn an_order_ends_the_hold_of_its_cart_also_after_its_time() {
+    for now in [NOW + 599, NOW + 600] {
+        let fixture = SlotFixture::with(&[5]);
+        fixture.hold(&[0], 3, CART, NOW + 600);
+        let reserved = fixture.reserve(&[0], 2, CART, now).unwrap();
+        let consumed = reserved.consumed().map(ConsumedHold::revision);
+        assert_eq!(consumed, Some(1), "it is still on record");
+        fixture.inventory.confirm(reserved, now);
+        assert_eq!(fixture.inventory.expired(NOW + 600), []);
+        assert_eq!(fixture.open_at(0, NOW, None), 3, "under a clock set back");
+        assert_eq!(fixture.inventory.carts.len(), 0);
+    }
 }
 
 #[test]

@@ -30,7 +30,8 @@ use domain::{
 use inventory::{Decision, Reservation};
 use kernel::user::User;
 use store::{
-    Fingerprint, NamedClaim, PaymentAttempt, PlacedOrder, Precondition, Replay, UnitOfWork, Write,
+    Fingerprint, HoldId, NamedClaim, PaymentAttempt, PlacedOrder, Precondition, Replay, UnitOfWork,
+    Write,
 };
 
 /// An order to be created.
@@ -67,6 +68,14 @@ struct Plan {
     judgement: Judgement,
     claims: Vec<NamedClaim>,
     reservation: Reservation,
+}
+
+impl Plan {
+    /// The hold that the order consumes.
+    fn hold(&self) -> Option<HoldId> {
+        let consumed = self.reservation.consumed()?;
+        Some(hold_id(consumed.cart()))
+    }
 }
 
 impl App {
@@ -242,6 +251,7 @@ impl App {
             amount,
             method,
             claims: plan.claims.clone(),
+            hold: plan.hold(),
         };
         // Boxed: otherwise every order's future would be as large as that of a payment.
         Box::pin(self.pay(&**gateway, request).instrument(info_span!("pay")))
@@ -373,6 +383,7 @@ impl Creation {
         payment: Option<PaymentAttempt>,
         now: EpochSeconds,
     ) -> Decided<Self> {
+        let hold = plan.hold();
         let Plan {
             judgement,
             claims,
@@ -392,7 +403,6 @@ impl Creation {
                 revision: consumed.revision(),
             });
         }
-        let hold = consumed.map(|consumed| hold_id(consumed.cart()));
         let method = order.method.take();
         let details = order.payment.clone().filter(|_| order.charged_by_us());
         let placed = PlacedOrder {

@@ -19,7 +19,8 @@ use domain::{
 use inventory::Reservation;
 use payments::{Charge, ChargeKey, ChargeOutcome, DeclineReason, PaymentGateway, Reversal};
 use store::{
-    CommitError, ErrorChain, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, Write,
+    CommitError, ErrorChain, HoldId, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome,
+    Write,
 };
 
 /// Pauses between attempts to reverse a charge at a gateway that does not answer.
@@ -34,6 +35,8 @@ pub(super) struct ChargeRequest {
     pub(super) method: PaymentMethod,
     /// The spots that are sold to the order.
     pub(super) claims: Vec<NamedClaim>,
+    /// The hold that the order consumes.
+    pub(super) hold: Option<HoldId>,
 }
 
 /// Why an order has no payment.
@@ -92,6 +95,7 @@ impl App {
             amount,
             method,
             claims,
+            hold,
         } = request;
         let failed = match self.store.failed_attempts(&token).get().await {
             Ok(failed) => failed,
@@ -115,6 +119,7 @@ impl App {
             amount,
             started_sec: self.now(),
             claims,
+            hold,
         };
         // Before the request to the gateway: after a crash, the next run finds the intent and reverses the
         // charge, made or not.

@@ -1,8 +1,6 @@
 //! Holds and pending payments of the last run, put in force again at startup.
 
-use std::{collections::HashSet, sync::Arc};
-
-use super::{hold::released, indexed, tokens::RequestKey};
+use super::{hold::released, indexed};
 use domain::{
     catalog::Catalog,
     ids::MerchantId,
@@ -19,8 +17,6 @@ const ENDS_PER_UNIT: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct RestoredHolds {
     pub(super) count: usize,
-    /// The users whose carts they are.
-    owners: HashSet<Option<Arc<str>>>,
     expired: Vec<CartKey>,
 }
 
@@ -46,7 +42,6 @@ impl RestoredHolds {
             // By the span, as everywhere: it also ends the hold of a clock that was set far back.
             if hold.span().is_on(now) {
                 restored.count += 1;
-                restored.owners.insert(record.owner);
                 inventory.restore_hold(hold);
             } else {
                 restored.expired.push(hold.cart);
@@ -68,26 +63,19 @@ impl RestoredHolds {
             }
         })
     }
+}
 
-    /// The reservation of an order whose payment is pending. It has consumed the hold of its cart, so that its spots are
-    /// not counted twice.
-    pub(super) fn reservation(
-        &self,
-        intent: &PaymentIntent,
-        catalog: &mut Catalog,
-        inventory: &Inventory,
-        now: EpochSeconds,
-    ) -> Reservation {
-        let claims = indexed(catalog.ids_mut(), &intent.claims);
-        let request = RequestKey::of(&intent.token);
-        // An intent does not name its user. There are few users, and few payments are pending.
-        let mut carts = self
-            .owners
-            .iter()
-            .map(|owner| request.cart_of(owner.as_deref()));
-        let cart = carts.find(|cart| inventory.knows_cart(*cart));
-        inventory.restore_reservation(claims, cart, now)
-    }
+/// The reservation of an order whose payment is pending. It has consumed the hold of its cart, so that its spots are not
+/// counted twice.
+pub(super) fn pending_reservation(
+    intent: &PaymentIntent,
+    catalog: &mut Catalog,
+    inventory: &Inventory,
+    now: EpochSeconds,
+) -> Reservation {
+    let claims = indexed(catalog.ids_mut(), &intent.claims);
+    let cart = intent.hold.map(|hold| CartKey(hold.0));
+    inventory.restore_reservation(claims, cart, now)
 }
 
 /// How long a cart has to hold nothing before its time for holds starts again: by the catalogue, as for a hold that is

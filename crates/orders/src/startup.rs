@@ -12,7 +12,7 @@ use super::{
     payment::PendingPayment,
     prices,
     reconcile::{Reconciler, Reloaded},
-    restore::RestoredHolds,
+    restore::{RestoredHolds, pending_reservation},
     tokens::{LockedFor, RequestKey, TokenGuard, TokenLock},
 };
 use crate::audit::Audit;
@@ -87,11 +87,12 @@ impl OfflineCatalog {
         let inventory = Inventory::default();
         let now = clock.now_sec();
         let (recovered, _) = recover(store, catalog.ids_mut(), &inventory)?;
-        let holds = RestoredHolds::restore(recovered.holds, &mut catalog, &inventory, now);
+        // Holds that have expired count for nobody, and their ends are for a server to record.
+        RestoredHolds::restore(recovered.holds, &mut catalog, &inventory, now);
         for intent in recovered.pending {
             // Counted as sold, like in the server: nobody knows yet whether these charges were
             // captured. A reservation that is dropped stays sold.
-            let _ = holds.reservation(&intent, &mut catalog, &inventory, now);
+            let _ = pending_reservation(&intent, &mut catalog, &inventory, now);
         }
         let active = Arc::new(ActiveCatalog {
             revision: Revision::default(),
@@ -163,7 +164,7 @@ impl App {
         for intent in pending {
             // Interned while the catalogue is still mutable; it is shared and immutable from here
             // on. The store has recovered the spots of orders only.
-            let reservation = holds.reservation(&intent, &mut catalog, &inventory, now);
+            let reservation = pending_reservation(&intent, &mut catalog, &inventory, now);
             pending_payments.push((intent, reservation));
         }
         warn_of_what_was_sold(&catalog, &openings, &inventory, sold, now);

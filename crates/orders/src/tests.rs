@@ -37,32 +37,42 @@ fn raft_by(clock: Arc<ManualClock>) -> Arc<App> {
     raft_on(Arc::new(MemoryStore::default()), clock)
 }
 
-/// The same on a store that may have something on record.
-pub(super) fn raft_on(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> Arc<App> {
+/// The catalogue of the trip with so many spots, if it takes place, and with a change.
+pub(super) fn raft_catalog(spots: Option<u32>, change: fn(&mut Fixture)) -> Loaded {
     let mut fixture = Fixture::new();
     fixture.merchant_mut().cart_hold = Some(CartHold {
         each: Seconds::new(600),
         whole: Seconds::HOUR,
     });
     fixture.merchant_mut().per_order_fees.clear();
-    let opening = Opening {
+    change(&mut fixture);
+    let opening = |allotment| Opening {
         first: fixture.key("raft", START),
         pool: Pool {
             tickets: PoolTickets::All,
-            allotment: SPOTS,
+            allotment,
         },
         terms: None,
         recurrence: None,
         pass_through: PassThroughIx::default(),
     };
-    let loaded = Loaded {
+    Loaded {
         files: Snapshot::default(),
+        openings: spots.map(opening).into_iter().collect(),
         catalog: fixture.catalog,
-        openings: vec![opening],
         source_feeds: SourceFeeds::default(),
         warnings: Diagnostics::default(),
         unread: Vec::new(),
-    };
+    }
+}
+
+/// The same on a store that may have something on record.
+pub(super) fn raft_on(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> Arc<App> {
+    app_on(store, clock, raft_catalog(Some(SPOTS), |_| {}))
+}
+
+/// A server on a store, with this catalogue.
+pub(super) fn app_on(store: Arc<dyn Store>, clock: Arc<ManualClock>, loaded: Loaded) -> Arc<App> {
     let parts = Parts {
         loaded,
         store,

@@ -222,6 +222,8 @@ pub struct PaymentIntent {
     pub started_sec: EpochSeconds,
     /// The spots that must not be sold again before the payment has ended.
     pub claims: Vec<NamedClaim>,
+    /// The hold that these spots were taken from, if the cart of the order had one.
+    pub hold: Option<HoldId>,
 }
 
 /// A charge that was requested, and its outcome. Appended, never edited.

@@ -467,6 +467,7 @@ fn intent(attempt: usize) -> PaymentIntent {
         amount: Money::from_micros(612_000_000, Currency::from_code("USD").unwrap()),
         started_sec: EpochSeconds::new(NOW),
         claims: vec![seats],
+        hold: None,
     }
 }
 

@@ -10,15 +10,21 @@ use tokio::sync::watch;
 use super::*;
 use crate::{
     Created,
-    tests::{SPOTS, WANTED, cart, create, open_for_others, played, raft_on, try_to_create},
+    tests::{
+        SPOTS, WANTED, app_on, cart, create, open_for_others, played, raft_catalog, raft_on,
+        try_to_create,
+    },
 };
 use domain::{
-    fixtures::NOW,
+    fixtures::{Fixture, NOW, cents},
     ids::Token,
     order::OrderId,
     time::{EpochSeconds, Seconds},
 };
-use kernel::clock::ManualClock;
+use kernel::{
+    clock::ManualClock,
+    user::{Scope, User},
+};
 use store::{
     CommitFuture, HoldState, OrderFilter, OrderSink, PaymentOutcome, Precondition, Read, ReadError,
     Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold, memory::MemoryStore,
@@ -157,6 +163,13 @@ impl Harbour {
     fn check(&self, count: u32) -> Option<EpochSeconds> {
         let checked = played(self.app.check(cart(count), None)).unwrap();
         checked.hold_expires_sec
+    }
+
+    /// Activates another catalogue.
+    fn reload(&self, spots: Option<u32>, change: fn(&mut Fixture)) {
+        let loaded = raft_catalog(spots, change);
+        let reloaded = runtime().block_on(self.app.reload(move |_| Ok(loaded)));
+        reloaded.unwrap();
     }
 
     fn open(&self) -> u32 {
@@ -548,6 +561,139 @@ fn the_hold_of_an_order_whose_payment_is_pending_is_counted_once_after_a_crash()
         create(&harbour.app, None).unwrap();
         assert_eq!(harbour.open(), SPOTS - WANTED);
         assert_eq!(harbour.store.state(), Some(HoldState::Consumed));
+    });
+}
+
+#[test]
+fn an_order_after_the_time_of_its_hold_ends_it_on_record_too() {
+    for later in [599, 600] {
+        let harbour = Harbour::new();
+        harbour.check(3).unwrap();
+        harbour.clock.set(NOW + later);
+        create(&harbour.app, None).unwrap();
+        assert_eq!(harbour.store.state(), Some(HoldState::Consumed), "{later}");
+        // Its own spots would count twice if it came back with a clock that is set back.
+        harbour.clock.set(NOW + 1);
+        assert_eq!(harbour.open(), SPOTS - WANTED, "{later}");
+        assert_eq!(harbour.restarted().open(), SPOTS - WANTED, "{later}");
+    }
+}
+
+#[test]
+fn an_order_and_the_expiry_of_its_hold_end_it_once_under_every_schedule() {
+    // One second before its end, at its end, and after the sweep.
+    for later in [599, 600, 660] {
+        let schedules = every_schedule(2, |stage| {
+            let harbour = Harbour::new();
+            harbour.check(WANTED).unwrap();
+            harbour.clock.set(NOW + later);
+            let sweeps = || harbour.sweep();
+            let orders = || drop(create(&harbour.app, None).unwrap());
+            stage.play(vec![Box::new(sweeps), Box::new(orders)]);
+            assert_eq!(harbour.open(), SPOTS - WANTED);
+            let ended = harbour.store.state().unwrap();
+            assert_ne!(ended, HoldState::Active);
+            assert_eq!(harbour.app.carts_with_holds(), 0);
+            harbour.clock.set(NOW + 1);
+            assert_eq!(harbour.restarted().open(), SPOTS - WANTED);
+        });
+        eprintln!("{later}: {} schedules", schedules.unwrap());
+    }
+}
+
+#[test]
+fn a_renewal_and_the_expiry_of_its_hold_leave_what_was_answered_under_every_schedule() {
+    for later in [599, 600] {
+        let schedules = every_schedule(2, |stage| {
+            let harbour = Harbour::new();
+            harbour.check(WANTED).unwrap();
+            harbour.clock.set(NOW + later);
+            let answered = Mutex::new(None);
+            let sweeps = || harbour.sweep();
+            let renews = || *answered.lock().unwrap() = harbour.check(WANTED);
+            stage.play(vec![Box::new(sweeps), Box::new(renews)]);
+            let ends = NOW + later + 600;
+            assert_eq!(answered.into_inner().unwrap(), Some(ends));
+            assert_eq!(harbour.store.state(), Some(HoldState::Active));
+            for (now, open) in [(ends - 1, SPOTS - WANTED), (ends, SPOTS)] {
+                harbour.clock.set(now);
+                assert_eq!(harbour.open(), open);
+            }
+        });
+        eprintln!("{later}: {} schedules", schedules.unwrap());
+    }
+}
+
+#[test]
+fn a_hold_keeps_spots_and_neither_their_slot_nor_their_ticket_type_nor_their_price() {
+    type Change = fn(&mut Fixture);
+    let no_tickets: Change = |fixture| fixture.service_mut("raft").tickets.clear();
+    let dearer: Change = |fixture| fixture.service_mut("raft").tickets[0].price = cents(8_000);
+    for (what, spots, change, is_held) in [
+        ("slot", None, (|_| {}) as Change, false),
+        ("ticket type", Some(SPOTS), no_tickets, false),
+        ("price", Some(SPOTS), dearer, true),
+        ("spots", Some(WANTED - 1), |_| {}, false),
+    ] {
+        for is_checked in [false, true] {
+            let harbour = Harbour::new();
+            harbour.check(WANTED).unwrap();
+            harbour.reload(spots, change);
+            let case = format!("{what}, checked: {is_checked}");
+            create(&harbour.app, None).unwrap_err();
+            assert_eq!(harbour.store.state(), Some(HoldState::Active), "{case}");
+            if is_checked {
+                // A check holds what there is now, or nothing.
+                assert_eq!(harbour.check(WANTED).is_some(), is_held, "{case}");
+            }
+            harbour.reload(Some(SPOTS), |_| {});
+            let held = if is_held || !is_checked { WANTED } else { 0 };
+            assert_eq!(harbour.open(), SPOTS - held, "{case}");
+            create(&harbour.app, None).unwrap();
+            let ended = harbour.store.state().unwrap();
+            assert_eq!(ended == HoldState::Consumed, held > 0, "{case}");
+            assert_eq!(harbour.restarted().open(), SPOTS - WANTED, "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_hold_whose_slot_the_catalogue_of_a_start_does_not_have_is_there_when_it_returns() {
+    let harbour = Harbour::new();
+    harbour.check(WANTED).unwrap();
+    let Harbour { store, clock, .. } = harbour;
+    let app = app_on(store.clone(), clock.clone(), raft_catalog(None, |_| {}));
+    let harbour = Harbour { app, store, clock };
+    create(&harbour.app, None).unwrap_err();
+    harbour.reload(Some(SPOTS), |_| {});
+    for (later, open) in [(599, SPOTS - WANTED), (600, SPOTS)] {
+        harbour.clock.set(NOW + later);
+        assert_eq!(harbour.open(), open, "{later}");
+    }
+    create(&harbour.app, None).unwrap();
+    assert_eq!(harbour.store.state(), Some(HoldState::Consumed));
+}
+
+#[test]
+fn a_pending_payment_leaves_the_hold_of_another_users_cart_of_the_same_id() {
+    let harbour = Harbour::new();
+    let ada = Arc::new(User::new("ada".into(), Scope::default()));
+    let checked = played(harbour.app.check(cart(3), Some(ada))).unwrap();
+    assert_eq!(checked.hold_expires_sec, Some(NOW + 600));
+    // Nobody's order of this token; the process ends while it is paid for.
+    harbour.store.expects(&[Fate::Recorded, Fate::Failed]);
+    let runtime = runtime();
+    runtime
+        .block_on(create_paid(&harbour.app, "card"))
+        .unwrap_err();
+    runtime.block_on(async {
+        let harbour = harbour.restarted();
+        assert_eq!(harbour.open(), SPOTS - WANTED - 3);
+        harbour.app.commands().close();
+        harbour.app.commands().wait().await;
+        assert_eq!(harbour.open(), SPOTS - 3);
+        harbour.clock.set(NOW + 600);
+        assert_eq!(harbour.open(), SPOTS);
     });
 }
 

@@ -377,6 +377,7 @@ async fn what_is_being_paid_for_counts_as_sold_what_is_held_as_held_and_both_sta
         amount,
         started_sec: NOW,
         claims: vec![claim.clone()],
+        hold: None,
     };
     let hold = |id, expires_sec| HoldRecord {
         id: HoldId([id; 16]),

@@ -261,6 +261,7 @@ pub(super) fn intent(token: &str, attempt: u32) -> PaymentIntent {
         amount: dollars(1),
         started_sec: NOW,
         claims: vec![claim(1)],
+        hold: None,
     }
 }
 

@@ -81,6 +81,7 @@ pub(crate) fn intent(random: &mut Rng, token: Token) -> PaymentIntent {
         amount: money(random),
         started_sec: second(random),
         claims: several(random, claim),
+        hold: maybe(random, |random| HoldId(bytes(random))),
     }
 }
 

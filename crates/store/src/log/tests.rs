@@ -119,6 +119,7 @@ fn intent(token: &str) -> PaymentIntent {
         amount: dollars(1),
         started_sec: EpochSeconds::new(1),
         claims: vec![claim(1)],
+        hold: None,
     }
 }
 

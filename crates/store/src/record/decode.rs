@@ -328,6 +328,7 @@ fn intent(intent: proto::PaymentIntent) -> Result<PaymentIntent, RecordError> {
         currency_code,
         started_sec,
         claim,
+        hold_id,
     } = intent;
     // Not part of the value, but a record that is damaged in one field is not trusted in the others.
     decode_order_key(&order_key)?;
@@ -337,6 +338,7 @@ fn intent(intent: proto::PaymentIntent) -> Result<PaymentIntent, RecordError> {
         amount: money(amount_micros, &currency_code)?,
         started_sec: EpochSeconds::new(started_sec),
         claims: slot_claims(claim),
+        hold: hold_id.as_deref().map(decode_hold_id).transpose()?,
     })
 }
 

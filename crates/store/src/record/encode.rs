@@ -372,6 +372,7 @@ fn put_intent(out: &mut MessageWriter, intent: &PaymentIntent, key: &OrderKey) {
         amount,
         started_sec,
         claims,
+        hold,
     } = intent;
     out.present(1, &key.0);
     out.text(2, token.as_str());
@@ -379,6 +380,9 @@ fn put_intent(out: &mut MessageWriter, intent: &PaymentIntent, key: &OrderKey) {
     put_money(out, 4, *amount);
     out.signed(6, started_sec.get());
     put_claims(out, 7, claims);
+    if let Some(HoldId(hold)) = hold {
+        out.present(8, hold);
+    }
 }
 
 /// An amount and its currency, in the field of this number and the next.
