@@ -95,6 +95,7 @@ checks! {
         a_hold_is_replaced_when_it_is_placed_again,
         a_hold_stays_readable_after_its_end,
         an_ended_hold_is_placed_anew,
+        each_of_many_holds_is_as_it_ended_last,
         a_hold_has_no_answers;
     startup:
         an_empty_store_has_nothing,

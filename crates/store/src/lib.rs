@@ -68,7 +68,8 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The order of a token, if there is one.
     fn find_request(&self, token: &Token) -> Read<Option<Replay>>;
 
-    /// A hold, if it is on record. Holds that ended are kept for [`HOLD_RETENTION`] at least.
+    /// A hold, if it is on record, as it was placed last. One that ended is found for [`HOLD_RETENTION`], as long as
+    /// [`ENDED_HOLDS_MAX`] others have not ended since.
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>>;
 
     /// Hands over the selected orders one by one, each as soon as it has been read, until `take` breaks.
@@ -84,7 +85,8 @@ pub trait Store: Send + Sync + fmt::Debug {
         take: OrderSink<'_>,
     ) -> Result<(), ReadError>;
 
-    /// Number of payments that ended without an order under this token.
+    /// The number of the last payment under this token that ended without an order; 0 if none did. Payments of a token
+    /// are numbered from 1 on, so it is also how many have failed.
     fn failed_attempts(&self, token: &Token) -> Read<u32>;
 
     /// Contents of the store when it was opened. To be called once, before the first commit. It may block.
@@ -102,3 +104,7 @@ pub trait Store: Send + Sync + fmt::Debug {
 
 /// How long a hold stays readable after its end.
 pub const HOLD_RETENTION: Seconds = Seconds::days(30);
+
+/// How many ended holds stay readable at least, 140,000 for each of these days. More than that, and the oldest are
+/// forgotten: a caller who places holds in a loop must not fill the memory with what has ended.
+pub const ENDED_HOLDS_MAX: usize = 1 << 22;

@@ -1,8 +1,8 @@
 //! The embedded store: an append-only log on the local disk with an index in memory, without a database server.
 //!
-//! The log consists of segments of 64 MiB, which are zero-filled ahead of need. One thread writes. It takes all pending
-//! units as one batch, writes them as one frame, syncs it, and only then publishes them in the index and answers. There is
-//! no timer: the next batch gathers during the sync.
+//! The log consists of segments of 64 MiB, the first one of 4 MiB, which are zero-filled ahead of need. One thread writes.
+//! It takes all pending units as one batch, writes them as one frame, syncs it, and only then publishes them in the index
+//! and answers. There is no timer: the next batch gathers during the sync.
 //!
 //! Sold spots are not stored: they are the sum of the claims of all orders and cannot disagree with them.
 //!
@@ -12,7 +12,7 @@
 //! | `segment`, `frame`, `record_header`, `checksum`, `position` | the format |
 //! | `appender`, `spares` | writing: the end of the log, segments prepared ahead |
 //! | `scan`, `recovery` | reading segments, and opening the log |
-//! | `index`, `open_work`, `summary`, `fold` | what is in memory, and how it gets there |
+//! | `index`, `open_work`, `ended_holds`, `summary`, `fold` | what is in memory, and how it gets there |
 //! | `reader` | orders, holds and payments by the index |
 //! | `ledger`, `commit_queue`, `commit_writer` | commits: the state machine, its queue, its thread |
 //! | `scrub` | reading sealed segments in the background |
@@ -46,6 +46,7 @@ mod directory;
 pub mod disk;
 mod disk_usage;
 mod encoded_unit;
+mod ended_holds;
 mod error;
 mod fact;
 #[cfg(test)]
@@ -346,10 +347,13 @@ impl Store for LogStore {
     }
 
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {
-        if self.reader.work.hold(id).is_none() {
+        let candidates = self.reader.work.find_hold(id);
+        if candidates.is_empty() {
             return Read::Now(Ok(None));
         }
-        later(&self.reader, move |reader| reader.hold(id))
+        later(&self.reader, move |reader| {
+            reader.hold_among(id, candidates)
+        })
     }
 
     fn list(
@@ -363,7 +367,10 @@ impl Store for LogStore {
 
     fn failed_attempts(&self, token: &Token) -> Read<u32> {
         let key = self.reader.keys.order_key(token);
-        Read::Now(Ok(self.reader.work.ended_payments(key)))
+        if self.reader.work.ended_payments(&key).is_empty() {
+            return Read::Now(Ok(0));
+        }
+        later(&self.reader, move |reader| reader.last_failed_attempt(&key))
     }
 
     fn recover(&self) -> Result<Recovered, ReadError> {

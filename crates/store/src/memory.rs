@@ -36,6 +36,7 @@ struct MemoryContents {
     by_user: HashMap<UserId, Vec<usize>>,
     holds: HashMap<HoldId, StoredHold>,
     pending: HashMap<Token, PaymentIntent>,
+    /// The last one of each token.
     failed_attempts: HashMap<Token, u32>,
     prices: LatestPrices,
     slots_forgotten_until: Option<EpochSeconds>,
@@ -127,7 +128,8 @@ impl MemoryContents {
             Write::PaymentEnded(attempt) => {
                 let token = &attempt.intent.token;
                 self.pending.remove(token);
-                *self.failed_attempts.entry(token.clone()).or_default() += 1;
+                self.failed_attempts
+                    .insert(token.clone(), attempt.intent.attempt);
             }
             Write::HoldPlaced(hold) => self.hold(hold),
             Write::HoldReleased {

@@ -156,13 +156,8 @@ pub enum RecordKeys {
     },
     /// The payment of this order begins.
     Intent(OrderKey),
-    /// A payment ended without an order.
-    PaymentEnded {
-        /// The order that it was for.
-        order: OrderKey,
-        /// Which attempt, from 1.
-        attempt: u32,
-    },
+    /// A payment of this order ended without it.
+    PaymentEnded(OrderKey),
     /// A hold has this revision now.
     Hold {
         /// The hold.
@@ -198,10 +193,9 @@ pub fn encode(write: &Write, keys: &KeyDeriver) -> EncodedRecord {
             (RecordKind::PaymentIntent, public, RecordKeys::Intent(key))
         }
         Write::PaymentEnded(ended) => {
-            let order = keys.order_key(&ended.intent.token);
-            let attempt = ended.intent.attempt;
-            let public = encode::payment_ended(ended, &order);
-            let record_keys = RecordKeys::PaymentEnded { order, attempt };
+            let key = keys.order_key(&ended.intent.token);
+            let public = encode::payment_ended(ended, &key);
+            let record_keys = RecordKeys::PaymentEnded(key);
             (RecordKind::PaymentEnded, public, record_keys)
         }
         Write::HoldPlaced(hold) => {

@@ -89,6 +89,47 @@ pub(super) fn an_ended_hold_is_placed_anew(home: &dyn StoreHome) {
     }
 }
 
+pub(super) fn each_of_many_holds_is_as_it_ended_last(home: &dyn StoreHome) {
+    const HOLDS: u8 = 90;
+    let mut driver = Driver::open(home);
+    for round in 1..=3 {
+        for number in 1..=HOLDS {
+            driver.commit(place_hold(hold(number, 1)));
+            if round > 1 {
+                driver.commit(place_hold(hold(number, 2)));
+            }
+            // In another way in each round, so that earlier ends do not look like the last one.
+            let id = hold_id(number);
+            let last = if round > 1 { 2 } else { 1 };
+            let unit = match (number + round) % 3 {
+                0 => place(PlacedOrder {
+                    hold: Some(id),
+                    ..driver.placed(&format!("token-{round}-{number}"), "ada")
+                }),
+                1 => release(id, ReleaseReason::Released).into(),
+                _ => release(id, ReleaseReason::Expired).into(),
+            };
+            driver.commit(unit.requiring(revision(id, last)));
+        }
+    }
+    let assert_ended = |driver: &Driver<'_>| {
+        for number in 1..=HOLDS {
+            let state = match (number + 3) % 3 {
+                0 => HoldState::Consumed,
+                1 => released(ReleaseReason::Released),
+                _ => released(ReleaseReason::Expired),
+            };
+            assert_hold(driver, hold(number, 2), state);
+        }
+        assert_eq!(driver.hold(hold_id(HOLDS + 1)), None);
+    };
+    assert_ended(&driver);
+    if let Some(recovered) = driver.reopen() {
+        assert_eq!(recovered.holds, []);
+        assert_ended(&driver);
+    }
+}
+
 pub(super) fn a_hold_has_no_answers(home: &dyn StoreHome) {
     let mut driver = Driver::open(home);
     let mut random = fastrand::Rng::with_seed(1);

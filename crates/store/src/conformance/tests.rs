@@ -43,7 +43,7 @@ fn every_wrong_store_is_found() {
 }
 
 /// What is wrong with a store, and the check that finds it.
-const FAULTS: [(Fault, &str); 37] = [
+const FAULTS: [(Fault, &str); 39] = [
     (Fault::PreconditionsIgnored, "a_stale_unit_writes_nothing"),
     (
         Fault::PreconditionsIgnored,
@@ -97,6 +97,11 @@ const FAULTS: [(Fault, &str); 37] = [
         "an_intent_is_pending_until_its_payment_has_ended",
     ),
     (Fault::AttemptsForgotten, "failed_attempts_are_counted"),
+    (Fault::AttemptsLostAtRestart, "failed_attempts_are_counted"),
+    (
+        Fault::FirstEndStays,
+        "each_of_many_holds_is_as_it_ended_last",
+    ),
     (
         Fault::HoldNotConsumed,
         "a_hold_stays_readable_after_its_end",

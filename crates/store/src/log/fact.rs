@@ -28,8 +28,8 @@ pub(super) enum Fact {
     PaymentEnded {
         /// The order that it was for.
         key: OrderKey,
-        /// Which attempt, from 1.
-        attempt: u32,
+        /// Where the record of its end is.
+        position: Position,
     },
     /// Spots are held.
     HoldPlaced {
@@ -104,10 +104,7 @@ impl Fact {
                 ends_intent,
             }),
             RecordKeys::Intent(key) => Self::PaymentIntent { key, position },
-            RecordKeys::PaymentEnded { order, attempt } => Self::PaymentEnded {
-                key: order,
-                attempt,
-            },
+            RecordKeys::PaymentEnded(key) => Self::PaymentEnded { key, position },
             RecordKeys::Hold {
                 id,
                 revision,
@@ -140,9 +137,9 @@ impl Fact {
                 ends_intent: order.ends_intent,
             }),
             RecordFacts::PaymentIntent(key) => Self::PaymentIntent { key, position },
-            RecordFacts::PaymentEnded { order, attempt } => Self::PaymentEnded {
+            RecordFacts::PaymentEnded { order, attempt: _ } => Self::PaymentEnded {
                 key: order,
-                attempt,
+                position,
             },
             RecordFacts::HoldPlaced {
                 id,
@@ -214,10 +211,7 @@ mod tests {
             (written_order, RecordFacts::OrderPlaced(order())),
             (RecordKeys::Intent(key), RecordFacts::PaymentIntent(key)),
             (
-                RecordKeys::PaymentEnded {
-                    order: key,
-                    attempt,
-                },
+                RecordKeys::PaymentEnded(key),
                 RecordFacts::PaymentEnded {
                     order: key,
                     attempt,

@@ -129,8 +129,7 @@ impl Index {
 
     /// Inserts an order. Several threads may insert, and in any order: the greatest position of a user counts.
     pub(super) fn insert(&self, entry: &OrderEntry) {
-        let request = TableEntry::new(entry.order, entry.position);
-        insert(&mut self.requests.write(entry.order), request);
+        self.requests.insert(entry.order, entry.position);
         if let Some(user) = entry.user {
             let newest = TableEntry::new(user, entry.position);
             raise(&mut self.users.write(user), newest);
@@ -254,7 +253,7 @@ type Shard = RwLock<Table>;
 
 /// Positions by prefixes of keys.
 #[derive(Debug)]
-struct PrefixTable {
+pub(super) struct PrefixTable {
     shards: Box<[Shard; SHARDS]>,
 }
 
@@ -267,8 +266,13 @@ impl Default for PrefixTable {
 }
 
 impl PrefixTable {
+    /// Adds a position beside those of the same prefix.
+    pub(super) fn insert(&self, prefix: KeyPrefix, position: Position) {
+        insert(&mut self.write(prefix), TableEntry::new(prefix, position));
+    }
+
     /// The positions of a prefix, the greatest first.
-    fn positions(&self, prefix: KeyPrefix) -> Vec<Position> {
+    pub(super) fn positions(&self, prefix: KeyPrefix) -> Vec<Position> {
         let shard = self.read(prefix);
         let mut positions = Vec::new();
         for entry in shard.iter_hash(hash(prefix.tag())) {

@@ -1,18 +1,18 @@
-//! Open work in memory: payments without an outcome, payments that ended without an order, holds.
+//! Open work in memory: payments without an outcome, and active holds. Of what has ended there is only where it is in the
+//! log: an entry for each payment that ended without an order, and for each hold that ended of late.
 //!
 //! Every effect of a record is merged by the rules of [`WorkEffects`], whether it comes from a batch that is being
 //! written, from the summary of a segment, or from one record after another. An end without a beginning on record is
 //! kept, because the beginning may be in an earlier segment.
 
 use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use domain::time::EpochSeconds;
 
-use super::{fact::Fact, position::Position};
+use super::{ended_holds::EndedHolds, fact::Fact, index::PrefixTable, position::Position};
 use crate::{HOLD_RETENTION, HoldId, HoldState, ReleaseReason, order_key::OrderKey};
 
 #[cfg(test)]
@@ -45,6 +45,27 @@ pub(super) enum HoldEndKind {
     Consumed,
     /// It was released.
     Released(ReleaseReason),
+}
+
+impl HoldEndKind {
+    /// Its number in memory and on disk, from 1 to 3.
+    pub(super) fn number(self) -> u8 {
+        match self {
+            Self::Consumed => 1,
+            Self::Released(ReleaseReason::Released) => 2,
+            Self::Released(ReleaseReason::Expired) => 3,
+        }
+    }
+
+    /// The kind of this number.
+    pub(super) fn of_number(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Consumed),
+            2 => Some(Self::Released(ReleaseReason::Released)),
+            3 => Some(Self::Released(ReleaseReason::Expired)),
+            _ => None,
+        }
+    }
 }
 
 impl HoldEnd {
@@ -101,8 +122,8 @@ pub(super) enum IntentEffect {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct WorkEffects {
     pub(super) intents: BTreeMap<OrderKey, IntentEffect>,
-    /// Payments that ended without an order, with the number of the attempt.
-    pub(super) ended_payments: BTreeSet<(OrderKey, u32)>,
+    /// Where the last payment of an order is that ended without it.
+    pub(super) ended_payments: BTreeMap<OrderKey, Position>,
     pub(super) holds: BTreeMap<HoldId, HoldEffect>,
 }
 
@@ -121,9 +142,9 @@ impl WorkEffects {
             Fact::PaymentIntent { key, position } => {
                 self.intents.insert(*key, IntentEffect::Opened(*position));
             }
-            Fact::PaymentEnded { key, attempt } => {
+            Fact::PaymentEnded { key, position } => {
                 self.intents.insert(*key, IntentEffect::Ended);
-                self.ended_payments.insert((*key, *attempt));
+                self.ended_payments.insert(*key, *position);
             }
             Fact::HoldPlaced { id, placement } => {
                 let placed = Some(*placement);
@@ -151,20 +172,28 @@ impl WorkEffects {
 
 /// Open work of everything that is durable.
 #[derive(Debug, Default)]
-pub(super) struct OpenWork(RwLock<WorkState>);
+pub(super) struct OpenWork {
+    state: RwLock<WorkState>,
+    /// Where payments are that ended without an order, by the orders that they were for.
+    ended_payments: PrefixTable,
+}
 
-/// A hold on record with its present state.
+/// Where a hold is on record, and how it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TrackedHold {
-    /// The hold as last placed.
-    pub(super) placement: HoldPlacement,
-    /// How it stands.
-    pub(super) state: HoldState,
+    /// Where it was placed last.
+    pub(super) position: Position,
+    /// How it stands; `None` if it ended too long ago to be found.
+    pub(super) state: Option<HoldState>,
 }
 
 impl OpenWork {
     /// The effects of a durable batch, or of a segment. Batches and segments come in the order of the log.
     pub(super) fn apply(&self, effects: &WorkEffects) {
+        // Before the intents end: where a payment is not pending any more, it is found among those that ended.
+        for (key, position) in &effects.ended_payments {
+            self.ended_payments.insert(key.into(), *position);
+        }
         let mut state = self.write();
         for (key, effect) in &effects.intents {
             match effect {
@@ -172,7 +201,6 @@ impl OpenWork {
                 IntentEffect::Ended => state.intents.remove(key),
             };
         }
-        state.ended_payments.extend(&effects.ended_payments);
         for (id, effect) in &effects.holds {
             state.change_hold(*id, *effect);
         }
@@ -182,37 +210,45 @@ impl OpenWork {
     /// comes on record as late as that.
     pub(super) fn forget_holds(&self, now: EpochSeconds) {
         self.write()
-            .forget_holds_before(now.saturating_sub(HOLD_RETENTION));
+            .ended_holds
+            .forget_before(now.saturating_sub(HOLD_RETENTION));
     }
 
-    /// A hold, unless it was never placed or is forgotten.
-    pub(super) fn hold(&self, id: HoldId) -> Option<TrackedHold> {
-        let effect = self.read().holds.get(&id).copied()?;
-        Some(TrackedHold {
-            placement: effect.placed?,
-            state: effect.end.map_or(HoldState::Active, HoldEnd::state),
-        })
+    /// Where a hold may be: it is the first of these that has its id.
+    pub(super) fn find_hold(&self, id: HoldId) -> Vec<TrackedHold> {
+        let state = self.read();
+        if let Some(placement) = state.active_holds.get(&id) {
+            return vec![TrackedHold {
+                position: placement.position,
+                state: Some(HoldState::Active),
+            }];
+        }
+        let mut found = Vec::new();
+        for ended in state.ended_holds.candidates(id) {
+            if let Some((position, end)) = ended.parts() {
+                let is_forgotten = state.ended_holds.is_forgotten(end);
+                let state = (!is_forgotten).then(|| end.state());
+                found.push(TrackedHold { position, state });
+            }
+        }
+        found
     }
 
     /// The revision of the hold after the pending effects, if it is active then; otherwise 0.
     pub(super) fn active_revision(&self, id: HoldId, pending: &WorkEffects) -> u32 {
-        let durable = self.read().holds.get(&id).copied();
+        let durable = HoldEffect {
+            placed: self.read().active_holds.get(&id).copied(),
+            end: None,
+        };
         let pending = pending.holds.get(&id).copied();
-        durable
-            .unwrap_or_default()
-            .then(pending.unwrap_or_default())
-            .active_revision()
+        durable.then(pending.unwrap_or_default()).active_revision()
     }
 
     /// Where the active holds were placed, in the order of the log.
     pub(super) fn active_holds(&self) -> Vec<Position> {
         let state = self.read();
-        let mut positions = Vec::new();
-        for hold in state.holds.values() {
-            if hold.end.is_none() {
-                positions.extend(hold.placed.map(|placement| placement.position));
-            }
-        }
+        let placements = state.active_holds.values();
+        let mut positions: Vec<_> = placements.map(|placement| placement.position).collect();
         positions.sort_unstable();
         positions
     }
@@ -224,83 +260,42 @@ impl OpenWork {
         positions
     }
 
-    /// Number of payments of an order that ended without it.
-    pub(super) fn ended_payments(&self, key: OrderKey) -> u32 {
-        let state = self.read();
-        let attempts = state
-            .ended_payments
-            .range((key, u32::MIN)..=(key, u32::MAX));
-        u32::try_from(attempts.count()).unwrap_or(u32::MAX)
+    /// Where payments are that ended without the order of this key, or of one that begins like it, newest first.
+    pub(super) fn ended_payments(&self, key: &OrderKey) -> Vec<Position> {
+        self.ended_payments.positions(key.into())
     }
 
     // A panic elsewhere leaves the state whole: nothing that runs under the lock panics halfway.
     fn read(&self) -> RwLockReadGuard<'_, WorkState> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, WorkState> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct WorkState {
     intents: HashMap<OrderKey, Position>,
-    ended_payments: BTreeSet<(OrderKey, u32)>,
-    /// Each of them was placed.
-    holds: HashMap<HoldId, HoldEffect>,
-    /// The holds that ended, first those that ended first. A hold that was placed again is in it with its earlier end.
-    ended_holds: BinaryHeap<Reverse<(EpochSeconds, HoldId)>>,
-    /// Holds that ended before this second are forgotten.
-    holds_since: EpochSeconds,
-}
-
-impl Default for WorkState {
-    fn default() -> Self {
-        Self {
-            intents: HashMap::new(),
-            ended_payments: BTreeSet::new(),
-            holds: HashMap::new(),
-            ended_holds: BinaryHeap::new(),
-            holds_since: EpochSeconds::MIN,
-        }
-    }
+    active_holds: HashMap<HoldId, HoldPlacement>,
+    ended_holds: EndedHolds,
 }
 
 impl WorkState {
     fn change_hold(&mut self, id: HoldId, effect: HoldEffect) {
-        let earlier = self.holds.get(&id).copied();
-        let hold = earlier.unwrap_or_default().then(effect);
-        if hold.placed.is_none() {
-            // It ended before it was forgotten, or was never placed.
-            return;
-        }
-        match hold.end {
-            Some(end) if end.ended_sec < self.holds_since => {
-                if earlier.is_some() {
-                    self.holds.remove(&id);
+        match (effect.placed, effect.end) {
+            (Some(placement), None) => {
+                self.active_holds.insert(id, placement);
+            }
+            (placed, Some(end)) => {
+                let active = self.active_holds.remove(&id);
+                // Neither: it had ended before, and the first end counts; or it was never placed.
+                if let Some(placement) = placed.or(active) {
+                    self.ended_holds.add(id, placement.position, end);
                 }
-                return;
             }
-            Some(end) => self.ended_holds.push(Reverse((end.ended_sec, id))),
-            None => {}
-        }
-        self.holds.insert(id, hold);
-    }
-
-    fn forget_holds_before(&mut self, second: EpochSeconds) {
-        // Set back with the clock: otherwise one wrong time would hide the end of every hold from then on.
-        self.holds_since = second;
-        while let Some(Reverse((ended_sec, id))) = self.ended_holds.peek().copied() {
-            if ended_sec >= self.holds_since {
-                break;
-            }
-            self.ended_holds.pop();
-            // Unless it was placed again since it ended.
-            let end = self.holds.get(&id).and_then(|hold| hold.end);
-            if end.is_some_and(|end| end.ended_sec == ended_sec) {
-                self.holds.remove(&id);
-            }
+            (None, None) => {}
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{
     checksum::StoreSeed,
     disk::Disk,
     index::{Index, PendingEntries},
-    open_work::{OpenWork, WorkEffects},
+    open_work::{OpenWork, TrackedHold, WorkEffects},
     planted::{PlantedFault, is_planted},
     position::Position,
     record_header::PersonalPart,
@@ -31,7 +31,7 @@ use crate::{
     HoldId, OrderFilter, OrderSink, ReadError, Recovered, Replay, Selection, StoredHold,
     latest_prices::LatestPrices,
     order_key::{KeyDeriver, OrderKey},
-    record::{self, RecordKind},
+    record::{self, RecordFacts, RecordKind},
 };
 
 /// The side of the log that answers.
@@ -126,20 +126,43 @@ impl LogReader {
         Ok(Some(record::decode_replay(public, personal)?))
     }
 
-    /// A hold with its state.
+    /// The hold of this id among those that may be it.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub(crate) fn hold(&self, id: HoldId) -> Result<Option<StoredHold>, ReadError> {
-        let Some(tracked) = self.work.hold(id) else {
-            return Ok(None);
-        };
-        let record = self.read(tracked.placement.position)?;
-        let (public, _) = parts(&record)?;
-        Ok(Some(StoredHold {
-            hold: record::decode_hold(public)?,
-            state: tracked.state,
-        }))
+    pub(crate) fn hold_among(
+        &self,
+        id: HoldId,
+        candidates: Vec<TrackedHold>,
+    ) -> Result<Option<StoredHold>, ReadError> {
+        for TrackedHold { position, state } in candidates {
+            let record = self.read(position)?;
+            let hold = record::decode_hold(parts(&record)?.0)?;
+            // The id of another hold may begin alike.
+            if hold.id == id {
+                return Ok(state.map(|state| StoredHold { hold, state }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The number of the last payment that ended without the order of this key; 0 if none did.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(crate) fn last_failed_attempt(&self, key: &OrderKey) -> Result<u32, ReadError> {
+        for position in self.work.ended_payments(key) {
+            let record = self.read(position)?;
+            let kind = RecordKind::try_from(record.header.kind)?;
+            let facts = record::decode_facts(kind, parts(&record)?.0, None)?;
+            // The key of another order may have the same prefix.
+            if let RecordFacts::PaymentEnded { order, attempt } = facts
+                && order == *key
+            {
+                return Ok(attempt);
+            }
+        }
+        Ok(0)
     }
 
     fn decode_each<T>(

@@ -1,6 +1,7 @@
 //! The store on a real disk.
 
 use std::{
+    collections::HashMap,
     fs,
     ops::ControlFlow,
     os::unix::fs::PermissionsExt,
@@ -13,7 +14,7 @@ use tempfile::TempDir;
 use domain::{
     ids::MerchantId,
     money::{Currency, Money},
-    order::{Customer, Order},
+    order::{Customer, LineItem, Order, OrderedTickets, PriceTag},
     time::{EpochSeconds, Seconds},
 };
 
@@ -22,6 +23,8 @@ use crate::{
     HoldRecord, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, PriceBook,
     PriceEntry, ReleaseReason, Write,
     conformance::{StoreHome, assert_conforms},
+    log::index::KeyPrefix,
+    order_key::{KeyDeriver, OrderKey},
 };
 
 mod damage;
@@ -214,6 +217,123 @@ async fn orders_of_many_segments_are_there_after_restarts() {
         .map(|it| it.count)
         .sum();
     assert_eq!(spots, 1200);
+}
+
+/// Two tokens whose orders have the same prefix in the index.
+fn colliding_tokens(store: &dyn Store) -> [Token; 2] {
+    let mut seen = HashMap::new();
+    for number in 0_u32.. {
+        let token = Token::from(format!("token-{number}"));
+        let key = OrderKey::of_id(&store.order_id(&token)).unwrap();
+        if let Some(earlier) = seen.insert(KeyPrefix::from(&key), token.clone()) {
+            return [earlier, token];
+        }
+    }
+    unreachable!("there are fewer prefixes than tokens")
+}
+
+#[tokio::test]
+async fn failed_payments_of_tokens_with_one_prefix_are_told_apart() {
+    let dir = scratch();
+    let store = open(dir.path());
+    let [one, other] = colliding_tokens(&store);
+    let failed =
+        async |store: &LogStore, token: &Token| store.failed_attempts(token).get().await.unwrap();
+    for attempt in 1..=3 {
+        assert_eq!(failed(&store, &other).await, 0);
+        let mut ended = ended(one.as_str(), PaymentOutcome::Declined);
+        ended.intent.attempt = attempt;
+        store
+            .commit(&Write::PaymentEnded(ended).into())
+            .await
+            .unwrap();
+        assert_eq!(failed(&store, &one).await, attempt);
+    }
+    let last = ended(other.as_str(), PaymentOutcome::Voided);
+    store
+        .commit(&Write::PaymentEnded(last).into())
+        .await
+        .unwrap();
+    assert_eq!(
+        (failed(&store, &one).await, failed(&store, &other).await),
+        (3, 1)
+    );
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(
+        (failed(&store, &one).await, failed(&store, &other).await),
+        (3, 1)
+    );
+}
+
+#[tokio::test]
+async fn ended_holds_whose_ids_begin_alike_are_told_apart() {
+    let dir = scratch();
+    let store = open(dir.path());
+    let of = |number: u8| {
+        let mut id = [9; 16];
+        id[15] = number;
+        HoldRecord {
+            id: HoldId(id),
+            revision: number.into(),
+            ..hold(number)
+        }
+    };
+    for number in 0..3 {
+        store
+            .commit(&Write::HoldPlaced(Box::new(of(number))).into())
+            .await
+            .unwrap();
+        let released = Write::HoldReleased {
+            id: of(number).id,
+            released_sec: EpochSeconds::new(i64::from(number)),
+            reason: ReleaseReason::Expired,
+        };
+        store.commit(&released.into()).await.unwrap();
+    }
+    for number in 0..4 {
+        let found = store.find_hold(of(number).id).get().await.unwrap();
+        let expected = (number < 3).then(|| of(number));
+        assert_eq!(found.map(|stored| stored.hold), expected, "{number}");
+    }
+}
+
+/// The sizes that `docs/operations.md` gives.
+#[test]
+fn what_holds_take_on_disk() {
+    let ticket = |id: &str, count| OrderedTickets {
+        ticket_id: id.into(),
+        count,
+    };
+    let line = LineItem {
+        service_id: "museum-entry".into(),
+        start_sec: EpochSeconds::new(1_800_000_000),
+        duration_sec: 3600.into(),
+        tickets: vec![ticket("adult", 2), ticket("child", 1)],
+        price: Some(PriceTag {
+            micros: 50_000_000,
+            currency_code: "EUR".into(),
+            pricing_option_tag: String::new(),
+        }),
+        answers: None,
+    };
+    let placed = HoldRecord {
+        owner: Some("google".into()),
+        lines: vec![line],
+        claims: vec![claim(2), claim(1)],
+        placed_sec: EpochSeconds::new(1_799_000_000),
+        expires_sec: EpochSeconds::new(1_799_000_600),
+        ..hold(1)
+    };
+    let released = Write::HoldReleased {
+        id: placed.id,
+        released_sec: placed.expires_sec,
+        reason: ReleaseReason::Expired,
+    };
+    let keys = KeyDeriver::new([1; 32]);
+    let bytes = |write: Write| EncodedUnit::new(&write.into(), &keys).bytes();
+    let sizes = (bytes(Write::HoldPlaced(Box::new(placed))), bytes(released));
+    assert_eq!(sizes, (232, 80));
 }
 
 /// A process that begins shares what is open until it runs its program.

@@ -176,7 +176,7 @@ fn expected_facts(write: &Write) -> (RecordKeys, RecordFacts) {
         Write::PaymentEnded(PaymentAttempt { intent, .. }) => {
             let (order, attempt) = (keys().order_key(&intent.token), intent.attempt);
             let facts = RecordFacts::PaymentEnded { order, attempt };
-            (RecordKeys::PaymentEnded { order, attempt }, facts)
+            (RecordKeys::PaymentEnded(order), facts)
         }
         Write::HoldPlaced(hold) => {
             let HoldRecord {

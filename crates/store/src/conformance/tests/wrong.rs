@@ -52,8 +52,10 @@ pub(super) enum Fault {
     BreakIgnored,
     IntentStays,
     AttemptsForgotten,
+    AttemptsLostAtRestart,
     HoldNotConsumed,
     EndedHoldForgotten,
+    FirstEndStays,
     AnswersKept,
     FirstRevisionStays,
     ReleasesLostAtRestart,
@@ -96,6 +98,10 @@ impl WrongHome {
             if self.fault == Fault::ReleasesLostAtRestart {
                 unit.writes
                     .retain(|write| !matches!(write, Write::HoldReleased { .. }));
+            }
+            if self.fault == Fault::AttemptsLostAtRestart {
+                let ended = |write: &Write| matches!(write, Write::PaymentEnded(_));
+                unit.writes.retain(|write| !ended(write));
             }
             write(&contents, &unit).unwrap();
         }
@@ -272,6 +278,23 @@ impl WrongStore {
         units.iter().flat_map(|unit| unit.writes.clone()).collect()
     }
 
+    /// How a hold has ended that has ended more than once: the first time.
+    fn first_end(&self, id: HoldId) -> HoldState {
+        let mut ends = self.writes().into_iter().filter_map(|write| match write {
+            Write::OrderPlaced(placed) => (placed.hold == Some(id)).then_some(HoldState::Consumed),
+            Write::HoldReleased {
+                id: released,
+                released_sec,
+                reason,
+            } => (released == id).then_some(HoldState::Released {
+                released_sec,
+                reason,
+            }),
+            _ => None,
+        });
+        ends.next().unwrap()
+    }
+
     /// The selected orders as they are listed wrongly.
     fn selected(&self, selection: &Selection, may_see: OrderFilter<'_>) -> Vec<Order> {
         let changed = match (self.fault, selection.clone()) {
@@ -341,6 +364,12 @@ impl Store for WrongStore {
         };
         if self.has(Fault::EndedHoldForgotten) {
             found.take_if(|stored| stored.state != HoldState::Active);
+        }
+        if self.has(Fault::FirstEndStays)
+            && let Some(stored) = &mut found
+            && stored.state != HoldState::Active
+        {
+            stored.state = self.first_end(id);
         }
         if self.has(Fault::AnswersKept) {
             let lines = found.iter_mut().flat_map(|stored| &mut stored.hold.lines);

@@ -1,5 +1,7 @@
 //! Random logs for tests: few keys, so that everything that can happen to one does, in any order.
 
+use std::collections::HashMap;
+
 use domain::time::{EpochSeconds, Seconds};
 use fastrand::Rng;
 
@@ -55,6 +57,19 @@ pub(in crate::log) fn random_log(seed: u64) -> Vec<Vec<Fact>> {
     segments
 }
 
+/// Where the last payment of each order is that ended without it.
+pub(in crate::log) fn last_ends<'f>(
+    facts: impl IntoIterator<Item = &'f Fact>,
+) -> HashMap<OrderKey, Position> {
+    let mut ends = HashMap::new();
+    for fact in facts {
+        if let Fact::PaymentEnded { key, position } = fact {
+            ends.insert(*key, *position);
+        }
+    }
+    ends
+}
+
 fn random_fact(random: &mut Rng, position: Position) -> Fact {
     let key = random.choice(order_keys()).unwrap();
     let id = random.choice(hold_ids()).unwrap();
@@ -69,10 +84,7 @@ fn random_fact(random: &mut Rng, position: Position) -> Fact {
             ends_intent: random.bool(),
         }),
         3 => Fact::PaymentIntent { key, position },
-        4 => Fact::PaymentEnded {
-            key,
-            attempt: random.u32(1..4),
-        },
+        4 => Fact::PaymentEnded { key, position },
         5 => Fact::HoldPlaced {
             id,
             placement: HoldPlacement {

@@ -5,7 +5,7 @@
 //! orders      count u32 × {order prefix [4], user prefix [4], offset u32}; earliest, latest i64 if there is one.
 //!             With the user erased, the prefix is zeros and the upper bit of the offset is 1
 //! intents     count u32 × {order key [16], offset u32; the greatest u32: ended}
-//! payments    count u32 × {order key [16], attempt u32}
+//! payments    count u32 × {order key [16], offset u32}
 //! holds       count u32 × {id [16], 0 u8 or 1 u8 {offset u32, revision u32, expiry i64}, end u8 {second i64 if ended}}
 //! prices      count u32 × {offset u32}
 //! forgotten   0 u8, or 1 u8 {second i64}
@@ -24,7 +24,7 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::{CHAIN_HASH_BYTES, RecordSums, SegmentBounds, SegmentEffects, Summary};
 use crate::{
-    HoldId, ReleaseReason,
+    HoldId,
     claim_totals::{ClaimKey, ClaimTotals},
     log::{
         index::{KeyPrefix, OrderEntry, PREFIX_BYTES},
@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// Format and its version.
-const FORMAT: [u8; 8] = *b"bo-idx 1";
+const FORMAT: [u8; 8] = *b"bo-idx 2";
 
 const CHECKSUM_BYTES: usize = 16;
 
@@ -168,9 +168,9 @@ impl Encoder {
             }
         }
         self.count(work.ended_payments.len());
-        for (key, attempt) in &work.ended_payments {
+        for (key, position) in &work.ended_payments {
             self.bytes(&key.0);
-            self.u32(*attempt);
+            self.offset(*position);
         }
         self.count(work.holds.len());
         for (id, effect) in &work.holds {
@@ -186,7 +186,7 @@ impl Encoder {
             self.u32(placement.revision);
             self.second(placement.expires_sec);
         }
-        self.u8(end_code(effect.end.map(|end| end.kind)));
+        self.u8(effect.end.map_or(0, |end| end.kind.number()));
         if let Some(end) = effect.end {
             self.second(end.ended_sec);
         }
@@ -221,23 +221,6 @@ impl Encoder {
 fn offset(position: Position) -> u32 {
     // 26 bits less those of the alignment, so it fits.
     u32::try_from(position.offset() / ALIGNMENT).unwrap_or(NONE)
-}
-
-const HOLD_ENDS: [Option<HoldEndKind>; 4] = [
-    None,
-    Some(HoldEndKind::Consumed),
-    Some(HoldEndKind::Released(ReleaseReason::Released)),
-    Some(HoldEndKind::Released(ReleaseReason::Expired)),
-];
-
-/// The place of an end among [`HOLD_ENDS`].
-fn end_code(end: Option<HoldEndKind>) -> u8 {
-    match end {
-        None => 0,
-        Some(HoldEndKind::Consumed) => 1,
-        Some(HoldEndKind::Released(ReleaseReason::Released)) => 2,
-        Some(HoldEndKind::Released(ReleaseReason::Expired)) => 3,
-    }
 }
 
 /// The bytes that are not read yet.
@@ -356,12 +339,14 @@ impl<'b> Decoder<'b> {
             Some((key, effect))
         })?;
         let ended_payments = self.list(KEY_BYTES + 4, |rest| {
-            Some(((rest.order_key()?, rest.u32()?), ()))
+            let key = rest.order_key()?;
+            let offset = rest.u32()?;
+            Some((key, rest.position(offset)?))
         })?;
         let holds = self.list(KEY_BYTES + 2, Self::hold)?;
         Some(WorkEffects {
             intents: sorted(intents)?,
-            ended_payments: sorted(ended_payments)?.into_keys().collect(),
+            ended_payments: sorted(ended_payments)?,
             holds: sorted(holds)?,
         })
     }
@@ -376,11 +361,11 @@ impl<'b> Decoder<'b> {
                 expires_sec: self.second()?,
             });
         }
-        if let Some(kind) = *HOLD_ENDS.get(usize::from(self.u8()?))? {
-            effect.end = Some(HoldEnd {
-                ended_sec: self.second()?,
-                kind,
-            });
+        let number = self.u8()?;
+        if number != 0 {
+            let kind = HoldEndKind::of_number(number)?;
+            let ended_sec = self.second()?;
+            effect.end = Some(HoldEnd { ended_sec, kind });
         }
         Some((id, effect))
     }
