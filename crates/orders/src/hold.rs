@@ -297,7 +297,7 @@ impl App {
     /// Records the ends of the holds that have expired. A hold that only its clock has ended would come back if the
     /// clock were set back.
     pub(super) async fn expire_holds(&self) {
-        // Until a restart, each of these commits would fail.
+        // Each of these commits would fail.
         if !self.store.health().borrow().is_ready() {
             return;
         }

@@ -90,7 +90,7 @@ pub use verify::{Finding, Progress, Verification, verify};
 
 use appender::Appender;
 use commit_queue::{CommitQueue, commit_queue};
-use commit_writer::CommitWriter;
+use commit_writer::{CommitWriter, become_ready};
 use directory::{FileWatch, WatchedFiles};
 use disk::{DirectoryDisk, Disk};
 use encoded_unit::EncodedUnit;
@@ -264,8 +264,14 @@ impl LogStore {
         let watch = FileWatch::start(files, on_lost(dir.to_owned(), health_sender.clone()))
             .map_err(OpenError::Thread)?;
         let spares = Spares::new(Arc::clone(&disk), end.segment);
-        let spare_thread = SpareThread::start(Arc::clone(&spares), options.segment_bytes)
-            .map_err(OpenError::Thread)?;
+        let health_on_spares = health_sender.clone();
+        let spare_thread = SpareThread::start(
+            Arc::clone(&spares),
+            options.segment_bytes,
+            // What kept the log from another segment is over, and without orders nobody else would notice.
+            move || become_ready(&health_on_spares),
+        )
+        .map_err(OpenError::Thread)?;
         let scrubbed = Arc::new(ScrubMetrics::default());
         let scrubber = Scrubber::new(
             Arc::clone(&disk),

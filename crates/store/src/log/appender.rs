@@ -40,6 +40,8 @@ pub(crate) struct Appender {
     spares: Arc<Spares>,
     file: Arc<dyn DiskFile>,
     end: LogEnd,
+    /// Whether the segment in use is full although there is no other one yet.
+    is_full: bool,
     /// The bytes of the present write, kept for the next.
     buffer: Vec<u8>,
 }
@@ -93,6 +95,7 @@ impl Appender {
             spares,
             file,
             end,
+            is_full: false,
             buffer: Vec::new(),
         };
         // The process that wrote the segment may have ended before its spares were ready.
@@ -119,7 +122,7 @@ impl Appender {
     /// Begins a frame of at most this many bytes. Also says which segment is full, if another one was begun.
     ///
     /// # Errors
-    /// Those of the operating system.
+    /// Those of the operating system: there is no other segment. Nothing is written then, and it may be tried again.
     pub(crate) fn begin(
         &mut self,
         bytes: usize,
@@ -177,9 +180,11 @@ impl Appender {
     /// Begins another segment if a frame of this length does not fit into the present one, and returns the number of the
     /// full one.
     fn make_room(&mut self, bytes: u64, now: EpochSeconds) -> io::Result<Option<u64>> {
-        if self.end.offset + bytes <= self.capacity() {
+        if !self.is_full && self.end.offset + bytes <= self.capacity() {
             return Ok(None);
         }
+        // Also if this fails: the header of the next segment, which says where this one ends, may be on disk.
+        self.is_full = !is_planted(PlantedFault::FullSegmentWritten);
         let full = self.end.segment;
         let header = SegmentHeader {
             identity: self.identity,
@@ -188,11 +193,13 @@ impl Appender {
             previous: self.end.previous,
             begun_sec: now,
         };
-        self.file = self.spares.take_or_create(header.number)?;
-        self.file.write_all_at(&header.encode(), 0)?;
+        let file = self.spares.take_or_create(header.number)?;
+        file.write_all_at(&header.encode(), 0)?;
         // Durable before its first frame, so that behind a header that was torn by a crash there is nothing. One more sync
         // in tens of thousands of orders.
-        self.file.sync_data()?;
+        file.sync_data()?;
+        self.file = file;
+        self.is_full = false;
         self.end.segment = header.number;
         self.end.offset = SEGMENT_HEADER_BYTES as u64;
         Ok(Some(full))

@@ -1,6 +1,7 @@
 //! The thread that writes: each batch is synced before its callers are answered.
 
 use std::{
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -8,7 +9,9 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    commit_queue::BatchReceiver, encoded_unit::EncodedUnit, ledger::Ledger,
+    commit_queue::BatchReceiver,
+    encoded_unit::EncodedUnit,
+    ledger::{Ledger, NotWritten, UnitResult},
     writer_metrics::WriterMetrics,
 };
 use crate::{CommitError, ErrorChain, StoreHealth};
@@ -45,10 +48,37 @@ impl CommitWriter {
         let begun = Instant::now();
         let results = self.ledger.write(units)?;
         self.metrics.count_batch(units.len(), begun.elapsed());
+        self.update_health(&results);
         let results = results.into_iter();
-        Ok(results
-            .map(|result| result.map_err(CommitError::Stale))
-            .collect())
+        Ok(results.map(|result| result.map_err(rejected)).collect())
+    }
+
+    /// Whether there was a segment to write to.
+    fn update_health(&self, results: &[UnitResult]) {
+        for result in results {
+            match result {
+                Ok(()) => become_ready(&self.health),
+                Err(NotWritten::NoSegment(error)) => self.become_unavailable(error),
+                Err(NotWritten::Stale(_)) => {}
+            }
+        }
+    }
+
+    fn become_unavailable(&self, error: &io::Error) {
+        let since = self.ledger.clock.now_sec();
+        let was_ready = self.health.send_if_modified(|health| {
+            let is_ready = health.is_ready();
+            if is_ready {
+                *health = StoreHealth::Unavailable { since };
+            }
+            is_ready
+        });
+        if was_ready {
+            tracing::error!(
+                error = %ErrorChain(error),
+                "the log is full and no other segment can be begun; orders are rejected until one can"
+            );
+        }
     }
 
     fn fail(&self, error: &CommitError) {
@@ -56,5 +86,26 @@ impl CommitWriter {
         // do.
         self.health.send_replace(StoreHealth::Failed(error.clone()));
         tracing::error!(error = %ErrorChain(error), "a write failed; no further order is taken until a restart");
+    }
+}
+
+/// Ends the unavailability of a log that had no segment to write to.
+pub(super) fn become_ready(health: &watch::Sender<StoreHealth>) {
+    let was_unavailable = health.send_if_modified(|health| {
+        let is_unavailable = matches!(health, StoreHealth::Unavailable { .. });
+        if is_unavailable {
+            *health = StoreHealth::Ready;
+        }
+        is_unavailable
+    });
+    if was_unavailable {
+        tracing::info!("the log has a segment to write to again");
+    }
+}
+
+fn rejected(reason: NotWritten) -> CommitError {
+    match reason {
+        NotWritten::Stale(precondition) => CommitError::Stale(precondition),
+        NotWritten::NoSegment(_) => CommitError::Unavailable,
     }
 }

@@ -21,7 +21,16 @@ use crate::{CommitError, Precondition, ReadError, order_key::OrderKey, record::R
 const FRAME_BYTES: usize = 4 << 20;
 
 /// What became of a unit.
-pub(super) type UnitResult = Result<(), Precondition>;
+pub(super) type UnitResult = Result<(), NotWritten>;
+
+/// Why a unit was not written, although the log has not failed.
+#[derive(Debug, Clone)]
+pub(super) enum NotWritten {
+    /// A precondition does not hold.
+    Stale(Precondition),
+    /// The segment in use is full, and another one cannot be begun at present.
+    NoSegment(Arc<io::Error>),
+}
 
 /// The log and everything in memory that follows it.
 pub(super) struct Ledger {
@@ -65,10 +74,15 @@ impl Ledger {
     ) -> Result<(), CommitError> {
         let now = self.clock.now_sec();
         let bytes = units.iter().map(EncodedUnit::bytes).sum();
-        let (mut frame, sealed) = self
-            .appender
-            .begin(bytes, now)
-            .map_err(CommitError::write)?;
+        let (mut frame, sealed) = match self.appender.begin(bytes, now) {
+            Ok(begun) => begun,
+            // Not the end of the log: what is on disk is known, and there may be room or a descriptor soon.
+            Err(error) => {
+                let rejected = Err(NotWritten::NoSegment(Arc::new(error)));
+                results.resize(results.len() + units.len(), rejected);
+                return Ok(());
+            }
+        };
         let mut pending = PendingFrame::default();
         for unit in units {
             let stale = self
@@ -78,7 +92,7 @@ impl Ledger {
                 self.add(unit, &mut frame, &mut pending)
                     .map_err(CommitError::write)?;
             }
-            results.push(stale.map_or(Ok(()), Err));
+            results.push(stale.map_or(Ok(()), |precondition| Err(NotWritten::Stale(precondition))));
         }
         if !frame.is_empty() {
             self.plant_early(&mut pending)?;

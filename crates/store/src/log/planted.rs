@@ -49,6 +49,8 @@ pub(super) enum PlantedFault {
     SummaryOfAnother,
     /// A segment without a summary is left out.
     SummarySkipped,
+    /// A frame is written to a full segment, although the header of the next one may say where it ends.
+    FullSegmentWritten,
     /// A list ends at a damaged frame, and reports no error.
     PartialListAccepted,
     /// A spare that was there before is not looked at, so that it may not be zero.
@@ -59,7 +61,7 @@ pub(super) enum PlantedFault {
 impl PlantedFault {
     /// The faults that the simulation has to find. [`Self::SpareNotZeroed`] is found by the tests of the spares;
     /// [`Self::PlaceNotInSeed`] shows too seldom.
-    pub(super) const ALL: [Self; 22] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::FrameNotSynced,
         Self::DirectoryNotSynced,
         Self::WatermarkEarly,
@@ -81,6 +83,7 @@ impl PlantedFault {
         Self::SummaryChecksumIgnored,
         Self::SummaryOfAnother,
         Self::SummarySkipped,
+        Self::FullSegmentWritten,
         Self::PartialListAccepted,
     ];
 }

@@ -183,6 +183,47 @@ fn the_log_conforms() {
     assert_conforms(&|| Box::new(LogHome(scratch())));
 }
 
+/// Orders until one is rejected, and how it was.
+async fn fill(store: &LogStore, tokens: &mut impl Iterator<Item = String>) -> CommitError {
+    loop {
+        let placed = placed(store, &tokens.next().unwrap(), "ada");
+        let write = Write::OrderPlaced(Box::new(placed));
+        if let Err(error) = store.commit(&write.into()).await {
+            return error;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_full_log_without_another_segment_comes_back_once_there_is_one() {
+    let dir = scratch();
+    let store = open(dir.path());
+    let mut tokens = (0..).map(|number| format!("token-{number}"));
+    // In place of the next segments: neither a spare nor a segment can have their names.
+    let occupied: Vec<PathBuf> = (2..6)
+        .map(|number| dir.path().join(format!("orders/{number:06}.log")))
+        .collect();
+    for name in &occupied {
+        fs::create_dir(name).unwrap();
+    }
+    let rejected = fill(&store, &mut tokens).await;
+    assert!(matches!(rejected, CommitError::Unavailable), "{rejected}");
+    let mut health = store.health();
+    assert!(matches!(
+        *health.borrow_and_update(),
+        StoreHealth::Unavailable { .. }
+    ));
+    let orders = store.stats().orders;
+    for name in &occupied {
+        fs::remove_dir(name).unwrap();
+    }
+    order(&store, "later", "ada").await;
+    assert!(health.borrow_and_update().is_ready());
+    assert_eq!(store.stats().orders, orders + 1);
+    drop(store);
+    assert_eq!(open(dir.path()).stats().orders, orders + 1);
+}
+
 #[tokio::test]
 async fn orders_of_many_segments_are_there_after_restarts() {
     let dir = scratch();

@@ -281,7 +281,8 @@ fn the_thread_fills_reports_an_error_once_and_ends() {
     let disk = Arc::new(DirectoryDisk::open(dir.path()).unwrap());
     let spares = Spares::new(disk, 0);
     spares.want();
-    let thread = SpareThread::start_reporting(filler(&spares), |error| panic!("{error}")).unwrap();
+    let thread =
+        SpareThread::start_reporting(filler(&spares), || {}, |error| panic!("{error}")).unwrap();
     for number in 1..5 {
         let spare = loop {
             // Not `take`: that would make the number the log's.
@@ -297,9 +298,13 @@ fn the_thread_fills_reports_an_error_once_and_ends() {
     let full = SimulatedDisk::new(1);
     full.set_plan(FaultPlan::default().capacity(1));
     let (sender, reports) = std::sync::mpsc::channel();
-    let thread = SpareThread::start_reporting(filler(&spares_of(&full)), move |error| {
-        sender.send(error.kind()).unwrap();
-    });
+    let thread = SpareThread::start_reporting(
+        filler(&spares_of(&full)),
+        || {},
+        move |error| {
+            sender.send(error.kind()).unwrap();
+        },
+    );
     assert_eq!(reports.recv().unwrap(), io::ErrorKind::StorageFull);
     drop(thread);
     assert!(reports.recv().is_err(), "once");

@@ -25,13 +25,17 @@ pub(in crate::log) struct SpareThread {
 }
 
 impl SpareThread {
-    /// Starts the thread, which keeps spares of `segment_bytes` ready.
+    /// Starts the thread, which keeps spares of `segment_bytes` ready. `on_ready` is called each time they are.
     ///
     /// # Errors
     /// Where the directory cannot be listed, or there is no thread left.
-    pub(in crate::log) fn start(spares: Arc<Spares>, segment_bytes: u64) -> io::Result<Self> {
+    pub(in crate::log) fn start(
+        spares: Arc<Spares>,
+        segment_bytes: u64,
+        on_ready: impl Fn() + Send + 'static,
+    ) -> io::Result<Self> {
         let filler = SpareFiller::new(spares, segment_bytes)?;
-        Self::start_reporting(filler, |error| {
+        Self::start_reporting(filler, on_ready, |error| {
             tracing::warn!(
                 error = %ErrorChain(error),
                 "no spare segment can be prepared; orders are written without, more slowly, while it is tried again"
@@ -46,12 +50,13 @@ impl SpareThread {
     /// Where there is no thread left.
     pub(super) fn start_reporting(
         filler: SpareFiller,
+        on_ready: impl Fn() + Send + 'static,
         report: impl Fn(&io::Error) + Send + 'static,
     ) -> io::Result<Self> {
         let spares = Arc::clone(&filler.spares);
         let thread = thread::Builder::new()
             .name("store-spares".to_owned())
-            .spawn(move || fill(filler, report))?;
+            .spawn(move || fill(filler, on_ready, report))?;
         Ok(Self {
             spares,
             thread: Some(thread),
@@ -69,7 +74,7 @@ impl Drop for SpareThread {
     }
 }
 
-fn fill(mut filler: SpareFiller, report: impl Fn(&io::Error)) {
+fn fill(mut filler: SpareFiller, on_ready: impl Fn(), report: impl Fn(&io::Error)) {
     let spares = Arc::clone(&filler.spares);
     let mut has_failed = false;
     while !spares.is_stopping() {
@@ -77,6 +82,9 @@ fn fill(mut filler: SpareFiller, report: impl Fn(&io::Error)) {
             Ok(FillerStatus::Busy) => spares.pause(PAUSE),
             Ok(FillerStatus::Done) => {
                 has_failed = false;
+                if spares.ready() > 0 {
+                    on_ready();
+                }
                 spares.wait_until_wanted();
             }
             Err(error) => {

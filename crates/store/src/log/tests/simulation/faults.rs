@@ -9,6 +9,7 @@ const SEEDS: u64 = 400;
 /// What has to go wrong so that the fault shows.
 fn hazards(fault: PlantedFault) -> &'static [Hazard] {
     match fault {
+        PlantedFault::FullSegmentWritten => &[Hazard::Failures],
         PlantedFault::PublicSumIgnored
         | PlantedFault::PersonalSumIgnored
         | PlantedFault::PersonalLossIgnored

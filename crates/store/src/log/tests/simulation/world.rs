@@ -139,6 +139,11 @@ impl OpenedLog {
         encoded
     }
 
+    /// Number of changes on record.
+    pub(super) fn changes(&self) -> u64 {
+        self.ledger.appender.end().next_sequence - 1
+    }
+
     pub(super) fn write(&mut self, units: &[EncodedUnit]) -> Result<Vec<UnitResult>, CommitError> {
         self.ledger.write(units)
     }
