@@ -77,7 +77,7 @@ impl StoreVerification {
         }
         writeln!(
             stderr,
-            "{} are damaged in {}. Restore a backup to an empty data directory",
+            "damage in {} of {}. Restore a backup to an empty data directory",
             places(verified.findings.len()),
             self.data_dir.display()
         )?;

@@ -50,6 +50,11 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// # Errors
     /// Those of the operating system.
     fn sync(&self) -> io::Result<()>;
+
+    /// How many threads are to read its files where there are many of them.
+    fn readers(&self) -> usize {
+        2
+    }
 }
 
 /// A file of the log. Reads and writes may come from several threads at once.

@@ -1,6 +1,6 @@
 //! What a store has in memory, folded from the summaries of sealed segments and the records after them.
 //!
-//! Two threads load summaries and fill the tables of the index, which takes most of the time and works in any order. Open
+//! Several threads load summaries and fill the tables of the index, which takes most of the time and works in any order. Open
 //! work and sums follow in the order of the log.
 
 use std::{
@@ -53,13 +53,14 @@ impl Fold {
         Self(folded)
     }
 
-    /// Folds the summaries of these segments. `load` reads one, or makes it again from its segment; two threads call it,
+    /// Folds the summaries of these segments. `load` reads one, or makes it again from its segment; so many threads call it,
     /// about in the order of the segments.
     ///
     /// # Errors
     /// An error of `load`. What is folded is then incomplete.
     pub(super) fn add_summaries<E: Send>(
         &mut self,
+        readers: usize,
         segments: RangeInclusive<u64>,
         load: impl Fn(u64) -> Result<Summary, E> + Sync,
     ) -> Result<(), E> {
@@ -81,17 +82,21 @@ impl Fold {
             }),
         };
         thread::scope(|scope| {
-            let helper = thread::Builder::new()
-                .name("fold".to_owned())
-                .spawn_scoped(scope, || fold.run());
-            let own = fold.run();
-            // Where the system has no thread to give, this one has done everything.
-            let helpers = match helper.map(thread::ScopedJoinHandle::join) {
-                Ok(Ok(result)) => result,
-                Ok(Err(panicked)) => panic::resume_unwind(panicked),
-                Err(_no_thread) => Ok(()),
-            };
-            own.and(helpers)
+            let mut helpers = Vec::new();
+            for _ in 1..readers {
+                let helper = thread::Builder::new()
+                    .name("fold".to_owned())
+                    .spawn_scoped(scope, || fold.run());
+                // Where the system has no thread to give, the others do everything.
+                helpers.extend(helper);
+            }
+            let mut result = fold.run();
+            for helper in helpers {
+                let helped = helper.join();
+                result =
+                    result.and(helped.unwrap_or_else(|panicked| panic::resume_unwind(panicked)));
+            }
+            result
         })
     }
 
@@ -156,7 +161,7 @@ where
             match (self.load)(segment) {
                 Ok(summary) => self.add(segment, summary.effects, &mut lists),
                 Err(error) => {
-                    // The other thread stops, too.
+                    // The other threads stop, too.
                     self.next
                         .store(self.last.saturating_add(1), Ordering::Relaxed);
                     return Err(error);
@@ -179,7 +184,7 @@ where
     }
 
     fn lock(&self) -> MutexGuard<'_, InOrder<'f>> {
-        // Poisoned only if the other thread panicked, which the caller is told by a panic of its own.
+        // Poisoned only if another thread panicked, which the caller is told by a panic of its own.
         self.in_order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

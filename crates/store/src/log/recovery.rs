@@ -75,7 +75,8 @@ pub(crate) fn recover(
         unsummarized: Mutex::default(),
     };
     let mut fold = Fold::new(now);
-    fold.add_summaries(1..=last.number - 1, |number| log.summary(number))?;
+    let sealed = 1..=last.number - 1;
+    fold.add_summaries(disk.readers(), sealed, |number| log.summary(number))?;
     let tail = log.read_last(&last, acknowledged, &mut fold)?;
     require_acknowledged(acknowledged, tail.end.next_sequence - 1)?;
     if let Some(torn) = survey.torn {

@@ -200,6 +200,11 @@ impl fmt::Debug for SimulatedDisk {
 }
 
 impl Disk for SimulatedDisk {
+    fn readers(&self) -> usize {
+        // Faults are at numbers of calls, which are those of a run only while one thread makes them.
+        1
+    }
+
     fn list(&self) -> io::Result<Vec<String>> {
         call(&self.state, |state| {
             state.fail_at_random(DiskFault::FailedRead)?;

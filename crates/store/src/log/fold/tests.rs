@@ -52,7 +52,7 @@ fn fold_summaries(log: &[Vec<Fact>], sealed: usize) -> Folded {
         .collect();
     let mut fold = Fold::new(NOW);
     let segments = 1..=u64::try_from(summaries.len()).unwrap();
-    fold.add_summaries(segments, |segment| {
+    fold.add_summaries(2, segments, |segment| {
         let bytes = &summaries[usize::try_from(segment).unwrap() - 1];
         Summary::decode(bytes, SEED, segment).ok_or(segment)
     })
@@ -137,7 +137,7 @@ fn segments_are_folded_in_their_order_whichever_is_loaded_first() {
     let (third_began, wait_for_third) = mpsc::channel();
     let wait_for_third = Mutex::new(wait_for_third);
     let mut fold = Fold::new(NOW);
-    fold.add_summaries(1..=5, |segment| {
+    fold.add_summaries(2, 1..=5, |segment| {
         // One thread has the first segment until the other has folded the second.
         match segment {
             1 => wait_for_third.lock().unwrap().recv().unwrap(),
@@ -181,7 +181,7 @@ fn holds_that_ended_long_ago_are_left_out() {
 fn a_segment_that_cannot_be_loaded_ends_the_fold_with_its_error() {
     for damaged in [1, 2, 30, 60] {
         let mut fold = Fold::new(NOW);
-        let result = fold.add_summaries(1..=60, |segment| {
+        let result = fold.add_summaries(2, 1..=60, |segment| {
             if segment == damaged {
                 return Err(segment);
             }
@@ -197,7 +197,7 @@ fn an_error_of_either_thread_is_returned() {
     for fails_here in [false, true] {
         // Each thread loads one of the two segments, so both have begun.
         let both = Barrier::new(2);
-        let result = Fold::new(NOW).add_summaries(1..=2, |segment| {
+        let result = Fold::new(NOW).add_summaries(2, 1..=2, |segment| {
             both.wait();
             if (thread::current().id() == here) == fails_here {
                 return Err("unreadable");

@@ -139,7 +139,7 @@ fn cpu_time() -> Duration {
 fn fold_all(summaries: &[Vec<u8>]) -> Folded {
     let mut fold = Fold::new(NOW);
     let segments = 1..=u64::try_from(summaries.len()).unwrap();
-    fold.add_summaries(segments, |segment| {
+    fold.add_summaries(2, segments, |segment| {
         let bytes = &summaries[usize::try_from(segment).unwrap() - 1];
         Summary::decode(bytes, SEED, segment).ok_or(())
     })
