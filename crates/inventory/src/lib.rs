@@ -362,6 +362,14 @@ impl<'a> LockedSlots<'a> {
         }
     }
 
+    /// Whether all of these slots hold something for a cart; forgotten ones need not.
+    fn hold_all(&self, cart: CartKey, claims: &[Claim]) -> bool {
+        claims.iter().all(|claim| {
+            let known = self.position(claim.slot);
+            known.is_none_or(|at| self.guards[at].1.has_hold_of(cart))
+        })
+    }
+
     fn position(&self, key: SlotKey) -> Option<usize> {
         self.guards
             // Guards are in key order, so no map is needed; an order has few slots.

@@ -78,7 +78,9 @@ impl ConsumedHold {
         if held.revision == 0 || held.is_consumed {
             return None;
         }
-        if !held.holds_at(now) {
+        // Another cart may have got its spots while it had expired, before the clock was set back.
+        let is_whole = slots.hold_all(key, &held.claims);
+        if !held.holds_at(now) || !is_whole {
             // For good, whatever becomes of the order and of the clock.
             slots.release_holds(key, now);
             held.claims.clear();

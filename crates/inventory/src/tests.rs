@@ -342,6 +342,19 @@ fn a_hold_that_expired_before_its_order_is_not_restored_by_a_clock_set_back() {
 }
 
 #[test]
+fn a_hold_whose_spots_another_cart_got_is_not_restored_by_a_clock_set_back() {
+    let fixture = SlotFixture::with(&[5]);
+    fixture.hold(&[0], 2, CART, NOW + 600);
+    let later = NOW + 600;
+    let time = until(later, later + 600);
+    assert!(fixture.hold_at(later, &[0], 4, OTHER_CART, time).is_some());
+    let reserved = fixture.reserve(&[0], 1, CART, NOW + 1).unwrap();
+    fixture.inventory.release(reserved, NOW + 1);
+    assert_eq!(fixture.open_at(0, NOW + 1, None), 1);
+    assert_eq!(fixture.open_at(0, NOW + 1, Some(OTHER_CART)), 5);
+}
+
+#[test]
 fn an_order_ends_the_hold_of_its_cart_also_after_its_time() {
     for now in [NOW + 599, NOW + 600] {
         let fixture = SlotFixture::with(&[5]);

@@ -21,7 +21,7 @@ pub(super) struct RestoredHolds {
 }
 
 impl RestoredHolds {
-    /// Puts the holds that last at this moment in force.
+    /// Puts the holds in force that last at this moment, and did when the holds after them were placed.
     pub(super) fn restore(
         holds: Vec<HoldRecord>,
         catalog: &mut Catalog,
@@ -29,7 +29,12 @@ impl RestoredHolds {
         now: EpochSeconds,
     ) -> Self {
         let mut restored = Self::default();
-        for record in holds {
+        let mut placed_after = EpochSeconds::MIN;
+        // The last one first: a hold that was over by the clock when a later one was placed may have left that its spots. Under
+        // a clock that was set back since, it would take them again.
+        for record in holds.into_iter().rev() {
+            let was_over = record.expires_sec <= placed_after;
+            placed_after = placed_after.max(record.placed_sec);
             let hold = RestoredHold {
                 cart: CartKey(record.id.0),
                 revision: record.revision,
@@ -40,7 +45,7 @@ impl RestoredHolds {
                 pause: pause(catalog, &record),
             };
             // By the span, as everywhere: it also ends the hold of a clock that was set far back.
-            if hold.span().is_on(now) {
+            if hold.span().is_on(now) && !was_over {
                 restored.count += 1;
                 inventory.restore_hold(hold);
             } else {

@@ -101,6 +101,7 @@ checks! {
         an_empty_store_has_nothing,
         claims_are_added_up,
         holds_that_have_not_ended_are_recovered,
+        holds_are_recovered_in_the_order_of_their_last_placement,
         prices_replace_those_of_the_same_ids,
         slots_are_forgotten_up_to_the_latest_time;
     concurrency:

@@ -35,6 +35,9 @@ struct MemoryContents {
     by_key: HashMap<OrderKey, usize>,
     by_user: HashMap<UserId, Vec<usize>>,
     holds: HashMap<HoldId, StoredHold>,
+    /// Which placement of all was the last one of each hold.
+    placements: HashMap<HoldId, usize>,
+    placed: usize,
     pending: HashMap<Token, PaymentIntent>,
     /// The last one of each token.
     failed_attempts: HashMap<Token, u32>,
@@ -170,6 +173,8 @@ impl MemoryContents {
             // As on disk: a hold has no personal data.
             line.answers = None;
         }
+        self.placed += 1;
+        self.placements.insert(hold.id, self.placed);
         let state = HoldState::Active;
         self.holds.insert(hold.id, StoredHold { hold, state });
     }
@@ -218,11 +223,13 @@ impl MemoryContents {
             .holds
             .values()
             .filter(|stored| stored.state == HoldState::Active);
+        let mut holds: Vec<HoldRecord> = active.map(|stored| stored.hold.clone()).collect();
+        holds.sort_by_key(|hold| self.placements.get(&hold.id));
         Recovered {
             orders: self.count(),
             sold: sold.into_claims(),
             pending: self.pending.values().cloned().collect(),
-            holds: active.map(|stored| stored.hold.clone()).collect(),
+            holds,
             prices: self.prices.to_book(),
             newest_order_sec: self.orders.iter().map(|placed| placed.created_sec).max(),
             slots_forgotten_until: self.slots_forgotten_until,

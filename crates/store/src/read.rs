@@ -82,7 +82,7 @@ pub struct Recovered {
     pub sold: Vec<NamedClaim>,
     /// Payments without an outcome on record.
     pub pending: Vec<PaymentIntent>,
-    /// Holds that are neither consumed nor released, whatever their time.
+    /// Holds that are neither consumed nor released, whatever their time, in the order in which they were placed last.
     pub holds: Vec<HoldRecord>,
     /// The prices last served.
     pub prices: PriceBook,

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::{
-    Created,
+    Cart, Created,
     tests::{
         SPOTS, WANTED, app_on, cart, create, open_for_others, played, raft_catalog, raft_on,
         try_to_create,
@@ -695,6 +695,34 @@ fn a_pending_payment_leaves_the_hold_of_another_users_cart_of_the_same_id() {
         harbour.clock.set(NOW + 600);
         assert_eq!(harbour.open(), SPOTS);
     });
+}
+
+#[test]
+fn a_hold_that_is_over_does_not_take_its_spots_from_the_next_under_a_clock_that_is_set_back() {
+    for is_restarted in [false, true] {
+        for (later, are_free) in [(599, false), (600, true)] {
+            let mut harbour = Harbour::new();
+            harbour.check(WANTED).unwrap();
+            harbour.clock.set(NOW + later);
+            let all = || Cart {
+                cart_id: Some("other".into()),
+                ..cart(SPOTS)
+            };
+            let held = played(harbour.app.check(all(), None)).unwrap();
+            let ends = are_free.then_some(NOW + later + 600);
+            let case = format!("after {later}, restarted: {is_restarted}");
+            assert_eq!(held.hold_expires_sec, ends, "{case}");
+            harbour.clock.set(NOW + 598);
+            if is_restarted {
+                harbour = harbour.restarted();
+            }
+            let held = played(harbour.app.check(all(), None)).unwrap();
+            assert_eq!(held.hold_expires_sec.is_some(), are_free, "{case}");
+            // Neither does the one that still lasts lose its own.
+            let open = if are_free { 0 } else { SPOTS - WANTED };
+            assert_eq!(harbour.open(), open, "{case}");
+        }
+    }
 }
 
 /// Two checks and an order of one cart, on a store that fails at some commit: whatever was promised is held, in memory and

@@ -2,10 +2,10 @@
 
 use super::{
     StoreHome,
-    driver::{Driver, claim, dollars, hold, place, place_hold},
+    driver::{Driver, claim, dollars, hold, hold_id, place, place_hold, release},
     model,
 };
-use crate::{NamedClaim, PlacedOrder, PriceBook, PriceEntry, Write};
+use crate::{NamedClaim, PlacedOrder, PriceBook, PriceEntry, ReleaseReason, Write};
 use domain::time::EpochSeconds;
 
 pub(super) fn an_empty_store_has_nothing(home: &dyn StoreHome) {
@@ -67,6 +67,24 @@ pub(super) fn holds_that_have_not_ended_are_recovered(home: &dyn StoreHome) {
         let mut holds = recovered.holds.clone();
         holds.sort_by_key(|hold| hold.id);
         assert_eq!(holds, [hold(1, 1), hold(2, 2), hold(3, 1)]);
+    }
+}
+
+pub(super) fn holds_are_recovered_in_the_order_of_their_last_placement(home: &dyn StoreHome) {
+    let mut driver = Driver::open(home);
+    for number in [7, 3, 9, 1] {
+        driver.commit(place_hold(hold(number, 1)));
+    }
+    driver.commit(place_hold(hold(3, 2)));
+    driver.commit(release(hold_id(9), ReleaseReason::Released));
+    driver.commit(place_hold(hold(9, 1)));
+    let expected = [hold(7, 1), hold(1, 1), hold(3, 2), hold(9, 1)];
+    if let Some(recovered) = driver.reopen() {
+        assert_eq!(recovered.holds, expected);
+        driver.commit(place_hold(hold(7, 2)));
+        let recovered = driver.reopen().unwrap();
+        let expected = [hold(1, 1), hold(3, 2), hold(9, 1), hold(7, 2)];
+        assert_eq!(recovered.holds, expected);
     }
 }
 

@@ -43,7 +43,7 @@ fn every_wrong_store_is_found() {
 }
 
 /// What is wrong with a store, and the check that finds it.
-const FAULTS: [(Fault, &str); 39] = [
+const FAULTS: [(Fault, &str); 40] = [
     (Fault::PreconditionsIgnored, "a_stale_unit_writes_nothing"),
     (
         Fault::PreconditionsIgnored,
@@ -119,6 +119,10 @@ const FAULTS: [(Fault, &str); 39] = [
     (
         Fault::EndedHoldsRecovered,
         "holds_that_have_not_ended_are_recovered",
+    ),
+    (
+        Fault::HoldsRecoveredById,
+        "holds_are_recovered_in_the_order_of_their_last_placement",
     ),
     (Fault::ClaimsNotAddedUp, "claims_are_added_up"),
     (

@@ -60,6 +60,7 @@ pub(super) enum Fault {
     FirstRevisionStays,
     ReleasesLostAtRestart,
     EndedHoldsRecovered,
+    HoldsRecoveredById,
     ClaimsNotAddedUp,
     PricesReplaced,
     ForgottenGoesBack,
@@ -414,6 +415,7 @@ impl Store for WrongStore {
                     }
                 }
             }
+            Fault::HoldsRecoveredById => recovered.holds.sort_by_key(|hold| hold.id),
             Fault::PricesReplaced => {
                 let mut books = self.writes().into_iter().rev();
                 recovered.prices = books
