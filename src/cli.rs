@@ -25,6 +25,7 @@ mod backups;
 mod check_catalog;
 mod check_config;
 mod completions;
+mod customers;
 mod export_feeds;
 mod manual;
 mod password;
@@ -36,9 +37,10 @@ use backups::{CreateBackup, RestoreBackup};
 use check_catalog::CheckCatalog;
 use check_config::CheckConfig;
 use commands::{
-    BACKUP, CHECK_CATALOG, CHECK_CONFIG, COMPLETIONS, FEEDS, HASH_PASSWORD, MAN, SETTINGS, STORE,
-    command,
+    BACKUP, CHECK_CATALOG, CHECK_CONFIG, COMPLETIONS, CUSTOMERS, FEEDS, HASH_PASSWORD, MAN,
+    SETTINGS, STORE, command,
 };
+use customers::CustomerCommand;
 use error::CliError;
 use export_feeds::ExportFeeds;
 use serve::serve;
@@ -79,6 +81,7 @@ enum Action {
     ShowStore(StoreInformation),
     CreateBackup(CreateBackup),
     RestoreBackup(RestoreBackup),
+    Customer(CustomerCommand),
     Settings,
     HashPassword,
 }
@@ -103,6 +106,7 @@ pub fn run(
         Ok(Action::ShowStore(command)) => command.run(stdout, stderr),
         Ok(Action::CreateBackup(command)) => command.run(stdout, stderr),
         Ok(Action::RestoreBackup(command)) => command.run(stdout, stderr),
+        Ok(Action::Customer(command)) => command.run(stdout, stderr),
         Ok(Action::Settings) => write!(stdout, "{}", config::table()).map(|()| SUCCESS),
         Ok(Action::HashPassword) => password::run(stdout, stderr),
         Err(error) => error.print(stdout, stderr),
@@ -129,7 +133,8 @@ fn parse(
             let flags = with_flags_of(flags, arguments)?;
             check_config::action(flags, arguments, environment, read_file)
         }
-        CHECK_CATALOG | STORE | BACKUP | COMPLETIONS | MAN | SETTINGS | HASH_PASSWORD => {
+        CHECK_CATALOG | STORE | BACKUP | CUSTOMERS | COMPLETIONS | MAN | SETTINGS
+        | HASH_PASSWORD => {
             reject_flags(&flags, name)?;
             action_without_settings(name, arguments)
         }
@@ -143,6 +148,7 @@ fn action_without_settings(name: &str, arguments: &ArgMatches) -> Result<Action,
         CHECK_CATALOG => Ok(check_catalog::action(arguments)),
         STORE => Ok(store_reports::action(arguments)),
         BACKUP => Ok(backups::action(arguments)),
+        CUSTOMERS => Ok(customers::action(arguments)),
         COMPLETIONS => Ok(completions::action(arguments)),
         MAN => manual::action(arguments),
         SETTINGS => Ok(Action::Settings),

@@ -45,7 +45,7 @@ mod startup;
 mod summary;
 mod watcher;
 
-pub use parts::limits;
+pub use parts::{limits, stopped_store};
 
 use admin::Admin;
 use health::HealthReporter;

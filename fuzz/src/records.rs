@@ -3,10 +3,10 @@
 use boxoffice::store::{
     KeyDeriver, PlacedOrder, Write,
     record::{
-        EncodedRecord, RecordError, RecordFacts, RecordKind, decode_attempt, decode_facts,
-        decode_hold, decode_hold_released, decode_intent, decode_order_if, decode_person_erased,
-        decode_placed, decode_prices, decode_replay, decode_slots_forgotten, encode,
-        encode_person_erased,
+        EncodedRecord, RecordError, RecordFacts, RecordKind, decode_attempt,
+        decode_erasure_completed, decode_facts, decode_hold, decode_hold_released, decode_intent,
+        decode_order_if, decode_person_erased, decode_placed, decode_prices, decode_replay,
+        decode_slots_forgotten, encode, encode_erasure_completed, encode_person_erased,
     },
 };
 
@@ -27,6 +27,7 @@ pub fn records(bytes: &[u8]) {
         | RecordKind::Prices
         | RecordKind::SlotsForgotten => other(kind, bytes),
         RecordKind::PersonErased => person_erased(bytes),
+        RecordKind::ErasureCompleted => erasure_completed(bytes),
     }
 }
 
@@ -106,7 +107,9 @@ fn decode_other(kind: RecordKind, bytes: &[u8]) -> Result<Write, RecordError> {
         }
         RecordKind::Prices => Write::Prices(decode_prices(bytes)?),
         RecordKind::SlotsForgotten => Write::SlotsForgotten(decode_slots_forgotten(bytes)?),
-        RecordKind::OrderPlaced | RecordKind::PersonErased => unreachable!("{kind:?}"),
+        RecordKind::OrderPlaced | RecordKind::PersonErased | RecordKind::ErasureCompleted => {
+            unreachable!("{kind:?}")
+        }
     })
 }
 
@@ -122,5 +125,12 @@ fn person_erased(bytes: &[u8]) {
     if let Some(erased) = read(decode_person_erased(bytes)) {
         let written = encode_person_erased(&erased);
         assert_eq!(decode_person_erased(&written), Ok(erased));
+    }
+}
+
+fn erasure_completed(bytes: &[u8]) {
+    if let Some(erasure) = read(decode_erasure_completed(bytes)) {
+        let written = encode_erasure_completed(erasure);
+        assert_eq!(decode_erasure_completed(&written), Ok(erasure));
     }
 }

@@ -9,8 +9,8 @@ mod lines;
 mod client;
 mod handler;
 
-pub(in crate::api) use client::fetch_bytes;
 pub use client::{FetchError, can_ask, fetch};
+pub(in crate::api) use client::{fetch_bytes, post_bytes};
 pub(crate) use handler::FeedsHandler;
 pub use lines::{ExportHeader, ExportLine, MalformedLine};
 

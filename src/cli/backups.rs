@@ -18,8 +18,12 @@ use super::{
 };
 use crate::api::backup::{fetch_manifest, fetch_segment};
 use store::log::{
-    BackupError, BackupReport, BackupSource, Verification, create_backup, restore_backup,
+    BackupError, BackupManifest, BackupReport, BackupSource, FetchSegment, SegmentExtent,
+    Verification, create_backup, restore_backup,
 };
+
+/// How often a backup is begun beside erasures.
+const TRIES: u32 = 3;
 
 /// `backup create`.
 #[derive(Debug, PartialEq)]
@@ -82,22 +86,38 @@ impl CreateBackup {
 
     fn create(&self) -> Result<BackupReport, CliError> {
         let bar = ByteBar::new();
-        let created = match &self.source {
+        match &self.source {
             StoreSource::Directory(dir) => {
                 require_store(dir)?;
                 let source = BackupSource::open(dir)?;
-                source.manifest().and_then(|manifest| {
-                    create_backup(
-                        &self.to,
-                        &manifest,
-                        &mut |extent| source.read(extent).map_err(Into::into),
-                        &mut |progress| bar.show(progress),
-                    )
-                })
+                let manifest = || source.manifest().map_err(backup_error);
+                self.copy(
+                    &manifest,
+                    &mut |extent| source.read(extent).map_err(Into::into),
+                    &bar,
+                )
             }
-            StoreSource::Server(server) => return self.create_from(server, &bar),
-        };
-        created.map_err(backup_error)
+            StoreSource::Server(server) => self.create_from(server, &bar),
+        }
+    }
+
+    fn copy(
+        &self,
+        manifest: &dyn Fn() -> Result<BackupManifest, CliError>,
+        fetch: &mut FetchSegment<'_>,
+        bar: &ByteBar,
+    ) -> Result<BackupReport, CliError> {
+        let mut tries = TRIES;
+        loop {
+            tries -= 1;
+            match create_backup(&self.to, &manifest()?, fetch, &mut |progress| {
+                bar.show(progress);
+            }) {
+                // Personal data was erased while segments were copied, and the record of that came after the manifest.
+                Err(error) if error.may_be_erasure() && tries > 0 => {}
+                created => return created.map_err(backup_error),
+            }
+        }
     }
 
     fn create_from(&self, server: &Uri, bar: &ByteBar) -> Result<BackupReport, CliError> {
@@ -105,19 +125,16 @@ impl CreateBackup {
             .enable_all()
             .build()
             .map_err(CliError::Start)?;
-        let manifest = runtime
-            .block_on(fetch_manifest(server))
-            .map_err(|error| CliError::BackupServer(server.clone(), Box::new(error)))?;
-        let created = create_backup(
-            &self.to,
-            &manifest,
-            &mut |extent| {
-                let fetched = runtime.block_on(fetch_segment(server, extent));
-                fetched.map_err(Into::into)
-            },
-            &mut |progress| bar.show(progress),
-        );
-        created.map_err(backup_error)
+        let manifest = || {
+            runtime
+                .block_on(fetch_manifest(server))
+                .map_err(|error| CliError::BackupServer(server.clone(), Box::new(error)))
+        };
+        let mut fetch = |extent: &SegmentExtent| {
+            let fetched = runtime.block_on(fetch_segment(server, extent));
+            fetched.map_err(Into::into)
+        };
+        self.copy(&manifest, &mut fetch, bar)
     }
 }
 

@@ -22,6 +22,9 @@ pub(super) const INFO: &str = "info";
 pub(super) const BACKUP: &str = "backup";
 pub(super) const CREATE: &str = "create";
 pub(super) const RESTORE: &str = "restore";
+pub(super) const CUSTOMERS: &str = "customers";
+pub(super) const ERASE: &str = "erase";
+pub(super) const USER: &str = "user";
 pub(super) const TO: &str = "to";
 pub(super) const SETTINGS: &str = "settings";
 pub(super) const HASH_PASSWORD: &str = "hash-password";
@@ -71,6 +74,7 @@ pub(super) fn command() -> Command {
         )
         .subcommand(store())
         .subcommand(backup())
+        .subcommand(customers())
         .subcommand(check_config())
         .subcommand(Command::new(SETTINGS).about("Print all settings as a Markdown table"))
         .subcommand(Command::new(HASH_PASSWORD).about(
@@ -273,6 +277,42 @@ fn backup() -> Command {
                         .required(true)
                         .help("Data directory, which may not have a store"),
                 ),
+        )
+}
+
+fn customers() -> Command {
+    let from = "Operator's address of a running server with `admin_customers`, such as http://127.0.0.1:50052";
+    let data = "Data directory of a stopped server; to be run as the user of the server";
+    let arguments = || {
+        [
+            Arg::new(USER)
+                .long(USER)
+                .value_name("ID")
+                .required(true)
+                .allow_hyphen_values(true)
+                .help("User id of the customer as in the orders; `-` reads it from standard input"),
+            Arg::new(FROM)
+                .long(FROM)
+                .value_name("URL")
+                .help(from)
+                .value_parser(parse_server)
+                .required_unless_present(DATA)
+                .conflicts_with(DATA),
+            directory(DATA).help(data),
+        ]
+    };
+    Command::new(CUSTOMERS)
+        .about("Export or erase the personal data of a customer")
+        .subcommand_required(true)
+        .subcommand(
+            Command::new(ERASE)
+                .about("Erase the customer and the answers of all orders of a customer, for good")
+                .args(arguments()),
+        )
+        .subcommand(
+            Command::new(EXPORT)
+                .about("Print everything that is on record of a customer, as JSON")
+                .args(arguments()),
         )
 }
 

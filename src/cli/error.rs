@@ -8,7 +8,11 @@ use std::{
 use http::{StatusCode, Uri};
 
 use crate::{
-    api::{backup::BackupFetchError, feeds::FetchError},
+    api::{
+        backup::BackupFetchError,
+        customers::{CustomersFetchError, ExportError},
+        feeds::FetchError,
+    },
     exit_code::{CATALOG, INTERNAL, IO, SUCCESS, UNAVAILABLE, USAGE},
     server::ServeError,
 };
@@ -16,7 +20,7 @@ use catalog::WriteError;
 use kernel::diagnostics::Diagnostics;
 use orders::TooFar;
 use store::{
-    ErrorChain,
+    EraseError, ErrorChain,
     log::{BackupError, OpenError},
 };
 
@@ -57,6 +61,24 @@ pub(super) enum CliError {
     /// A running server does not hand out its store.
     #[error("{0}: {error}{hint}", error = ErrorChain(.1), hint = backup_hint(.1))]
     BackupServer(Uri, Box<BackupFetchError>),
+    /// A running server does not export or erase a customer.
+    #[error("{0}: {error}{hint}", error = ErrorChain(.1), hint = customers_hint(.1))]
+    CustomersServer(Uri, Box<CustomersFetchError>),
+    /// A customer cannot be erased.
+    #[error("{}", ErrorChain(.0))]
+    Erase(#[from] EraseError),
+    /// A customer cannot be exported.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// There is no user id.
+    #[error("the user id is empty")]
+    NoUser,
+    /// Standard input cannot be read.
+    #[error("standard input cannot be read: {0}")]
+    Input(io::Error),
+    /// A running server has the store open.
+    #[error("{}; if that is a running server, ask it: --from with its `admin_listen`", ErrorChain(.0))]
+    StoreInUse(OpenError),
     /// There is no backup, or it cannot be restored.
     #[error("{}{findings}", ErrorChain(.0), findings = findings(.0))]
     Backup(Box<BackupError>),
@@ -90,21 +112,36 @@ impl CliError {
         }
     }
 
+    /// The error of opening the store of a server that should be stopped.
+    pub(super) fn opened(error: OpenError) -> Self {
+        if matches!(error, OpenError::InUse) {
+            Self::StoreInUse(error)
+        } else {
+            Self::Store(error)
+        }
+    }
+
     /// The exit code that tells scripts what kind of trouble it is.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             // Help and version arrive as errors of the parser.
             Self::Usage(error) if !error.use_stderr() => SUCCESS,
-            Self::Usage(_) | Self::Settings(_) | Self::Day(_) | Self::TooFar(_) => USAGE,
+            Self::Usage(_) | Self::Settings(_) | Self::Day(_) | Self::TooFar(_) | Self::NoUser => {
+                USAGE
+            }
             Self::Catalog(_) => CATALOG,
             Self::Offline { error, .. } => error.exit_code(),
             Self::Server(_, error) if matches!(**error, FetchError::Taker(_)) => IO,
-            Self::Server(..) | Self::BackupServer(..) => UNAVAILABLE,
+            Self::Server(..) | Self::BackupServer(..) | Self::CustomersServer(..) => UNAVAILABLE,
             Self::Backup(error) if is_of_server(error) => UNAVAILABLE,
             Self::Write(_)
             | Self::Temporary(_)
             | Self::Store(_)
             | Self::NoStore(_)
+            | Self::StoreInUse(_)
+            | Self::Erase(_)
+            | Self::Export(_)
+            | Self::Input(_)
             | Self::Backup(_) => IO,
             Self::Start(_) => INTERNAL,
         }
@@ -125,11 +162,29 @@ impl CliError {
             | Self::NoStore(_)
             | Self::BackupServer(..)
             | Self::Backup(_)
+            | Self::CustomersServer(..)
+            | Self::Erase(_)
+            | Self::Export(_)
+            | Self::NoUser
+            | Self::Input(_)
+            | Self::StoreInUse(_)
             | Self::Write(_)
             | Self::Temporary(_)
             | Self::Start(_) => writeln!(stderr, "{self}"),
         }?;
         Ok(self.exit_code())
+    }
+}
+
+/// What to do about a server that does not hand out customers.
+fn customers_hint(error: &CustomersFetchError) -> &'static str {
+    match error {
+        CustomersFetchError::Fetch(FetchError::Rejected { status, .. })
+            if *status == StatusCode::NOT_FOUND =>
+        {
+            "; a server exports and erases customers only with `admin_customers = true`"
+        }
+        CustomersFetchError::Fetch(_) | CustomersFetchError::Malformed => "",
     }
 }
 

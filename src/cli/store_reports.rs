@@ -71,6 +71,14 @@ impl StoreVerification {
         for finding in &verified.findings {
             writeln!(stderr, "{finding}")?;
         }
+        if verified.unfinished > 0 {
+            writeln!(
+                stderr,
+                "an erasure is unfinished: the personal data of {} orders is still to be overwritten; the next start \
+                 does that",
+                grouped(verified.unfinished)
+            )?;
+        }
         if verified.findings.is_empty() {
             writeln!(stdout, "{}; no damage", extent(&verified))?;
             return Ok(SUCCESS);
@@ -100,7 +108,7 @@ pub(super) fn extent(verified: &Verification) -> String {
         orders,
         segments,
         bytes,
-        findings: _,
+        ..
     } = verified;
     format!(
         "{} changes, among them {} orders, in {segments} segments of {} bytes",

@@ -204,6 +204,12 @@ settings! {
         /// Whether `/backup` on the admin listener hands out the embedded store, with all personal data in it, to
         /// `boxoffice backup create --from`.
         admin_backup: bool = "false", OneOf(&[("true", true), ("false", false)]);
+        /// Whether `/customers` on the admin listener exports and erases the personal data of customers, for
+        /// `boxoffice customers --from`.
+        admin_customers: bool = "false", OneOf(&[("true", true), ("false", false)]);
+        /// Time after the end of a visit at which the personal data of its order is erased, for good;
+        /// `off`: never.
+        customer_retention: Option<Duration> = "off", OrOff(DurationRange("1d", "36500d"));
     }
 
     /// Limits per call.

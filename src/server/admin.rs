@@ -8,7 +8,11 @@ use std::{
     time::Duration,
 };
 
-use axum::{response::IntoResponse, routing::get};
+use axum::{
+    extract,
+    response::IntoResponse,
+    routing::{MethodRouter, get, post},
+};
 use http::{Request, Response, StatusCode, Uri, header::CONTENT_TYPE};
 use hyper::body::Incoming;
 use tokio::{sync::watch, task::JoinSet};
@@ -26,6 +30,7 @@ use crate::{
     api::{
         backup::{self, BackupHandler},
         booking::rest,
+        customers::{self, CustomersHandler},
         error::{ADMIN_URLS, ApiError},
         feeds::{self, FeedsHandler},
     },
@@ -65,12 +70,13 @@ impl AdminService {
         table: Arc<ConnectionTable>,
         health: &HealthReporter,
         metrics: Arc<Metrics>,
-        (feeds, backups): (FeedsHandler, BackupHandler),
+        (feeds, backups, customers): (FeedsHandler, BackupHandler, CustomersHandler),
         hosts: AllowedHosts,
     ) -> Self {
         let bodies = Arc::clone(&metrics.traffic.bodies);
         let (alive, ready) = (readiness.clone(), readiness);
         let (manifests, segments) = (backups.clone(), backups);
+        let (erasures, exports) = (customers.clone(), customers);
         let routes = axum::Router::new()
             .route("/", get(async || format!("{ADMIN_URLS}\n")))
             .route("/livez", get(async move || liveness(&alive)))
@@ -87,6 +93,18 @@ impl AdminService {
             .route(
                 &format!("{}/{{segment}}", backup::PATH),
                 get(async move |uri: Uri| segments.answer_segment(&uri)),
+            )
+            .route(
+                customers::ERASE,
+                post_only(post(async move |request: extract::Request| {
+                    erasures.answer_erase(request).await
+                })),
+            )
+            .route(
+                customers::EXPORT,
+                post_only(post(async move |request: extract::Request| {
+                    exports.answer_export(request).await
+                })),
             )
             .fallback(async || rest::error_response(&ApiError::AdminNotFound))
             .method_not_allowed_fallback(async || {
@@ -122,7 +140,7 @@ impl HttpHandler for AdminService {
             }
             Transport::GrpcWeb => admission::reject(request.method(), transport, NO_GRPC_WEB),
             Transport::Rest => {
-                // No URL takes a message, so a body is never read.
+                // Only the URLs of customers read a body, a short one and not for long.
                 let Ok(answer) = self
                     .routes
                     .clone()
@@ -132,6 +150,11 @@ impl HttpHandler for AdminService {
             }
         }
     }
+}
+
+/// Rejects other methods than POST by its own name.
+fn post_only(route: MethodRouter) -> MethodRouter {
+    route.fallback(async || rest::error_response(&ApiError::MethodNotAllowed { allowed: "POST" }))
 }
 
 /// Removes empty segments from the path: joining an address and a path may leave two slashes.

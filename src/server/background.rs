@@ -1,6 +1,13 @@
 //! Background tasks, which run beside the calls for as long as the server does.
 
-use std::{future::ready, sync::Arc, time::Duration};
+use std::{
+    future::ready,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{sync::watch, task::JoinSet};
 
@@ -11,11 +18,19 @@ use super::{
     watcher::{FromFiles, Watcher},
 };
 use crate::{config::Config, net::Phase};
+use domain::time::Seconds;
 use kernel::files::Snapshot;
 use orders::App;
+use store::ErrorChain;
 
 /// How often a sweep is considered. It runs once an hour, and soon after the clock was set.
 const SWEEP_LOOK: Duration = Duration::from_secs(60);
+
+/// How often some old visits are erased, while there are any.
+const ERASURE_LOOK: Duration = Duration::from_secs(5);
+
+/// How many times the next look is left out when there was none: ten minutes.
+const ERASURE_IDLE: u32 = 120;
 
 /// How often the rate state of idle callers is dropped.
 const CALLERS_SWEEP: Duration = Duration::from_secs(10);
@@ -38,6 +53,13 @@ pub(super) fn spawn(
         Readiness::new(phase.clone(), app.store().health()),
     ));
     tasks.spawn(sweep_slots(Arc::clone(app), phase.clone()));
+    if let Some(retention) = config.storage.customer_retention {
+        tasks.spawn(erase_old_visits(
+            Arc::clone(app),
+            retention.into(),
+            phase.clone(),
+        ));
+    }
     tasks.spawn(forget_callers(access, phase.clone()));
     tasks.spawn(run_watcher(security, config.security.security_watch, phase));
     tasks.spawn(run_watcher(catalog, config.sales.catalog_watch, phase));
@@ -62,6 +84,30 @@ async fn forget_callers(access: Arc<Access>, phase: watch::Receiver<Phase>) {
 
 async fn sweep_slots(app: Arc<App>, phase: watch::Receiver<Phase>) {
     every(SWEEP_LOOK, phase, || app.sweep_if_due()).await;
+}
+
+/// Erases the personal data of old visits, a few orders at a time, so that new orders hardly notice.
+async fn erase_old_visits(app: Arc<App>, retention: Seconds, phase: watch::Receiver<Phase>) {
+    let idle = AtomicU32::new(0);
+    every(ERASURE_LOOK, phase, || async {
+        // Relaxed: only this task counts.
+        if idle.load(Ordering::Relaxed) > 0 {
+            idle.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        match app.erase_old_visits(retention).await {
+            Ok(0) => idle.store(ERASURE_IDLE, Ordering::Relaxed),
+            Ok(orders) => tracing::info!(orders, "the personal data of old visits was erased"),
+            Err(error) => {
+                idle.store(ERASURE_IDLE, Ordering::Relaxed);
+                tracing::error!(
+                    error = %ErrorChain(&error),
+                    "the personal data of old visits was not erased, or not all of it"
+                );
+            }
+        }
+    })
+    .await;
 }
 
 /// Runs `act` at an interval, first after one interval, until the server stops.

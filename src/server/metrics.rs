@@ -210,6 +210,11 @@ impl Collect for StoreSource {
             |store, samples| store.add_disk(samples, |disk| disk.size),
         ),
         Metric::<Self>::counter(
+            "boxoffice_store_erased_orders_total",
+            "Orders of which the personal data was erased since the start.",
+            |store, samples| samples.add(store.stats.erased),
+        ),
+        Metric::<Self>::counter(
             "boxoffice_store_scrubbed_bytes_total",
             "Bytes of the log that were read again in the background to find damage.",
             |store, samples| {

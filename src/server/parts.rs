@@ -1,6 +1,6 @@
 //! The concrete parts of the settings: store, payment gateway, limits and budgets.
 
-use std::{io, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 use super::{ServeError, admin, observability::CallMetrics, reload};
 use crate::{
@@ -22,7 +22,11 @@ use kernel::{
 };
 use orders::Limits;
 use payments::{PaymentGateway, simulated::SimulatedGateway};
-use store::{Store, log::LogStore, memory::MemoryStore};
+use store::{
+    Store,
+    log::{LogStore, OpenError},
+    memory::MemoryStore,
+};
 
 /// Maximum length of a token, cart id or user id, in bytes.
 const MAX_ID_BYTES: usize = 1024;
@@ -72,6 +76,15 @@ pub(super) fn open_store(config: &Config) -> Result<Arc<dyn Store>, ServeError> 
             Ok(Arc::new(MemoryStore::default()))
         }
     }
+}
+
+/// Opens the embedded store of a server that is stopped, for a command that changes it.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn stopped_store(dir: &Path) -> Result<Arc<dyn Store>, OpenError> {
+    // One change at a time: nobody else writes.
+    Ok(Arc::new(LogStore::open(dir, 1)?))
 }
 
 /// The limits of the use cases that the settings ask for.

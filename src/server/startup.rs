@@ -25,6 +25,7 @@ use crate::{
     api::{
         backup::BackupHandler,
         booking::{grpc::GrpcService, rest::RestHandler},
+        customers::CustomersHandler,
         dispatch::Dispatcher,
         feeds::FeedsHandler,
     },
@@ -172,6 +173,7 @@ impl Opened {
             (
                 FeedsHandler::new(Arc::clone(&app)),
                 BackupHandler::new(backup_dir(config)),
+                CustomersHandler::new(config.storage.admin_customers.then(|| Arc::clone(&app))),
             ),
             hosts.clone(),
         );

@@ -3,6 +3,7 @@
 mod admin;
 mod backups;
 mod command_line;
+mod customers;
 mod deploy;
 mod lifecycle;
 mod load_balancers;

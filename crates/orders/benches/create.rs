@@ -24,16 +24,17 @@ use divan::{AllocProfiler, Bencher};
 use domain::{
     catalog::CartHold,
     fixtures::{Fixture, HOUR, NOW, START, line},
-    ids::Token,
+    ids::{Token, UserId},
     order::{Customer, NewOrder, OrderId},
     slot::{Opening, PassThroughIx, Pool, PoolTickets},
-    time::Seconds,
+    time::{EpochSeconds, Seconds},
 };
 use futures_util::FutureExt;
 use kernel::{clock::ManualClock, diagnostics::Diagnostics};
 use store::{
-    CommitFuture, HoldId, OrderFilter, OrderSink, Read, ReadError, Recovered, Replay, Selection,
-    Store, StoreHealth, StoreStats, StoredHold, UnitOfWork, memory::MemoryStore,
+    CommitFuture, EraseFuture, HoldId, OrderFilter, OrderSink, PlacedSink, Read, ReadError,
+    Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold, UnitOfWork,
+    memory::MemoryStore,
 };
 use tokio::{sync::watch, time::Instant};
 
@@ -77,6 +78,18 @@ impl Store for NoStore {
 
     fn failed_attempts(&self, token: &Token) -> Read<u32> {
         self.0.failed_attempts(token)
+    }
+
+    fn erase_person(&self, user_id: &UserId) -> EraseFuture {
+        self.0.erase_person(user_id)
+    }
+
+    fn erase_visits(&self, ended_before: EpochSeconds, most: usize) -> EraseFuture {
+        self.0.erase_visits(ended_before, most)
+    }
+
+    fn export_person(&self, user_id: &UserId, take: PlacedSink<'_>) -> Result<(), ReadError> {
+        self.0.export_person(user_id, take)
     }
 
     fn recover(&self) -> Result<Recovered, ReadError> {

@@ -63,6 +63,11 @@ impl Sweeps {
         }
     }
 
+    /// The time as far as sweeps have followed the clock: no further ahead than that by a wrong one.
+    pub(super) fn known_sec(&self) -> EpochSeconds {
+        self.forgotten_until.saturating_add(KEPT)
+    }
+
     /// The second up to which a sweep at `now` forgets slots.
     fn next(&self, now: EpochSeconds) -> EpochSeconds {
         let due = now.saturating_sub(KEPT);

@@ -46,6 +46,7 @@ mod prices;
 mod reconcile;
 mod reload;
 mod restore;
+mod retention;
 mod run_to_completion;
 mod startup;
 mod tokens;

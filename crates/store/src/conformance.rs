@@ -19,6 +19,7 @@ use super::Store;
 
 mod concurrency;
 mod driver;
+mod erasures;
 mod histories;
 mod holds;
 mod lists;
@@ -104,6 +105,12 @@ checks! {
         holds_are_recovered_in_the_order_of_their_last_placement,
         prices_replace_those_of_the_same_ids,
         slots_are_forgotten_up_to_the_latest_time;
+    erasures:
+        an_erased_person_is_in_no_order,
+        an_erased_request_is_still_recognized,
+        orders_after_an_erasure_are_kept,
+        everything_of_a_person_is_exported,
+        visits_are_erased_by_their_end;
     concurrency:
         one_of_many_orders_of_a_token_is_placed,
         one_of_many_renewals_of_a_hold_is_placed,

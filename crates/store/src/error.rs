@@ -67,6 +67,27 @@ impl CommitError {
     }
 }
 
+/// Why personal data is not erased, or not yet.
+#[derive(Debug, thiserror::Error)]
+pub enum EraseError {
+    /// An order cannot be read. Nothing of it is erased.
+    #[error("the personal data cannot be found")]
+    Read(#[from] ReadError),
+    /// That the data is erased, or was overwritten, cannot be recorded.
+    #[error("the erasure cannot be recorded")]
+    Commit(#[from] CommitError),
+    /// The erasure is on record, so the data is not shown any more; its bytes cannot be overwritten. The next erasure or
+    /// the next start tries again.
+    #[error("the erasure is recorded, and the data cannot be overwritten yet")]
+    Overwrite(#[source] Box<dyn Error + Send + Sync>),
+    /// The system gives no thread to erase with.
+    #[error("no thread is free")]
+    NoThread,
+    /// Erasing panicked, which has been logged.
+    #[error("an internal error; it has been logged")]
+    Panicked,
+}
+
 /// Displays an error with all of its sources, from the outermost to the first cause.
 #[derive(Debug, Clone, Copy)]
 pub struct ErrorChain<'e>(pub &'e (dyn Error + 'static));

@@ -18,7 +18,11 @@ use std::{fmt, future::Future, pin::Pin};
 
 use tokio::sync::watch;
 
-use domain::{ids::Token, order::OrderId, time::Seconds};
+use domain::{
+    ids::{Token, UserId},
+    order::OrderId,
+    time::{EpochSeconds, Seconds},
+};
 
 mod claim_totals;
 #[cfg(any(test, feature = "conformance"))]
@@ -35,10 +39,10 @@ mod unit;
 
 use claim_totals::ClaimTotals;
 
-pub use error::{CommitError, ErrorChain, ReadError};
+pub use error::{CommitError, EraseError, ErrorChain, ReadError};
 pub use order_key::{KeyDeriver, OrderKey, UserKey};
 pub use read::{
-    OrderFilter, OrderSink, Provenance, Read, ReadFuture, Recovered, Replay, Selection,
+    OrderFilter, OrderSink, PlacedSink, Provenance, Read, ReadFuture, Recovered, Replay, Selection,
 };
 pub use stats::{DiskUsage, ScrubStats, StoreHealth, StoreStats, WriteStats};
 pub use unit::{
@@ -49,6 +53,9 @@ pub use unit::{
 
 /// The result of a commit.
 pub type CommitFuture = Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
+
+/// The result of an erasure: of how many orders the personal data was erased.
+pub type EraseFuture = Pin<Box<dyn Future<Output = Result<u64, EraseError>> + Send>>;
 
 /// Durable storage of orders.
 ///
@@ -88,6 +95,24 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The number of the last payment under this token that ended without an order; 0 if none did. Payments of a token
     /// are numbered from 1 on, so it is also how many have failed.
     fn failed_attempts(&self, token: &Token) -> Read<u32>;
+
+    /// Erases the customer and the answers of all orders of a user that are there when it is called. One that is placed
+    /// meanwhile may keep them. Of an erased order everything else stays: it is found by its token, which is still
+    /// recognized, and by its id and its time, but under no user. Erased again, it does not count. To be called in a
+    /// runtime; dropping the future does not cancel the erasure.
+    ///
+    /// [`EraseError::Overwrite`] if the orders are erased for all readers and their bytes are not overwritten yet.
+    fn erase_person(&self, user_id: &UserId) -> EraseFuture;
+
+    /// Erases the same of orders whose last slot ended before a second, of `most` orders at most. If none was erased, there
+    /// may be others: the next call goes on.
+    fn erase_visits(&self, ended_before: EpochSeconds, most: usize) -> EraseFuture;
+
+    /// Hands over everything that is on record of a user's orders, newest first, until `take` breaks. It may block.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn export_person(&self, user_id: &UserId, take: PlacedSink<'_>) -> Result<(), ReadError>;
 
     /// Contents of the store when it was opened. To be called once, before the first commit. It may block.
     ///

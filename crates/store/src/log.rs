@@ -15,6 +15,7 @@
 //! | `index`, `open_work`, `ended_holds`, `summary`, `fold` | what is in memory, and how it gets there |
 //! | `reader` | orders, holds and payments by the index |
 //! | `ledger`, `commit_queue`, `commit_writer` | commits: the state machine, its queue, its thread |
+//! | `eraser`, `overwriting` | erasing personal data in place |
 //! | `scrub` | reading sealed segments in the background |
 //! | `watermark`, `store_lock`, `directory` | what is beside the segments |
 //! | `store_files`, `inspect`, `verify`, `salvage`, `backup` | reading a store without opening it |
@@ -28,10 +29,15 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    CommitError, CommitFuture, ErrorChain, HoldId, OrderFilter, OrderSink, Read, ReadError,
-    Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold, UnitOfWork,
+    CommitError, CommitFuture, EraseError, EraseFuture, ErrorChain, HoldId, OrderFilter, OrderSink,
+    PlacedSink, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats,
+    StoredHold, UnitOfWork, record,
 };
-use domain::{ids::Token, order::OrderId};
+use domain::{
+    ids::{Token, UserId},
+    order::OrderId,
+    time::EpochSeconds,
+};
 use kernel::{
     blocking::{self, BlockingError},
     clock::{Clock, SystemClock},
@@ -47,6 +53,7 @@ pub mod disk;
 mod disk_usage;
 mod encoded_unit;
 mod ended_holds;
+mod eraser;
 mod error;
 mod fact;
 #[cfg(test)]
@@ -57,6 +64,7 @@ mod index;
 mod inspect;
 mod ledger;
 mod open_work;
+mod overwriting;
 mod planted;
 mod position;
 mod reader;
@@ -94,8 +102,10 @@ use commit_writer::{CommitWriter, become_ready};
 use directory::{FileWatch, WatchedFiles};
 use disk::{DirectoryDisk, Disk};
 use encoded_unit::EncodedUnit;
+use eraser::{CommitUnit, Eraser};
 use fold::Folded;
 use ledger::Ledger;
+use planted::{PlantedFault, is_planted};
 use reader::LogReader;
 use recovery::RecoveredLog;
 use scrub::{ScrubMetrics, ScrubThread, Scrubber};
@@ -115,6 +125,7 @@ const SEGMENTS: &str = "orders";
 pub struct LogStore {
     reader: Arc<LogReader>,
     queue: CommitQueue<EncodedUnit>,
+    eraser: Arc<Eraser>,
     /// The most bytes that the records of a unit may take.
     unit_bytes_max: usize,
     health: watch::Receiver<StoreHealth>,
@@ -278,14 +289,16 @@ impl LogStore {
             identity.seed(),
             reader.keys.clone(),
             Arc::clone(&scrubbed),
+            Arc::clone(&reader.overwriting),
         );
         let scrub_thread = ScrubThread::start(scrubber).map_err(OpenError::Thread)?;
         let summarizer = Summarizer {
             disk,
             seed: identity.seed(),
             keys: reader.keys.clone(),
+            overwriting: Arc::clone(&reader.overwriting),
         };
-        let summaries = SummaryThread::start(summarizer).map_err(OpenError::Thread)?;
+        let summaries = SummaryThread::start(summarizer.clone()).map_err(OpenError::Thread)?;
         let mut on_sealed = summaries.sender();
         for segment in unsummarized {
             on_sealed(segment);
@@ -293,14 +306,24 @@ impl LogStore {
         let metrics = Arc::new(WriterMetrics::default());
         let appender = Appender::new(identity, options.segment_bytes, spares, file, end);
         let unit_bytes_max = appender.frame_capacity();
+        let mut ledger = Ledger {
+            appender,
+            reader: Arc::clone(&reader),
+            watermark,
+            clock: Arc::clone(&options.clock),
+            on_sealed: Box::new(on_sealed),
+        };
+        let eraser = Eraser {
+            reader: Arc::clone(&reader),
+            summarizer,
+            clock: Arc::clone(&options.clock),
+            erased: Arc::default(),
+            visits: Mutex::default(),
+        };
+        // Before anything is served: of an erasure that a crash has interrupted, no byte stays.
+        finish_erasures(&eraser, &mut ledger)?;
         let writer = CommitWriter {
-            ledger: Ledger {
-                appender,
-                reader: Arc::clone(&reader),
-                watermark,
-                clock: Arc::clone(&options.clock),
-                on_sealed: Box::new(on_sealed),
-            },
+            ledger,
             health: health_sender,
             metrics: Arc::clone(&metrics),
         };
@@ -312,6 +335,7 @@ impl LogStore {
         Ok(Self {
             reader,
             queue,
+            eraser: Arc::new(eraser),
             unit_bytes_max,
             health,
             recovered: Mutex::new(Some(recovered)),
@@ -324,6 +348,23 @@ impl LogStore {
             _spares: spare_thread,
             _scrub: scrub_thread,
             _lock: lock,
+        })
+    }
+}
+
+impl LogStore {
+    /// Erases on a thread that may block. The erasure goes on if its caller is gone.
+    fn erase(
+        &self,
+        erase: impl FnOnce(&Eraser, &mut CommitUnit<'_>) -> Result<u64, EraseError> + Send + 'static,
+    ) -> EraseFuture {
+        // The queue is kept open until the erasure is over, so the store is closed only after it.
+        let (eraser, queue) = (Arc::clone(&self.eraser), self.queue.clone());
+        let started =
+            blocking::start(move || erase(&eraser, &mut |unit| queue.submit_and_wait(unit)));
+        Box::pin(async move {
+            let erasing = started.map_err(|_| EraseError::NoThread)?;
+            erasing.await.unwrap_or(Err(EraseError::Panicked))
         })
     }
 }
@@ -388,6 +429,22 @@ impl Store for LogStore {
         recovered.take().ok_or(ReadError::AlreadyRecovered)
     }
 
+    fn erase_person(&self, user_id: &UserId) -> EraseFuture {
+        let user_id = user_id.clone();
+        self.erase(move |eraser, commit| eraser.erase_person(&user_id, commit))
+    }
+
+    fn erase_visits(&self, ended_before: EpochSeconds, most: usize) -> EraseFuture {
+        self.erase(move |eraser, commit| eraser.erase_visits(ended_before, most, commit))
+    }
+
+    fn export_person(&self, user_id: &UserId, take: PlacedSink<'_>) -> Result<(), ReadError> {
+        self.reader.each_of_user(user_id, &mut |_, record| {
+            let (public, personal) = reader::parts(record)?;
+            Ok(take(record::decode_placed(public, personal)?))
+        })
+    }
+
     fn health(&self) -> watch::Receiver<StoreHealth> {
         self.health.clone()
     }
@@ -399,9 +456,28 @@ impl Store for LogStore {
             waiting: self.queue.pending(),
             writes: Some(self.metrics.read()),
             scrub: Some(self.scrubbed.read()),
+            erased: self.eraser.erased.get(),
             // Reads the disk, which may block: metrics are collected on a blocking thread.
             disk: disk_usage::read(&self.dir),
         }
+    }
+}
+
+/// Finishes erasures that a crash has interrupted.
+fn finish_erasures(eraser: &Eraser, ledger: &mut Ledger) -> Result<(), OpenError> {
+    if is_planted(PlantedFault::ErasureNotFinished) {
+        return Ok(());
+    }
+    match eraser.complete_all(&mut |unit| ledger.write_one(unit)) {
+        // A record that was damaged since is not shown, and must not keep all others from being sold.
+        Err(EraseError::Read(ReadError::Damaged(place))) => {
+            tracing::error!(
+                place,
+                "personal data that is erased could not be overwritten: a record is damaged; verify the store"
+            );
+            Ok(())
+        }
+        result => result.map_err(OpenError::Erasure),
     }
 }
 

@@ -8,11 +8,13 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    ClaimTotals, CommitError, CommitFuture, HoldId, HoldRecord, HoldState, OrderFilter, OrderSink,
-    PaymentIntent, PlacedOrder, Precondition, Provenance, Read, ReadError, Recovered, Replay,
-    Selection, Store, StoreHealth, StoreStats, StoredHold, UnitOfWork, Write,
+    ClaimTotals, CommitError, CommitFuture, EraseError, EraseFuture, HoldId, HoldRecord, HoldState,
+    OrderFilter, OrderSink, PaymentIntent, PlacedOrder, PlacedSink, Precondition, Provenance, Read,
+    ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold,
+    UnitOfWork, Write,
     latest_prices::LatestPrices,
     order_key::{KeyDeriver, OrderKey},
+    record::erased_customer,
 };
 use domain::{
     ids::{Token, UserId},
@@ -92,6 +94,19 @@ impl MemoryStore {
             contents.write(write, &self.keys);
         }
         Ok(())
+    }
+
+    /// Erases the orders that are taken out of the lists of their users.
+    fn erase_with(&self, take: impl FnOnce(&mut MemoryContents) -> Vec<usize>) -> EraseFuture {
+        let erase = || {
+            if !self.health.borrow().is_ready() {
+                return Err(EraseError::Commit(CommitError::Unavailable));
+            }
+            let mut contents = self.lock();
+            let orders = take(&mut contents);
+            Ok(contents.erase(orders))
+        };
+        Box::pin(std::future::ready(erase()))
     }
 
     /// The selected orders that pass the filter.
@@ -190,6 +205,36 @@ impl MemoryContents {
         }
     }
 
+    /// Erases the personal data of these orders, and returns how many had any.
+    fn erase(&mut self, orders: impl IntoIterator<Item = usize>) -> u64 {
+        let mut erased = 0;
+        for at in orders {
+            // Lists that are being read keep what they have.
+            let placed = Arc::make_mut(&mut self.orders[at]);
+            placed.order.customer = erased_customer();
+            for item in &mut placed.order.items {
+                item.line.answers = None;
+            }
+            erased += 1;
+        }
+        erased
+    }
+
+    /// Takes at most so many orders whose visit ended before a second out of the lists of their users.
+    fn take_ended(&mut self, before: EpochSeconds, most: usize) -> Vec<usize> {
+        let mut ended = Vec::new();
+        for orders in self.by_user.values_mut() {
+            orders.retain(|at| {
+                let is_taken = ended.len() < most && visit_end_sec(&self.orders[*at]) < before;
+                if is_taken {
+                    ended.push(*at);
+                }
+                !is_taken
+            });
+        }
+        ended
+    }
+
     fn select(&self, selection: &Selection) -> Vec<Arc<PlacedOrder>> {
         match selection {
             Selection::User(user_id) => {
@@ -241,6 +286,13 @@ impl MemoryContents {
     }
 }
 
+/// The end of the last slot of an order; of one that takes no spots, when it was created.
+fn visit_end_sec(placed: &PlacedOrder) -> EpochSeconds {
+    let claims = placed.claims.iter();
+    let ends = claims.map(|claim| claim.start_sec.saturating_add(claim.duration_sec.into()));
+    ends.max().unwrap_or(placed.created_sec)
+}
+
 impl Store for MemoryStore {
     fn commit(&self, unit: &UnitOfWork) -> CommitFuture {
         // Applied before the future is polled: dropping the future must not cancel the unit.
@@ -284,6 +336,24 @@ impl Store for MemoryStore {
     fn failed_attempts(&self, token: &Token) -> Read<u32> {
         let attempts = self.lock().failed_attempts.get(token).copied();
         Read::Now(Ok(attempts.unwrap_or(0)))
+    }
+
+    fn erase_person(&self, user_id: &UserId) -> EraseFuture {
+        self.erase_with(|contents| contents.by_user.remove(user_id).unwrap_or_default())
+    }
+
+    fn erase_visits(&self, ended_before: EpochSeconds, most: usize) -> EraseFuture {
+        self.erase_with(|contents| contents.take_ended(ended_before, most))
+    }
+
+    fn export_person(&self, user_id: &UserId, take: PlacedSink<'_>) -> Result<(), ReadError> {
+        // As in `list`.
+        for placed in self.select(&Selection::User(user_id.clone()), &|_| true) {
+            if take(PlacedOrder::clone(&placed)).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// What is in the store at this moment, as often as it is called: tests play a restart with it.

@@ -8,7 +8,9 @@ use domain::{
     time::EpochSeconds,
 };
 
-use super::{Fingerprint, HoldRecord, NamedClaim, PaymentIntent, PriceBook, ReadError};
+use super::{
+    Fingerprint, HoldRecord, NamedClaim, PaymentIntent, PlacedOrder, PriceBook, ReadError,
+};
 
 /// An answer that is there at once, or needs the disk or a network. A store never blocks the thread that asks.
 pub enum Read<T> {
@@ -91,6 +93,9 @@ pub struct Recovered {
     /// The latest second up to which slots were forgotten, if any ever were.
     pub slots_forgotten_until: Option<EpochSeconds>,
 }
+
+/// Receives orders with everything of their commit one by one, until it wants no more.
+pub type PlacedSink<'t> = &'t mut (dyn FnMut(PlacedOrder) -> ControlFlow<()> + 't);
 
 /// Receives the orders of a list one by one, until it wants no more.
 pub type OrderSink<'t> = &'t mut (dyn FnMut(Order) -> ControlFlow<()> + 't);

@@ -1,14 +1,15 @@
 //! Records on disk: one protocol buffer for each write of a unit, so that later versions read the records of earlier
 //! ones.
 //!
-//! An order has two parts: what is public within the store, and the personal data of its customer, which is zeroed in
-//! place when the person is erased. All other records have one. Encoding cannot fail. Decoding is strict: a record that
+//! An order has two parts: what is public within the store, and the personal data of its customer, which is overwritten
+//! in place when the person is erased. All other records have one. Encoding cannot fail. Decoding is strict: a record that
 //! no version of this program writes is damage.
 //!
 //! | module | content |
 //! |---|---|
 //! | `encode` | values to records, straight from the borrowed values |
 //! | `decode` | records to values |
+//! | `erasures` | the records of erasures, which are no writes of a unit |
 //! | `facts` | what index and summaries need of a record, without the rest |
 //! | [`proto`] | the generated messages |
 
@@ -22,17 +23,22 @@ use domain::{money::Money, time::EpochSeconds};
 
 mod decode;
 mod encode;
+mod erasures;
 mod facts;
 pub mod proto;
 mod writer;
 
+pub(crate) use decode::erased_customer;
 pub use decode::{
     check_record, decode_attempt, decode_hold, decode_hold_released, decode_intent,
     decode_order_if, decode_placed, decode_prices, decode_replay, decode_slots_forgotten,
 };
+pub use erasures::{
+    ErasureScope, PersonErased, decode_erasure_completed, decode_person_erased,
+    encode_erasure_completed, encode_person_erased,
+};
 pub use facts::{
-    OrderFacts, PersonErased, RecordFacts, created_sec, decode_facts, decode_person_erased,
-    encode_person_erased, is_of_user, order_key,
+    OrderFacts, RecordFacts, created_sec, decode_facts, is_of_user, order_key, visit_end_sec,
 };
 
 /// Why bytes are not a record that some version of this program has written.
@@ -89,13 +95,15 @@ pub enum RecordKind {
     Prices = 6,
     /// [`Write::SlotsForgotten`].
     SlotsForgotten = 7,
-    /// The personal data of a customer was erased.
+    /// The personal data of some orders is erased: [`PersonErased`].
     PersonErased = 8,
+    /// All of that data is overwritten.
+    ErasureCompleted = 9,
 }
 
 impl RecordKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::OrderPlaced,
         Self::PaymentIntent,
         Self::PaymentEnded,
@@ -104,6 +112,7 @@ impl RecordKind {
         Self::Prices,
         Self::SlotsForgotten,
         Self::PersonErased,
+        Self::ErasureCompleted,
     ];
 
     /// The number on disk.
@@ -180,6 +189,10 @@ pub enum RecordKeys {
     Prices,
     /// Slots that ended before this second are forgotten.
     SlotsForgotten(EpochSeconds),
+    /// An erasure begins.
+    PersonErased,
+    /// The erasure that began with the record at this position, in bits, is complete.
+    ErasureCompleted(u64),
 }
 
 /// A write as it goes to disk.

@@ -39,6 +39,8 @@ pub struct StoreStats {
     pub writes: Option<WriteStats>,
     /// What reading in the background has found, where the store does that.
     pub scrub: Option<ScrubStats>,
+    /// Orders of which the personal data was erased since the store was opened.
+    pub erased: u64,
     /// Disk space, where the system reports it.
     pub disk: Option<DiskUsage>,
 }

@@ -2,8 +2,11 @@
 
 use std::{convert::Infallible, io, time::Duration};
 
-use http::{Request, StatusCode, Uri, header::HOST};
-use http_body_util::{BodyExt, Empty};
+use http::{
+    Request, StatusCode, Uri,
+    header::{CONTENT_TYPE, HOST},
+};
+use http_body_util::{BodyExt, Full};
 use hyper::{
     body::{Bytes, Incoming},
     client::conn::http1,
@@ -72,7 +75,7 @@ pub async fn fetch<E>(
     let query = days
         .map(|days| format!("?{DAYS}={days}"))
         .unwrap_or_default();
-    let body = request(server, &format!("{PATH}{query}")).await?;
+    let body = get(server, &format!("{PATH}{query}")).await?;
     read(body, take).await
 }
 
@@ -84,7 +87,23 @@ pub(in crate::api) async fn fetch_bytes(
     server: &Uri,
     path: &str,
 ) -> Result<Vec<u8>, FetchError<Infallible>> {
-    let mut body = request(server, path).await?;
+    collect(get(server, path).await?).await
+}
+
+/// The body of a successful response to a JSON message.
+///
+/// # Errors
+/// [`FetchError`].
+pub(in crate::api) async fn post_bytes(
+    server: &Uri,
+    path: &str,
+    json: Vec<u8>,
+) -> Result<Vec<u8>, FetchError<Infallible>> {
+    let message = Request::post(path).header(CONTENT_TYPE, "application/json");
+    collect(send(server, message, json.into()).await?).await
+}
+
+async fn collect(mut body: Incoming) -> Result<Vec<u8>, FetchError<Infallible>> {
     let mut bytes = Vec::new();
     loop {
         let frame = timeout(MAX_SILENCE, body.frame())
@@ -99,9 +118,17 @@ pub(in crate::api) async fn fetch_bytes(
     }
 }
 
+async fn get<E>(server: &Uri, path: &str) -> Result<Incoming, FetchError<E>> {
+    send(server, Request::get(path), Bytes::new()).await
+}
+
 /// The body of a successful response of a server's admin listener.
-async fn request<E>(server: &Uri, path: &str) -> Result<Incoming, FetchError<E>> {
-    let answer = timeout(MAX_SILENCE, ask(server, path))
+async fn send<E>(
+    server: &Uri,
+    request: http::request::Builder,
+    body: Bytes,
+) -> Result<Incoming, FetchError<E>> {
+    let answer = timeout(MAX_SILENCE, ask(server, request, body))
         .await
         .map_err(|_| FetchError::Silent)??;
     let status = answer.status();
@@ -115,7 +142,11 @@ async fn request<E>(server: &Uri, path: &str) -> Result<Incoming, FetchError<E>>
     Ok(answer.into_body())
 }
 
-async fn ask<E>(server: &Uri, path: &str) -> Result<http::Response<Incoming>, FetchError<E>> {
+async fn ask<E>(
+    server: &Uri,
+    request: http::request::Builder,
+    body: Bytes,
+) -> Result<http::Response<Incoming>, FetchError<E>> {
     let authority = server
         .authority()
         .filter(|_| can_ask(server))
@@ -129,9 +160,9 @@ async fn ask<E>(server: &Uri, path: &str) -> Result<http::Response<Incoming>, Fe
     let (mut sender, connection) = http1::handshake(stream).await?;
     // Detached: the end of the connection shows in the response.
     tokio::spawn(connection);
-    let request = Request::get(path).header(HOST, authority.as_str());
     let request = request
-        .body(Empty::<Bytes>::new())
+        .header(HOST, authority.as_str())
+        .body(Full::new(body))
         .map_err(|_| FetchError::Address)?;
     Ok(sender.send_request(request).await?)
 }

@@ -166,6 +166,29 @@ macro_rules! reads_of {
             self.$store.failed_attempts(token)
         }
 
+        fn erase_person(
+            &self,
+            user_id: &boxoffice::domain::ids::UserId,
+        ) -> boxoffice::store::EraseFuture {
+            self.$store.erase_person(user_id)
+        }
+
+        fn erase_visits(
+            &self,
+            ended_before: boxoffice::domain::time::EpochSeconds,
+            most: usize,
+        ) -> boxoffice::store::EraseFuture {
+            self.$store.erase_visits(ended_before, most)
+        }
+
+        fn export_person(
+            &self,
+            user_id: &boxoffice::domain::ids::UserId,
+            take: boxoffice::store::PlacedSink<'_>,
+        ) -> Result<(), ReadError> {
+            self.$store.export_person(user_id, take)
+        }
+
         fn stats(&self) -> StoreStats {
             self.$store.stats()
         }

@@ -78,6 +78,13 @@ pub enum AuditEvent<'e> {
     },
     /// Orders were listed.
     OrdersListed(&'e [OrderId]),
+    /// The personal data of a customer was erased, by an operator.
+    CustomerErased {
+        /// From how many orders.
+        orders: u64,
+    },
+    /// The personal data of a customer was exported, by an operator.
+    CustomerExported,
 }
 
 /// One line with the fields of all events. Absent fields are left out.
@@ -106,7 +113,7 @@ pub(super) struct AuditRecord<'r> {
     pub(super) cause: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) outcome: Option<&'static str>,
-    /// How many orders the list has in all.
+    /// How many orders the list has in all, or were erased.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) orders: Option<usize>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -166,6 +173,8 @@ impl AuditEvent<'_> {
             Self::OrderFailed { .. } => "order_failed",
             Self::PaymentReversed { .. } => "payment_reversed",
             Self::OrdersListed(_) => "orders_listed",
+            Self::CustomerErased { .. } => "customer_erased",
+            Self::CustomerExported => "customer_exported",
         }
     }
 }
@@ -203,7 +212,11 @@ impl<'e> AuditEvent<'e> {
                 record.order_id = Some(order_id.as_str());
                 record.outcome = Some(outcome_name(outcome));
             }
+            Self::CustomerErased { orders } => {
+                record.orders = Some(usize::try_from(orders).unwrap_or(usize::MAX));
+            }
             Self::ServerStopped
+            | Self::CustomerExported
             | Self::CatalogRejected
             | Self::CredentialsRejected
             | Self::CertificatesReloaded
@@ -300,6 +313,14 @@ mod tests {
                     outcome: PaymentOutcome::Refunded,
                 },
                 r#""event":"payment_reversed","order_id":"ID","outcome":"refunded""#,
+            ),
+            (
+                AuditEvent::CustomerErased { orders: 3 },
+                r#""event":"customer_erased","orders":3"#,
+            ),
+            (
+                AuditEvent::CustomerExported,
+                r#""event":"customer_exported""#,
             ),
             (
                 AuditEvent::OrdersListed(&[]),

@@ -17,7 +17,7 @@ use crate::{
 };
 use domain::{
     fixtures::{Fixture, NOW, cents},
-    ids::Token,
+    ids::{Token, UserId},
     order::OrderId,
     time::{EpochSeconds, Seconds},
 };
@@ -26,8 +26,9 @@ use kernel::{
     user::{Scope, User},
 };
 use store::{
-    CommitFuture, HoldState, OrderFilter, OrderSink, PaymentOutcome, Precondition, Read, ReadError,
-    Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold, memory::MemoryStore,
+    CommitFuture, EraseFuture, HoldState, OrderFilter, OrderSink, PaymentOutcome, PlacedSink,
+    Precondition, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats,
+    StoredHold, memory::MemoryStore,
 };
 use testkit::schedules::{Stage, every_schedule};
 
@@ -119,6 +120,18 @@ impl Store for FatedStore {
 
     fn failed_attempts(&self, token: &Token) -> Read<u32> {
         self.inner.failed_attempts(token)
+    }
+
+    fn erase_person(&self, user_id: &UserId) -> EraseFuture {
+        self.inner.erase_person(user_id)
+    }
+
+    fn erase_visits(&self, ended_before: EpochSeconds, most: usize) -> EraseFuture {
+        self.inner.erase_visits(ended_before, most)
+    }
+
+    fn export_person(&self, user_id: &UserId, take: PlacedSink<'_>) -> Result<(), ReadError> {
+        self.inner.export_person(user_id, take)
     }
 
     fn recover(&self) -> Result<Recovered, ReadError> {

@@ -119,6 +119,22 @@ impl<'h> Driver<'h> {
         self.read(|store| store.failed_attempts(&token.into()))
     }
 
+    /// Erases a user, and says of how many orders.
+    pub(super) fn erase(&self, user_id: &str) -> u64 {
+        let erased = self
+            .runtime
+            .block_on(async { self.store().erase_person(&user_id.into()).await });
+        erased.unwrap()
+    }
+
+    /// Erases at most so many visits that ended before a second, and says how many.
+    pub(super) fn erase_visits(&self, ended_before: EpochSeconds, most: usize) -> u64 {
+        let erased = self
+            .runtime
+            .block_on(async { self.store().erase_visits(ended_before, most).await });
+        erased.unwrap()
+    }
+
     pub(super) fn id(&self, token: &str) -> OrderId {
         self.store().order_id(&token.into())
     }

@@ -90,9 +90,13 @@ impl Script {
             }
             Err(error) => panic!("{unit:?} is not committed: {error:?}"),
         }
-        match self.random.u8(..16) {
-            0 => reopen(driver, model),
-            1..4 => model.assert_lists(driver, &self.selection(driver)),
+        match self.random.u8(..32) {
+            0 | 1 => reopen(driver, model),
+            2 => {
+                let user = one_of(&mut self.random, &self.users);
+                assert_eq!(driver.erase(user.as_str()), model.erase(&user), "{user}");
+            }
+            3..8 => model.assert_lists(driver, &self.selection(driver)),
             _ => {}
         }
     }

@@ -9,7 +9,7 @@ use crate::{
 };
 use domain::{
     ids::{MerchantId, ServiceId, TicketId, Token, UserId},
-    order::{Order, OrderId},
+    order::{Customer, Order, OrderId},
     time::EpochSeconds,
 };
 
@@ -161,6 +161,22 @@ impl Model {
             .get(&id)
             .filter(|stored| stored.state == HoldState::Active);
         stored.map_or(0, |stored| stored.hold.revision)
+    }
+
+    /// Erases a user, and says of how many orders.
+    pub(super) fn erase(&mut self, user_id: &UserId) -> u64 {
+        let mut erased = 0;
+        for placed in &mut self.orders {
+            if placed.order.customer.user_id != *user_id {
+                continue;
+            }
+            placed.order.customer = Customer::of("");
+            for item in &mut placed.order.items {
+                item.line.answers = None;
+            }
+            erased += 1;
+        }
+        erased
     }
 
     /// The intent of this token's payment, if that has not ended.

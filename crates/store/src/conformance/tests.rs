@@ -43,7 +43,7 @@ fn every_wrong_store_is_found() {
 }
 
 /// What is wrong with a store, and the check that finds it.
-const FAULTS: [(Fault, &str); 40] = [
+const FAULTS: [(Fault, &str); 53] = [
     (Fault::PreconditionsIgnored, "a_stale_unit_writes_nothing"),
     (
         Fault::PreconditionsIgnored,
@@ -147,4 +147,35 @@ const FAULTS: [(Fault, &str); 40] = [
         "nothing_is_written_during_an_outage",
     ),
     (Fault::OrdersMiscounted, "orders_are_counted"),
+    (Fault::ErasedStillListed, "an_erased_person_is_in_no_order"),
+    (Fault::ErasedAnswersKept, "an_erased_person_is_in_no_order"),
+    (Fault::ErasedCountedAgain, "an_erased_person_is_in_no_order"),
+    (
+        Fault::ErasuresLostAtRestart,
+        "an_erased_person_is_in_no_order",
+    ),
+    (
+        Fault::ErasuresLostAtRestart,
+        "any_history_is_that_of_the_model",
+    ),
+    (Fault::ErasedStillListed, "any_history_is_that_of_the_model"),
+    (
+        Fault::ErasedTokenForgotten,
+        "an_erased_request_is_still_recognized",
+    ),
+    (
+        Fault::ErasuresRepeatedAtRestart,
+        "orders_after_an_erasure_are_kept",
+    ),
+    (
+        Fault::ExportOldestFirst,
+        "everything_of_a_person_is_exported",
+    ),
+    (
+        Fault::ExportWithoutPayments,
+        "everything_of_a_person_is_exported",
+    ),
+    (Fault::ExportEndless, "everything_of_a_person_is_exported"),
+    (Fault::VisitsOfTheirStart, "visits_are_erased_by_their_end"),
+    (Fault::VisitsUnlimited, "visits_are_erased_by_their_end"),
 ];

@@ -16,7 +16,8 @@ use super::{
     appender::segment_capacity,
     directory,
     disk::{DirectoryDisk, Disk, DiskFile},
-    error::OpenError,
+    eraser::overwrite_in_copy,
+    error::{DamageFault, OpenError},
     position::SEGMENT_BYTES,
     recovery::{fill, read_file, tail_damage},
     scan::{LogEnd, Tail, scan},
@@ -37,6 +38,9 @@ const PART: &str = "part";
 
 /// The directory of segments that are being restored.
 const RESTORING: &str = "orders.restoring";
+
+/// How often a segment is copied before it is taken for damaged.
+const FETCHES: usize = 3;
 
 /// What a backup has to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +88,9 @@ pub enum BackupError {
         source: Box<dyn Error + Send + Sync>,
     },
     /// A segment is not what its manifest says.
-    #[error("segment {0} did not arrive as it was written; the source may be damaged: verify it")]
+    #[error(
+        "segment {0} did not arrive as it was written; the source may be damaged, or an erasure in it unfinished: verify it"
+    )]
     Unverified(u64),
     /// A file cannot be written.
     #[error("{}", path.display())]
@@ -109,6 +115,21 @@ pub enum BackupError {
 }
 
 impl BackupError {
+    /// Whether all that is wrong may come of an erasure that has begun since the manifest was made. A new manifest has the
+    /// record of it.
+    #[must_use]
+    pub fn may_be_erasure(&self) -> bool {
+        let Self::Damaged(_, findings) = self else {
+            return false;
+        };
+        findings.iter().all(|finding| {
+            matches!(
+                finding.damage.fault,
+                DamageFault::PersonalPart | DamageFault::ErasedUnrecorded
+            )
+        })
+    }
+
     fn in_file(path: &Path) -> impl Fn(io::Error) -> Self {
         move |source| Self::File {
             path: path.to_owned(),
@@ -185,7 +206,7 @@ impl BackupSource {
         let Some(last) = headers.last() else {
             return Err(BackupError::Empty(self.dir.clone()));
         };
-        let end = self.end(last, until)?;
+        let end = self.end(last, acknowledged, until)?;
         let changes = end.next_sequence - 1;
         if changes < acknowledged {
             return Err(BackupError::Source(OpenError::ChangesMissing {
@@ -212,12 +233,19 @@ impl BackupSource {
     }
 
     /// The end of a segment, with the changes up to `until`.
-    fn end(&self, header: &SegmentHeader, until: u64) -> Result<LogEnd, OpenError> {
+    fn end(
+        &self,
+        header: &SegmentHeader,
+        acknowledged: u64,
+        until: u64,
+    ) -> Result<LogEnd, OpenError> {
         let bytes =
             read_file(&*self.files.disk, &log_name(header.number)).map_err(OpenError::Disk)?;
         let mut published = LogEnd::begin(header);
         // An error ends the scan at the first frame that was not acknowledged.
-        let scanned = scan(&bytes, header.identity.seed(), header, |frame| {
+        let seed = header.identity.seed();
+        let durable_until = acknowledged.saturating_add(1);
+        let scanned = scan(&bytes, seed, header, durable_until, |frame| {
             let end = LogEnd::after(frame);
             if end.next_sequence - 1 > until {
                 return Err(());
@@ -296,13 +324,7 @@ pub fn create_backup(
         };
         for extent in &manifest.segments {
             if !target.has(extent)? {
-                let fetched = fetch(extent).map_err(|source| BackupError::Fetch {
-                    segment: extent.number,
-                    source,
-                })?;
-                if !is_whole(&fetched, extent, &manifest.store_id) {
-                    return Err(BackupError::Unverified(extent.number));
-                }
+                let fetched = fetch_whole(extent, &manifest.store_id, fetch)?;
                 target.put(extent.number, &fetched)?;
                 copied += 1;
             }
@@ -314,7 +336,7 @@ pub fn create_backup(
     // Last: what it counts is there.
     write_watermark(to, manifest.changes)?;
     directory::sync_parents(&home);
-    let verification = verify_copy(to, &mut |verified| progress(done.plus(verified.done)))?;
+    let verification = finish_copy(to, &mut |verified| progress(done.plus(verified.done)))?;
     if verification.changes != manifest.changes {
         return Err(BackupError::Unverified(manifest.segments.len() as u64));
     }
@@ -322,6 +344,25 @@ pub fn create_backup(
         verification,
         copied,
     })
+}
+
+/// The bytes of a segment as it was written. A part that a server erases at this very moment may arrive half overwritten;
+/// a moment later it is not.
+fn fetch_whole(
+    extent: &SegmentExtent,
+    store_id: &str,
+    fetch: &mut FetchSegment<'_>,
+) -> Result<Vec<u8>, BackupError> {
+    for _ in 0..FETCHES {
+        let fetched = fetch(extent).map_err(|source| BackupError::Fetch {
+            segment: extent.number,
+            source,
+        })?;
+        if is_whole(&fetched, extent, store_id) {
+            return Ok(fetched);
+        }
+    }
+    Err(BackupError::Unverified(extent.number))
 }
 
 /// A directory that a backup is written to.
@@ -474,11 +515,33 @@ fn summarize_all(
         disk: Arc::clone(disk),
         seed: identity.seed(),
         keys: KeyDeriver::new(identity.secret),
+        overwriting: Arc::default(),
     };
     for number in 1..manifest.segments.len() as u64 {
-        summarizer.summarize(number)?;
+        match summarizer.summarize(number) {
+            // An erasure of the segment is not complete. The first start finishes it, and makes the summary.
+            Err(error) if error.kind() == io::ErrorKind::Other => {}
+            result => result?,
+        }
     }
     Ok(())
+}
+
+/// Carries out in a copy the erasures that are on record, and verifies it. Segments that an earlier backup has copied have
+/// personal data that was erased since.
+fn finish_copy(
+    dir: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Verification, BackupError> {
+    let verification = verify(dir, progress)?;
+    if verification.unerased.is_empty() {
+        return without_findings(dir, verification);
+    }
+    let home = dir.join(SEGMENTS);
+    let disk = DirectoryDisk::open(&home).map_err(BackupError::in_file(&home))?;
+    let disk: Arc<dyn Disk> = Arc::new(disk);
+    overwrite_in_copy(&disk, &verification.unerased).map_err(BackupError::in_file(&home))?;
+    verify_copy(dir, progress)
 }
 
 /// Verifies a store that must not have any damage.
@@ -486,7 +549,10 @@ fn verify_copy(
     dir: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Verification, BackupError> {
-    let verification = verify(dir, progress)?;
+    without_findings(dir, verify(dir, progress)?)
+}
+
+fn without_findings(dir: &Path, verification: Verification) -> Result<Verification, BackupError> {
     if verification.findings.is_empty() {
         Ok(verification)
     } else {
@@ -517,10 +583,21 @@ fn is_whole(bytes: &[u8], extent: &SegmentExtent, store_id: &str) -> bool {
     let Some(header) = header_in(bytes, extent.number) else {
         return false;
     };
-    let Ok((end, tail)) = scan(bytes, header.identity.seed(), &header, |_| {
-        Ok::<_, std::convert::Infallible>(())
-    });
-    header.identity.id_text() == store_id
+    // The manifest speaks of changes that were acknowledged.
+    let durable_until = extent.next_sequence;
+    let mut is_readable = true;
+    let Ok((end, tail)) = scan(
+        bytes,
+        header.identity.seed(),
+        &header,
+        durable_until,
+        |frame| {
+            is_readable &= !frame.has_unreadable();
+            Ok::<_, std::convert::Infallible>(())
+        },
+    );
+    is_readable
+        && header.identity.id_text() == store_id
         && tail == Tail::Blank
         && end.next_sequence == extent.next_sequence
         // The chain: no other history leads to this hash.

@@ -78,15 +78,8 @@ impl<C> CommitQueue<C> {
     /// Submits a change. The future is ready once the change is durable or has failed; dropping it does not
     /// take the change back.
     pub(super) fn submit(&self, change: C) -> impl Future<Output = CommitResult> + use<C> {
-        let (reply, result) = oneshot::channel();
-        let waiter = Waiter {
-            reply,
-            // Remembered by the caller, because the writer thread runs outside of every runtime.
-            runtime: Handle::try_current().ok(),
-        };
-        // Counted before it is sent: the writer must never see more completed than submitted.
-        self.depth.submitted.add(1);
-        let sent = self.sender.send(PendingCommit { change, waiter }).is_ok();
+        // Remembered by the caller, because the writer thread runs outside of every runtime.
+        let (sent, result) = self.send(change, Handle::try_current().ok());
         async move {
             // Reported by the future and not here, so that a caller has one place to look for
             // errors.
@@ -98,9 +91,40 @@ impl<C> CommitQueue<C> {
         }
     }
 
+    /// Submits a change and waits until it is durable or has failed. For threads that may block.
+    pub(super) fn submit_and_wait(&self, change: C) -> CommitResult {
+        // Outside of the runtime, whose threads may all be busy.
+        let (sent, result) = self.send(change, None);
+        if !sent {
+            return Err(CommitError::WriterStopped);
+        }
+        result
+            .blocking_recv()
+            .map_err(|_| CommitError::WriterStopped)?
+    }
+
+    /// Sends a change to the writer. Whether there is one, and where its result arrives.
+    fn send(&self, change: C, runtime: Option<Handle>) -> (bool, oneshot::Receiver<CommitResult>) {
+        let (reply, result) = oneshot::channel();
+        let waiter = Waiter { reply, runtime };
+        // Counted before it is sent: the writer must never see more completed than submitted.
+        self.depth.submitted.add(1);
+        let sent = self.sender.send(PendingCommit { change, waiter }).is_ok();
+        (sent, result)
+    }
+
     /// How many changes are submitted and not completed.
     pub(super) fn pending(&self) -> u64 {
         self.depth.pending()
+    }
+}
+
+impl<C> Clone for CommitQueue<C> {
+    fn clone(&self) -> Self {
+        Self {
+            sender: self.sender.clone(),
+            depth: Arc::clone(&self.depth),
+        }
     }
 }
 

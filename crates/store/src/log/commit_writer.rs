@@ -50,7 +50,9 @@ impl CommitWriter {
         self.metrics.count_batch(units.len(), begun.elapsed());
         self.update_health(&results);
         let results = results.into_iter();
-        Ok(results.map(|result| result.map_err(rejected)).collect())
+        Ok(results
+            .map(|result| result.map_err(CommitError::from))
+            .collect())
     }
 
     /// Whether there was a segment to write to.
@@ -100,12 +102,5 @@ pub(super) fn become_ready(health: &watch::Sender<StoreHealth>) {
     });
     if was_unavailable {
         tracing::info!("the log has a segment to write to again");
-    }
-}
-
-fn rejected(reason: NotWritten) -> CommitError {
-    match reason {
-        NotWritten::Stale(precondition) => CommitError::Stale(precondition),
-        NotWritten::NoSegment(_) => CommitError::Unavailable,
     }
 }

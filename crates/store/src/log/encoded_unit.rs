@@ -45,6 +45,14 @@ impl EncodedUnit {
         }
     }
 
+    /// A unit of one record that requires nothing.
+    pub(super) fn of_record(record: EncodedRecord) -> Self {
+        Self {
+            requires: Vec::new(),
+            records: vec![record],
+        }
+    }
+
     /// The bytes that its records take in a frame.
     pub(super) fn bytes(&self) -> usize {
         self.records

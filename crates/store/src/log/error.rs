@@ -10,7 +10,7 @@ use super::{
     segment::FORMAT,
     segment_name::{log_name, summary_name},
 };
-use crate::{ReadError, record::RecordError};
+use crate::{EraseError, ReadError, record::RecordError};
 
 const NOT_DAMAGED: &str = "It is not damaged: start the version of this program that wrote it";
 
@@ -59,6 +59,9 @@ pub enum OpenError {
     /// The operating system gives no thread.
     #[error("the store cannot be opened: a thread cannot be started")]
     Thread(#[source] io::Error),
+    /// An erasure that a crash has interrupted cannot be finished.
+    #[error("the store cannot be opened: personal data that is being erased cannot be overwritten")]
+    Erasure(#[source] EraseError),
     /// What has been found cannot be read again.
     #[error("the store cannot be opened")]
     Read(#[source] ReadError),
@@ -118,8 +121,12 @@ pub enum DamageFault {
     End,
     /// A record cannot be decoded.
     Record(RecordError),
+    /// The personal part of a record is neither what was written nor erased.
+    PersonalPart,
     /// A part of a record was erased, and no erasure is on record.
     ErasedUnrecorded,
+    /// A part of a record is there, and its erasure is on record as complete.
+    NotErased,
     /// A record is linked to something else than an earlier order of the same user.
     Link,
     /// The summary of the segment is not what its records add up to.
@@ -151,6 +158,12 @@ impl fmt::Display for Damage {
             DamageFault::Chain => f.write_str("a frame does not continue the one before it"),
             DamageFault::End => f.write_str("the end of the segment is not what was written"),
             DamageFault::Record(error) => write!(f, "{error}"),
+            DamageFault::PersonalPart => {
+                f.write_str("the personal data of an order is not what was written")
+            }
+            DamageFault::NotErased => f.write_str(
+                "personal data is there, although its erasure is on record: the segment is an older copy",
+            ),
             DamageFault::ErasedUnrecorded => {
                 f.write_str("personal data is erased, and no erasure is on record")
             }

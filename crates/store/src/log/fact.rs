@@ -57,6 +57,16 @@ pub(super) enum Fact {
         /// The second.
         until: EpochSeconds,
     },
+    /// An erasure began.
+    ErasureBegun {
+        /// Where its record is.
+        position: Position,
+    },
+    /// An erasure is complete.
+    ErasureCompleted {
+        /// Where the record is with which it began.
+        erasure: Position,
+    },
 }
 
 /// An order, as far as it is more than its record.
@@ -121,12 +131,14 @@ impl Fact {
             },
             RecordKeys::Prices => Self::Prices { position },
             RecordKeys::SlotsForgotten(until) => Self::SlotsForgotten { until },
+            RecordKeys::PersonErased => Self::ErasureBegun { position },
+            RecordKeys::ErasureCompleted(bits) => Self::completed(bits, position),
         }
     }
 
-    /// The meaning of a record that was read at this position; `None` where it is for readers of the log alone.
-    pub(super) fn read(facts: RecordFacts, keys: &KeyDeriver, position: Position) -> Option<Self> {
-        Some(match facts {
+    /// The meaning of a record that was read at this position.
+    pub(super) fn read(facts: RecordFacts, keys: &KeyDeriver, position: Position) -> Self {
+        match facts {
             RecordFacts::OrderPlaced(order) => Self::OrderPlaced(OrderFact {
                 key: order.key,
                 user: order.user_id.as_ref().map(|user_id| keys.user_key(user_id)),
@@ -158,8 +170,15 @@ impl Fact {
             },
             RecordFacts::Prices => Self::Prices { position },
             RecordFacts::SlotsForgotten(until) => Self::SlotsForgotten { until },
-            RecordFacts::PersonErased(_) => return None,
-        })
+            RecordFacts::PersonErased => Self::ErasureBegun { position },
+            RecordFacts::ErasureCompleted(bits) => Self::completed(bits, position),
+        }
+    }
+
+    fn completed(bits: u64, position: Position) -> Self {
+        // Bits that are no position lead nowhere: with its own, the record completes nothing.
+        let erasure = Position::from_bits(bits).unwrap_or(position);
+        Self::ErasureCompleted { erasure }
     }
 
     fn hold(id: HoldId, revision: u32, expires_sec: EpochSeconds, position: Position) -> Self {
@@ -175,7 +194,7 @@ impl Fact {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{OrderFacts, PersonErased};
+    use crate::record::OrderFacts;
 
     const ID: HoldId = HoldId([3; 16]);
 
@@ -247,6 +266,11 @@ mod tests {
                 RecordKeys::SlotsForgotten(released_sec),
                 RecordFacts::SlotsForgotten(released_sec),
             ),
+            (RecordKeys::PersonErased, RecordFacts::PersonErased),
+            (
+                RecordKeys::ErasureCompleted(1 << 30),
+                RecordFacts::ErasureCompleted(1 << 30),
+            ),
         ]
     }
 
@@ -255,16 +279,12 @@ mod tests {
         let position = Position::new(3, 4096).unwrap();
         for (written, read) in records() {
             let fact = Fact::written(written, position);
-            assert_eq!(
-                Fact::read(read, &keys(), position),
-                Some(fact),
-                "{written:?}"
-            );
+            assert_eq!(Fact::read(read, &keys(), position), fact, "{written:?}");
         }
     }
 
     #[test]
-    fn an_erased_user_is_none_and_the_record_of_an_erasure_means_nothing() {
+    fn an_erased_user_is_none() {
         let position = Position::new(3, 4096).unwrap();
         let erased = OrderFacts {
             user_id: None,
@@ -273,16 +293,7 @@ mod tests {
         let fact = Fact::read(RecordFacts::OrderPlaced(erased), &keys(), position);
         assert!(matches!(
             fact,
-            Some(Fact::OrderPlaced(OrderFact { user: None, .. }))
+            Fact::OrderPlaced(OrderFact { user: None, .. })
         ));
-        let erasure = PersonErased {
-            user: keys().user_key(&"user".into()),
-            erased_sec: EpochSeconds::new(7),
-            orders: 1,
-        };
-        assert_eq!(
-            Fact::read(RecordFacts::PersonErased(erasure), &keys(), position),
-            None
-        );
     }
 }

@@ -17,7 +17,7 @@ use super::{
     LogOptions, LogStore, SEGMENTS,
     segment_name::{log_name, summary_name},
 };
-use crate::{Selection, Store, UnitOfWork, Write, conformance::samples};
+use crate::{PlacedOrder, Selection, Store, UnitOfWork, Write, conformance::samples};
 
 /// Bytes of a segment.
 pub(super) const SEGMENT_BYTES: u64 = 64 << 10;
@@ -72,13 +72,34 @@ impl Fixture {
             let mut placed = samples::placed(&mut self.random, |token| store.order_id(token));
             placed.order.customer.user_id =
                 format!("user {}", self.orders.len() / 3).as_str().into();
-            self.orders.push(placed.order.id.clone());
-            let unit = UnitOfWork {
-                requires: Vec::new(),
-                writes: vec![Write::OrderPlaced(Box::new(placed))],
-            };
-            self.runtime.block_on(store.commit(&unit)).unwrap();
+            self.place_one(store, placed);
         }
+    }
+
+    /// Opens the store, places orders of a user and closes it again.
+    pub(super) fn place_of(&mut self, user_id: &str, orders: usize) {
+        let store = self.open();
+        for _ in 0..orders {
+            let mut placed = samples::placed(&mut self.random, |token| store.order_id(token));
+            placed.order.customer.user_id = user_id.into();
+            self.place_one(&store, placed);
+        }
+    }
+
+    /// Places an order.
+    pub(super) fn place_one(&mut self, store: &LogStore, mut placed: PlacedOrder) {
+        placed.order.id = store.order_id(&placed.token);
+        // Long and of one person only, so that it can be looked for.
+        let customer = &mut placed.order.customer;
+        customer.email = format!("{}-{}@example.com", customer.user_id, self.orders.len());
+        self.orders.push(placed.order.id.clone());
+        let unit = UnitOfWork::write(Write::OrderPlaced(Box::new(placed)));
+        self.runtime.block_on(store.commit(&unit)).unwrap();
+    }
+
+    /// Waits in the runtime of the fixture.
+    pub(super) fn run<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
     }
 
     pub(super) fn segment(&self, number: u64) -> PathBuf {

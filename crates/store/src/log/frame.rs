@@ -148,7 +148,7 @@ pub(crate) enum FrameFault {
     Length,
     /// The headers are not what was written.
     Hash,
-    /// A part of this record is not what was written.
+    /// The public part of this record is not what was written.
     Record(Position),
 }
 
@@ -190,9 +190,16 @@ impl Frame<'_> {
     pub(crate) fn end(&self) -> u64 {
         self.place.offset + self.bytes
     }
+
+    /// Whether the personal part of a record is neither as written nor erased.
+    pub(crate) fn has_unreadable(&self) -> bool {
+        let mut records = self.records.iter();
+        records.any(|stored| stored.personal == PersonalPart::Unreadable)
+    }
 }
 
-/// The frame at `offset` of a segment whose bytes are `segment_bytes`.
+/// The frame at `offset` of a segment whose bytes are `segment_bytes`. Personal parts of its records may be unreadable:
+/// whether an erasure explains that is for the caller to find out.
 pub(crate) fn verify(
     segment_bytes: &[u8],
     seed: StoreSeed,

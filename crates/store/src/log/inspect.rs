@@ -130,7 +130,9 @@ impl Inspection<'_> {
     fn add_last(&mut self, header: &SegmentHeader, acknowledged: u64) -> Result<u64, OpenError> {
         let bytes = self.read(header.number)?;
         let mut effects = SegmentEffects::default();
-        let (end, tail) = scan(&bytes, self.identity.seed(), header, |frame| {
+        let seed = self.identity.seed();
+        let durable_until = acknowledged.saturating_add(1);
+        let (end, tail) = scan(&bytes, seed, header, durable_until, |frame| {
             for fact in facts_of(frame, &self.keys)? {
                 effects.add(&fact);
             }

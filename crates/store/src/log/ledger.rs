@@ -32,6 +32,15 @@ pub(super) enum NotWritten {
     NoSegment(Arc<io::Error>),
 }
 
+impl From<NotWritten> for CommitError {
+    fn from(reason: NotWritten) -> Self {
+        match reason {
+            NotWritten::Stale(precondition) => Self::Stale(precondition),
+            NotWritten::NoSegment(_) => Self::Unavailable,
+        }
+    }
+}
+
 /// The log and everything in memory that follows it.
 pub(super) struct Ledger {
     pub(super) appender: Appender,
@@ -63,6 +72,17 @@ impl Ledger {
             rest = later;
         }
         Ok(results)
+    }
+
+    /// Writes one unit.
+    ///
+    /// # Errors
+    /// Those of [`Self::write`], and why it was not written.
+    pub(super) fn write_one(&mut self, unit: EncodedUnit) -> Result<(), CommitError> {
+        for result in self.write(&[unit])? {
+            result?;
+        }
+        Ok(())
     }
 
     /// The order of the steps matters: the watermark may never say more than is synced, nothing is visible before it is

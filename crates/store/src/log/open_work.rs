@@ -1,12 +1,13 @@
-//! Open work in memory: payments without an outcome, and active holds. Of what has ended there is only where it is in the
-//! log: an entry for each payment that ended without an order, and for each hold that ended of late.
+//! Open work in memory: payments without an outcome, active holds, and erasures that are not complete. Of what has ended
+//! there is only where it is in the log: an entry for each payment that ended without an order, and for each hold that ended
+//! of late.
 //!
 //! Every effect of a record is merged by the rules of [`WorkEffects`], whether it comes from a batch that is being
 //! written, from the summary of a segment, or from one record after another. An end without a beginning on record is
 //! kept, because the beginning may be in an earlier segment.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -118,6 +119,15 @@ pub(super) enum IntentEffect {
     Ended,
 }
 
+/// What records do to an erasure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ErasureEffect {
+    /// It begins.
+    Begun,
+    /// It is complete.
+    Completed,
+}
+
 /// What a sequence of records does to open work.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct WorkEffects {
@@ -125,6 +135,8 @@ pub(super) struct WorkEffects {
     /// Where the last payment of an order is that ended without it.
     pub(super) ended_payments: BTreeMap<OrderKey, Position>,
     pub(super) holds: BTreeMap<HoldId, HoldEffect>,
+    /// By the position of the record with which an erasure began.
+    pub(super) erasures: BTreeMap<Position, ErasureEffect>,
 }
 
 impl WorkEffects {
@@ -155,6 +167,12 @@ impl WorkEffects {
                 released_sec,
                 reason,
             } => self.end_hold(*id, *released_sec, HoldEndKind::Released(*reason)),
+            Fact::ErasureBegun { position } => {
+                self.erasures.insert(*position, ErasureEffect::Begun);
+            }
+            Fact::ErasureCompleted { erasure } => {
+                self.erasures.insert(*erasure, ErasureEffect::Completed);
+            }
             Fact::Prices { .. } | Fact::SlotsForgotten { .. } => {}
         }
     }
@@ -203,6 +221,12 @@ impl OpenWork {
         }
         for (id, effect) in &effects.holds {
             state.change_hold(*id, *effect);
+        }
+        for (position, effect) in &effects.erasures {
+            match effect {
+                ErasureEffect::Begun => state.erasures.insert(*position),
+                ErasureEffect::Completed => state.erasures.remove(position),
+            };
         }
     }
 
@@ -260,6 +284,11 @@ impl OpenWork {
         positions
     }
 
+    /// Where the records of the erasures are that are not complete, in the order of the log.
+    pub(super) fn open_erasures(&self) -> Vec<Position> {
+        self.read().erasures.iter().copied().collect()
+    }
+
     /// Where payments are that ended without the order of this key, or of one that begins like it, newest first.
     pub(super) fn ended_payments(&self, key: &OrderKey) -> Vec<Position> {
         self.ended_payments.positions(key.into())
@@ -280,6 +309,8 @@ struct WorkState {
     intents: HashMap<OrderKey, Position>,
     active_holds: HashMap<HoldId, HoldPlacement>,
     ended_holds: EndedHolds,
+    /// Erasures that are not complete.
+    erasures: BTreeSet<Position>,
 }
 
 impl WorkState {

@@ -55,13 +55,21 @@ pub(super) enum PlantedFault {
     PartialListAccepted,
     /// A spare that was there before is not looked at, so that it may not be zero.
     SpareNotZeroed,
+    /// Personal data is overwritten before the erasure is on record.
+    ErasureNotRecorded,
+    /// The overwritten parts are not synced before the completion is recorded.
+    ErasureNotSynced,
+    /// The summary of a sealed segment keeps the users of erased orders.
+    SummaryKeepsErased,
+    /// An erasure that was interrupted is not finished by the next start.
+    ErasureNotFinished,
 }
 
 #[cfg(test)]
 impl PlantedFault {
-    /// The faults that the simulation has to find. [`Self::SpareNotZeroed`] is found by the tests of the spares;
-    /// [`Self::PlaceNotInSeed`] shows too seldom.
-    pub(super) const ALL: [Self; 23] = [
+    /// The faults that the simulation has to find. [`Self::SpareNotZeroed`] is found by the tests of the spares,
+    /// [`Self::SummaryKeepsErased`] by those of the eraser; [`Self::PlaceNotInSeed`] shows too seldom.
+    pub(super) const ALL: [Self; 26] = [
         Self::FrameNotSynced,
         Self::DirectoryNotSynced,
         Self::WatermarkEarly,
@@ -85,6 +93,9 @@ impl PlantedFault {
         Self::SummarySkipped,
         Self::FullSegmentWritten,
         Self::PartialListAccepted,
+        Self::ErasureNotRecorded,
+        Self::ErasureNotSynced,
+        Self::ErasureNotFinished,
     ];
 }
 

@@ -14,8 +14,10 @@ use domain::{ids::UserId, time::EpochSeconds};
 use super::{
     checksum::StoreSeed,
     disk::Disk,
+    frame::StoredRecord,
     index::{Index, PendingEntries},
     open_work::{OpenWork, TrackedHold, WorkEffects},
+    overwriting::Overwriting,
     planted::{PlantedFault, is_planted},
     position::Position,
     record_header::PersonalPart,
@@ -34,6 +36,10 @@ use crate::{
     record::{self, RecordFacts, RecordKind},
 };
 
+/// Visits an order, and says whether the next one is wanted.
+pub(crate) type VisitOrder<'v> =
+    &'v mut dyn FnMut(Position, &RecordRead) -> Result<ControlFlow<()>, ReadError>;
+
 /// The side of the log that answers.
 #[derive(Debug)]
 pub(crate) struct LogReader {
@@ -43,6 +49,7 @@ pub(crate) struct LogReader {
     pub(crate) files: SegmentFiles,
     pub(crate) index: Index,
     pub(crate) work: OpenWork,
+    pub(crate) overwriting: Arc<Overwriting>,
     /// The first sequence number that is not published.
     next_sequence: AtomicU64,
 }
@@ -62,6 +69,7 @@ impl LogReader {
             disk,
             index,
             work,
+            overwriting: Arc::default(),
             next_sequence: AtomicU64::new(next_sequence),
         }
     }
@@ -211,15 +219,25 @@ impl LogReader {
         may_see: OrderFilter<'_>,
         take: OrderSink<'_>,
     ) -> Result<(), ReadError> {
+        self.each_of_user(user_id, &mut |_, record| hand_over(record, may_see, take))
+    }
+
+    /// Visits the orders of a user, newest first, until `visit` breaks.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(crate) fn each_of_user(
+        &self,
+        user_id: &UserId,
+        visit: VisitOrder<'_>,
+    ) -> Result<(), ReadError> {
         let mut next = self.index.newest(&self.keys.user_key(user_id));
         while let Some(position) = next {
             let record = self.read(position)?;
             next = record.header.link;
             // The chain has the orders of all users with the same prefix.
             let (_, personal) = parts(&record)?;
-            if record::is_of_user(personal, user_id)?
-                && hand_over(&record, may_see, take)?.is_break()
-            {
+            if record::is_of_user(personal, user_id)? && visit(position, &record)?.is_break() {
                 break;
             }
         }
@@ -251,21 +269,36 @@ impl LogReader {
         from: EpochSeconds,
         until: EpochSeconds,
     ) -> Result<Vec<Position>, ReadError> {
+        let mut positions = Vec::new();
+        self.each_order_in(segment, &mut |stored| {
+            if (from..until).contains(&record::created_sec(stored.public)?) {
+                positions.push(stored.position);
+            }
+            Ok(())
+        })?;
+        Ok(positions)
+    }
+
+    /// Visits the published orders of a segment, oldest first. Their personal parts may be unreadable.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(crate) fn each_order_in(
+        &self,
+        segment: u64,
+        visit: &mut dyn FnMut(&StoredRecord<'_>) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
         // Acquire: see `publish`. Before the segment is read, so that everything published is in what is read.
         let published = self.next_sequence.load(Ordering::Acquire);
         let header = self
             .header(segment)?
             .ok_or_else(|| ReadError::Damaged(log_name(segment)))?;
         let bytes = read_file(&*self.disk, &log_name(segment)).map_err(disk_error)?;
-        let mut positions = Vec::new();
-        let (end, _) = scan(&bytes, self.seed, &header, |frame| {
+        let (end, _) = scan(&bytes, self.seed, &header, published, |frame| {
             for stored in &frame.records {
-                if stored.header.kind != RecordKind::OrderPlaced.number() {
-                    continue;
-                }
-                let created_sec = record::created_sec(stored.public)?;
-                if (from..until).contains(&created_sec) && stored.header.sequence < published {
-                    positions.push(stored.position);
+                let is_order = stored.header.kind == RecordKind::OrderPlaced.number();
+                if is_order && stored.header.sequence < published {
+                    visit(stored)?;
                 }
             }
             Ok::<_, ReadError>(())
@@ -279,7 +312,16 @@ impl LogReader {
         if !is_whole {
             return Err(ReadError::Damaged(log_name(segment)));
         }
-        Ok(positions)
+        Ok(())
+    }
+
+    /// Numbers of the segments that have orders, oldest first.
+    pub(crate) fn segments(&self) -> Vec<u64> {
+        let mut segments = self
+            .index
+            .segments_between(EpochSeconds::MIN, EpochSeconds::MAX);
+        segments.reverse();
+        segments
     }
 
     /// The header of a segment; `None` for one that is not in use.
@@ -293,17 +335,18 @@ impl LogReader {
     }
 
     pub(crate) fn read(&self, position: Position) -> Result<RecordRead, ReadError> {
-        record_reader::read(&self.files, self.seed, position)
+        record_reader::read_beside(&self.overwriting, &self.files, self.seed, position)
     }
 }
 
 /// The parts of a record; the personal one is `None` if it was erased.
 pub(crate) fn parts(record: &RecordRead) -> Result<(&[u8], Option<&[u8]>), ReadError> {
     let (public, personal) = record.parts()?;
-    Ok(match personal {
-        PersonalPart::Intact(personal) => (public, Some(personal)),
-        PersonalPart::Erased => (public, None),
-    })
+    match personal {
+        PersonalPart::Intact(personal) => Ok((public, Some(personal))),
+        PersonalPart::Erased => Ok((public, None)),
+        PersonalPart::Unreadable => Err(record.damaged()),
+    }
 }
 
 /// The key of an order; `None` for another record.

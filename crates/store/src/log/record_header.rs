@@ -41,6 +41,9 @@ pub(crate) enum PersonalPart<'b> {
     Intact(&'b [u8]),
     /// Overwritten in place with [`ERASED`].
     Erased,
+    /// Neither of the two: half overwritten, by an erasure that is not complete, or damaged. The records of erasures tell
+    /// which.
+    Unreadable,
 }
 
 impl RecordHeader {
@@ -124,8 +127,8 @@ impl RecordHeader {
         (sum(public, seed) == self.public_sum).then_some(public)
     }
 
-    /// The parts in the bytes of the whole record; `None` if they are not what was written. A personal part of
-    /// [`ERASED`] bytes was erased.
+    /// The parts in the bytes of the whole record; `None` if the public one or the padding is not what was written. A
+    /// personal part of [`ERASED`] bytes was erased.
     pub(crate) fn parts<'b>(
         &self,
         record: &'b [u8],
@@ -148,7 +151,12 @@ impl RecordHeader {
         }
         let is_erased = personal.iter().all(|&byte| byte == ERASED)
             || is_planted(PlantedFault::PersonalLossIgnored);
-        is_erased.then_some((public, PersonalPart::Erased))
+        let personal = if is_erased {
+            PersonalPart::Erased
+        } else {
+            PersonalPart::Unreadable
+        };
+        Some((public, personal))
     }
 }
 

@@ -4,6 +4,7 @@ use std::io;
 
 use super::{
     checksum::StoreSeed,
+    overwriting::Overwriting,
     position::Position,
     record_header::{PersonalPart, RECORD_HEADER_BYTES, RecordHeader},
     segment_files::SegmentFiles,
@@ -21,6 +22,16 @@ pub(crate) struct RecordRead {
     position: Position,
     /// Its header.
     pub(crate) header: RecordHeader,
+    personal: PersonalView,
+}
+
+/// What is handed out of the personal part of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PersonalView {
+    /// What stands there.
+    AsRead,
+    /// Nothing: it is being overwritten.
+    Erased,
 }
 
 impl RecordRead {
@@ -29,10 +40,50 @@ impl RecordRead {
     /// # Errors
     /// [`ReadError::Damaged`].
     pub(crate) fn parts(&self) -> Result<(&[u8], PersonalPart<'_>), ReadError> {
-        self.header
-            .parts(&self.bytes, self.seed, self.position)
-            .ok_or_else(|| damaged(self.position))
+        let parts = self.header.parts(&self.bytes, self.seed, self.position);
+        let (public, personal) = parts.ok_or_else(|| damaged(self.position))?;
+        match self.personal {
+            PersonalView::AsRead => Ok((public, personal)),
+            PersonalView::Erased => Ok((public, PersonalPart::Erased)),
+        }
     }
+
+    /// That it is damaged.
+    pub(crate) fn damaged(&self) -> ReadError {
+        damaged(self.position)
+    }
+
+    /// Whether the personal part is neither as written nor erased.
+    fn is_unreadable(&self) -> bool {
+        matches!(self.parts(), Ok((_, PersonalPart::Unreadable)))
+    }
+}
+
+/// Reads the record at a position, of which the personal part may be overwritten at this moment.
+///
+/// # Errors
+/// [`ReadError`].
+pub(crate) fn read_beside(
+    overwriting: &Overwriting,
+    files: &SegmentFiles,
+    seed: StoreSeed,
+    position: Position,
+) -> Result<RecordRead, ReadError> {
+    // Asked before the bytes are read, so that a part which is complete afterwards does not show bytes from before.
+    let is_erased = overwriting.contains(position);
+    let mut record = read(files, seed, position)?;
+    if is_erased {
+        record.personal = PersonalView::Erased;
+    } else if record.is_unreadable() {
+        if overwriting.contains(position) {
+            // Begun since.
+            record.personal = PersonalView::Erased;
+        } else {
+            // Begun and completed since: this time every byte is overwritten. What is still unreadable is damaged.
+            record = read(files, seed, position)?;
+        }
+    }
+    Ok(record)
 }
 
 /// Reads the record at a position.
@@ -71,6 +122,7 @@ pub(crate) fn read(
         seed,
         position,
         header,
+        personal: PersonalView::AsRead,
     })
 }
 

@@ -5,7 +5,7 @@
 //! in order.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -16,14 +16,19 @@ use super::{
     appender::segment_capacity,
     checksum::StoreSeed,
     disk::{Disk, DiskFile},
+    eraser::erasure_of,
     error::{Damage, DamageFault, OpenError},
     fact::Fact,
     fold::{Fold, Folded},
     frame::{FRAME_HEADER_BYTES, Frame, StoredRecord},
+    open_work::OpenWork,
     planted::{PlantedFault, is_planted},
+    position::Position,
     record_header::PersonalPart,
+    record_reader,
     scan::{LogEnd, Tail, TailDamage, scan},
     segment::{HeaderFound, SEGMENT_HEADER_BYTES, SegmentHeader, StoreIdentity},
+    segment_files::SegmentFiles,
     segment_name::{LogFile, log_name, parse, summary_name},
     summary::{SegmentBounds, Summary, SummaryBuilder},
 };
@@ -73,12 +78,15 @@ pub(crate) fn recover(
         keys: KeyDeriver::new(identity.secret),
         headers: &survey.used,
         unsummarized: Mutex::default(),
+        unreadable: Mutex::default(),
     };
     let mut fold = Fold::new(now);
     let sealed = 1..=last.number - 1;
     fold.add_summaries(disk.readers(), sealed, |number| log.summary(number))?;
     let tail = log.read_last(&last, acknowledged, &mut fold)?;
     require_acknowledged(acknowledged, tail.end.next_sequence - 1)?;
+    let folded = fold.finish();
+    log.require_erasures(disk, &folded.open_work)?;
     if let Some(torn) = survey.torn {
         // Nothing is behind a header that is not durable, so the segment is as good as a prepared one.
         let file = disk.open(&log_name(torn)).map_err(OpenError::Disk)?;
@@ -90,7 +98,7 @@ pub(crate) fn recover(
         identity,
         end,
         file,
-        folded: fold.finish(),
+        folded,
         is_new: false,
         unsummarized: log.into_unsummarized(),
     })
@@ -316,6 +324,8 @@ struct SegmentReader<'r> {
     headers: &'r [SegmentHeader],
     /// Sealed segments without a valid summary.
     unsummarized: Mutex<Vec<u64>>,
+    /// Orders with a personal part that is neither as written nor erased.
+    unreadable: Mutex<Vec<UnreadablePart>>,
 }
 
 impl SegmentReader<'_> {
@@ -332,8 +342,10 @@ impl SegmentReader<'_> {
             return Ok(SummaryBuilder::default().finish(bounds(header, next)));
         }
         let bytes = read_segment(self.disk, number)?;
-        let summary = summarize(&bytes, self.seed, &self.keys, header, next)?;
-        self.lock().push(number);
+        let (summary, unreadable) =
+            summarize_leniently(&bytes, self.seed, &self.keys, header, next)?;
+        lock(&self.unsummarized).push(number);
+        lock(&self.unreadable).extend(unreadable);
         Ok(summary)
     }
 
@@ -370,13 +382,15 @@ impl SegmentReader<'_> {
         let bytes = read_segment(self.disk, header.number)?;
         // The first frame that may not be durable, although it can be read from the page cache.
         let mut unsynced_from = None;
-        let (end, tail) = scan(&bytes, self.seed, header, |frame| {
+        let durable_until = acknowledged.saturating_add(1);
+        let (end, tail) = scan(&bytes, self.seed, header, durable_until, |frame| {
             if frame.next_sequence() - 1 > acknowledged && unsynced_from.is_none() {
                 unsynced_from = Some(frame.place.offset);
             }
             for fact in facts_of(frame, &self.keys)? {
                 fold.add(&fact);
             }
+            lock(&self.unreadable).extend(unreadable_parts(frame));
             Ok::<_, Damage>(())
         })?;
         match tail {
@@ -391,17 +405,74 @@ impl SegmentReader<'_> {
         }
     }
 
+    /// Fails unless every unreadable part is that of an order which an erasure has begun to overwrite.
+    fn require_erasures(&self, disk: &Arc<dyn Disk>, work: &OpenWork) -> Result<(), OpenError> {
+        let mut unreadable = lock(&self.unreadable).clone();
+        // Two threads have found them.
+        unreadable.sort_unstable_by_key(|part| part.position);
+        if unreadable.is_empty() {
+            return Ok(());
+        }
+        let files = SegmentFiles::new(Arc::clone(disk));
+        let mut erased = HashSet::new();
+        for position in work.open_erasures() {
+            let record = record_reader::read(&files, self.seed, position);
+            let erasure = record.and_then(|record| erasure_of(&record));
+            erased.extend(erasure.map_err(OpenError::Read)?.orders);
+        }
+        for part in unreadable {
+            if !erased.contains(&part.position.bits()) {
+                return Err(part.damage().into());
+            }
+        }
+        Ok(())
+    }
+
     fn into_unsummarized(self) -> Vec<u64> {
         self.unsummarized
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Vec<u64>> {
-        self.unsummarized
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic of the other thread becomes one of this thread.
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A personal part that is neither as written nor erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UnreadablePart {
+    /// Where its record is.
+    pub(crate) position: Position,
+    /// The number of the change.
+    pub(crate) sequence: u64,
+}
+
+impl UnreadablePart {
+    /// The damage that it is where no erasure explains it.
+    pub(crate) fn damage(self) -> Damage {
+        Damage {
+            segment: self.position.segment(),
+            offset: self.position.offset(),
+            sequence: self.sequence,
+            fault: DamageFault::PersonalPart,
+        }
     }
+}
+
+/// The personal parts of a frame that are neither as written nor erased.
+pub(crate) fn unreadable_parts(frame: &Frame<'_>) -> Vec<UnreadablePart> {
+    let mut parts = Vec::new();
+    for stored in &frame.records {
+        if stored.personal == PersonalPart::Unreadable {
+            parts.push(UnreadablePart {
+                position: stored.position,
+                sequence: stored.header.sequence,
+            });
+        }
+    }
+    parts
 }
 
 /// What is known of a sealed segment by its header and the next one.
@@ -423,7 +494,7 @@ fn missing(segment: u64) -> Damage {
     }
 }
 
-/// The summary of a sealed segment from its bytes.
+/// The summary of a sealed segment from its bytes, in which no personal part is being overwritten.
 ///
 /// # Errors
 /// [`Damage`].
@@ -434,11 +505,33 @@ pub(crate) fn summarize(
     header: &SegmentHeader,
     next: &SegmentHeader,
 ) -> Result<Summary, Damage> {
+    let (summary, unreadable) = summarize_leniently(bytes, seed, keys, header, next)?;
+    match unreadable.first() {
+        None => Ok(summary),
+        Some(part) => Err(part.damage()),
+    }
+}
+
+/// The summary of a sealed segment from its bytes, with the orders of which the personal part is unreadable. The summary
+/// takes them for erased; whether an erasure explains them is for the caller to find out.
+///
+/// # Errors
+/// [`Damage`].
+pub(crate) fn summarize_leniently(
+    bytes: &[u8],
+    seed: StoreSeed,
+    keys: &KeyDeriver,
+    header: &SegmentHeader,
+    next: &SegmentHeader,
+) -> Result<(Summary, Vec<UnreadablePart>), Damage> {
     let mut builder = SummaryBuilder::default();
-    let (end, tail) = scan(bytes, seed, header, |frame| {
+    let mut unreadable = Vec::new();
+    let durable_until = next.first_sequence;
+    let (end, tail) = scan(bytes, seed, header, durable_until, |frame| {
         for fact in facts_of(frame, keys)? {
             builder.add(&fact);
         }
+        unreadable.extend(unreadable_parts(frame));
         Ok(())
     })?;
     if let Tail::Damaged(damage) = tail {
@@ -454,7 +547,7 @@ pub(crate) fn summarize(
             fault: DamageFault::End,
         });
     }
-    Ok(builder.finish(bounds(header, next)))
+    Ok((builder.finish(bounds(header, next)), unreadable))
 }
 
 /// The damage that ends a scan.
@@ -470,7 +563,7 @@ pub(crate) fn tail_damage(end: &LogEnd, damage: TailDamage) -> Damage {
     }
 }
 
-/// What the records of a frame mean.
+/// What the records of a frame mean. An order of which the personal part is unreadable means the same as an erased one.
 ///
 /// # Errors
 /// [`Damage`].
@@ -483,16 +576,16 @@ pub(crate) fn facts_of(frame: &Frame<'_>, keys: &KeyDeriver) -> Result<Vec<Fact>
             sequence: stored.header.sequence,
             fault: DamageFault::Record(error),
         })?;
-        facts.extend(fact);
+        facts.push(fact);
     }
     Ok(facts)
 }
 
-fn fact_of(stored: &StoredRecord<'_>, keys: &KeyDeriver) -> Result<Option<Fact>, RecordError> {
+fn fact_of(stored: &StoredRecord<'_>, keys: &KeyDeriver) -> Result<Fact, RecordError> {
     let kind = RecordKind::try_from(stored.header.kind)?;
     let personal = match stored.personal {
         PersonalPart::Intact(bytes) => Some(bytes),
-        PersonalPart::Erased => None,
+        PersonalPart::Erased | PersonalPart::Unreadable => None,
     };
     let facts = record::decode_facts(kind, stored.public, personal)?;
     Ok(Fact::read(facts, keys, stored.position))

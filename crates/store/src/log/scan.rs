@@ -71,7 +71,10 @@ pub(crate) enum TailDamage {
     Chain,
 }
 
-/// Calls `visit` with every frame of a segment, and says where the frames end and what follows.
+/// Calls `visit` with every frame of a segment, and says where the frames end and what follows. Changes before the number
+/// `durable_until` are known to have been durable: no crash has torn their frames.
+///
+/// Personal parts of records may be unreadable, because an erasure has not overwritten them to their end.
 ///
 /// # Errors
 /// Those of `visit`, which end the scan.
@@ -79,6 +82,7 @@ pub(crate) fn scan<E>(
     segment_bytes: &[u8],
     seed: StoreSeed,
     header: &SegmentHeader,
+    durable_until: u64,
     mut visit: impl FnMut(&Frame<'_>) -> Result<(), E>,
 ) -> Result<(LogEnd, Tail), E> {
     let mut end = LogEnd::begin(header);
@@ -90,6 +94,9 @@ pub(crate) fn scan<E>(
                 if !continues {
                     return Ok((end, Tail::Damaged(TailDamage::Chain)));
                 }
+                if is_torn(segment_bytes, seed, &frame, durable_until) {
+                    return Ok((end, Tail::Torn));
+                }
                 visit(&frame)?;
                 end = LogEnd::after(&frame);
             }
@@ -99,6 +106,19 @@ pub(crate) fn scan<E>(
             }
         }
     }
+}
+
+/// Whether a frame of which only personal parts are not what was written was torn by a crash. An erasure is on record
+/// behind the orders that it erases, so a frame that one has begun to overwrite is not the last.
+pub(crate) fn is_torn(
+    segment_bytes: &[u8],
+    seed: StoreSeed,
+    frame: &Frame<'_>,
+    durable_until: u64,
+) -> bool {
+    frame.has_unreadable()
+        && frame.next_sequence() > durable_until
+        && frame::find_valid(segment_bytes, seed, frame.place.segment, frame.end()).is_none()
 }
 
 fn tail_of(segment_bytes: &[u8], seed: StoreSeed, end: &LogEnd, fault: FrameFault) -> Tail {

@@ -18,7 +18,8 @@ use super::{
     checksum::{ChainHash, StoreSeed},
     disk::{Disk, DiskFile},
     frame,
-    recovery::{header_of, read_file, summarize},
+    overwriting::Overwriting,
+    recovery::{header_of, read_file, summarize, unreadable_parts},
     segment::{HeaderFound, SEGMENT_HEADER_BYTES, SegmentHeader},
     segment_name::log_name,
 };
@@ -56,6 +57,7 @@ pub(super) struct Scrubber {
     seed: StoreSeed,
     keys: KeyDeriver,
     metrics: Arc<ScrubMetrics>,
+    overwriting: Arc<Overwriting>,
     /// The number of the segment after the one that is read.
     next: u64,
     segment: Option<ScrubbedSegment>,
@@ -92,12 +94,14 @@ impl Scrubber {
         seed: StoreSeed,
         keys: KeyDeriver,
         metrics: Arc<ScrubMetrics>,
+        overwriting: Arc<Overwriting>,
     ) -> Self {
         Self {
             disk,
             seed,
             keys,
             metrics,
+            overwriting,
             next: 1,
             segment: None,
             damaged: BTreeSet::new(),
@@ -109,6 +113,9 @@ impl Scrubber {
     /// # Errors
     /// Those of the operating system. The next step goes on with another segment.
     pub(super) fn step(&mut self) -> io::Result<u64> {
+        let overwriting = Arc::clone(&self.overwriting);
+        // What is half overwritten must not be taken for damage.
+        let _turn = overwriting.lock();
         // Taken, so that an error leaves this segment behind.
         let mut segment = match self.segment.take() {
             Some(segment) => segment,
@@ -120,7 +127,7 @@ impl Scrubber {
         let bytes = segment.read()?;
         let read = bytes.len() as u64;
         self.metrics.bytes.add(read);
-        match segment.verify(&bytes, self.seed) {
+        match segment.verify(&bytes, self.seed, &overwriting) {
             FramesRead::Valid => self.segment = Some(segment),
             FramesRead::End => {}
             FramesRead::Damaged => self.report(&segment)?,
@@ -218,7 +225,7 @@ impl ScrubbedSegment {
     }
 
     /// Verifies the frames that are whole in `bytes`, and goes on behind them.
-    fn verify(&mut self, bytes: &[u8], seed: StoreSeed) -> FramesRead {
+    fn verify(&mut self, bytes: &[u8], seed: StoreSeed, overwriting: &Overwriting) -> FramesRead {
         let mut rest = bytes;
         loop {
             if self.next_sequence == self.after.first_sequence {
@@ -238,6 +245,11 @@ impl ScrubbedSegment {
             let Ok(frame) = frame::verify_at(rest, seed, self.header.number, self.at) else {
                 return FramesRead::Damaged;
             };
+            let mut unreadable = unreadable_parts(&frame).into_iter();
+            // An erasure that could not overwrite all of it is tried again by the next one.
+            if unreadable.any(|part| !overwriting.contains(part.position)) {
+                return FramesRead::Damaged;
+            }
             let place = frame.place;
             if place.first_sequence != self.next_sequence || place.previous != self.previous {
                 return FramesRead::Damaged;

@@ -10,6 +10,7 @@ use std::{
 use super::{
     checksum::StoreSeed,
     disk::Disk,
+    overwriting::Overwriting,
     recovery::{header_of, read_file, summarize},
     segment::{HeaderFound, SegmentHeader},
     segment_name::{log_name, summary_name},
@@ -23,11 +24,19 @@ pub(super) struct Summarizer {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) seed: StoreSeed,
     pub(super) keys: KeyDeriver,
+    pub(super) overwriting: Arc<Overwriting>,
 }
 
 impl Summarizer {
     /// Writes the summary of a sealed segment, from its records.
     pub(super) fn summarize(&self, segment: u64) -> io::Result<()> {
+        // Until the summary is written: one that was made of the segment before an erasure must not replace a later one.
+        let _turn = self.overwriting.lock();
+        self.summarize_in_turn(segment)
+    }
+
+    /// The same for a caller that has the turn to overwrite.
+    pub(super) fn summarize_in_turn(&self, segment: u64) -> io::Result<()> {
         let (Some(header), Some(next)) = (self.header(segment)?, self.header(segment + 1)?) else {
             return Err(io::Error::other("the segment is not sealed"));
         };
@@ -45,11 +54,18 @@ impl Summarizer {
         self.disk.sync()
     }
 
+    /// Whether a segment is full: the next one has a header.
+    pub(super) fn is_sealed(&self, segment: u64) -> io::Result<bool> {
+        Ok(self.header(segment + 1)?.is_some())
+    }
+
     fn header(&self, segment: u64) -> io::Result<Option<SegmentHeader>> {
-        Ok(match header_of(&*self.disk, segment)? {
-            HeaderFound::Header(header) => Some(header),
-            HeaderFound::Blank | HeaderFound::Format(_) | HeaderFound::Damaged => None,
-        })
+        match header_of(&*self.disk, segment) {
+            Ok(HeaderFound::Header(header)) => Ok(Some(header)),
+            Ok(HeaderFound::Blank | HeaderFound::Format(_) | HeaderFound::Damaged) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -75,7 +75,9 @@ impl RecordSums {
             Fact::PaymentIntent { .. }
             | Fact::PaymentEnded { .. }
             | Fact::HoldPlaced { .. }
-            | Fact::HoldReleased { .. } => {}
+            | Fact::HoldReleased { .. }
+            | Fact::ErasureBegun { .. }
+            | Fact::ErasureCompleted { .. } => {}
         }
     }
 

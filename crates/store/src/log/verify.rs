@@ -19,9 +19,10 @@ use super::{
     fact::Fact,
     frame::{self, Frame, FrameFault, StoredRecord},
     position::{ALIGNMENT, Position},
-    record_header::{PersonalPart, RecordHeader},
+    record_header::{PersonalPart, RECORD_HEADER_BYTES, RecordHeader},
     recovery::{bounds, header_of, read_file},
     salvage::salvage,
+    scan::is_torn,
     segment::{HeaderFound, SEGMENT_HEADER_BYTES, SegmentHeader, StoreIdentity},
     segment_name::{LogFile, log_name, parse, summary_name},
     store_files::StoreFiles,
@@ -32,10 +33,12 @@ use crate::{
     record::{self, RecordError, RecordFacts, RecordKind},
 };
 
+mod erasures;
 mod order_links;
 #[cfg(test)]
 mod tests;
 
+use erasures::{ErasureReport, Erasures};
 use order_links::OrderLinks;
 
 /// How far the work on a store has come.
@@ -68,8 +71,13 @@ pub struct Verification {
     pub segments: u64,
     /// Bytes that were read.
     pub bytes: u64,
-    /// All damage, in the order of the log.
+    /// Orders of which the personal data is still to be overwritten: their erasure is on record and not complete, as after a
+    /// crash. The next start does that.
+    pub unfinished: u64,
+    /// All damage: first what a scan of the log finds, in its order, then what is wrong with personal data.
     pub findings: Vec<Finding>,
+    /// Orders that have personal data although its erasure is on record.
+    pub(super) unerased: Vec<Position>,
 }
 
 /// Damage, and what is lost with it.
@@ -155,7 +163,7 @@ pub(super) fn verify_segments(
         verifier.verify_segment(&survey, number)?;
     }
     verifier.verify_unused(&survey);
-    Ok(verifier.finish())
+    verifier.finish(&survey)
 }
 
 /// The headers of all segments.
@@ -252,17 +260,6 @@ impl HeaderSurvey {
             on_record: 0,
         })
     }
-}
-
-/// Orders of which the personal part is erased, and the erasures on record.
-#[derive(Debug, Default)]
-struct Erasures {
-    /// Erased orders.
-    erased: u64,
-    /// Segment, offset and number of the first of them.
-    first: Option<(u64, u64, u64)>,
-    /// Orders that erasures on record speak of.
-    recorded: u64,
 }
 
 /// A verification that is going on.
@@ -369,6 +366,12 @@ impl Verifier<'_> {
     fn step(&mut self, scan: &mut SegmentScan<'_>) -> Result<ScanStep, OpenError> {
         match frame::verify(scan.bytes, self.seed, scan.number, scan.at) {
             Ok(frame) => {
+                let next = scan.next.map(|next| next.first_sequence);
+                let durable_until = next.unwrap_or(self.acknowledged.saturating_add(1));
+                if is_torn(scan.bytes, self.seed, &frame, durable_until) {
+                    self.verify_end(scan);
+                    return Ok(ScanStep::End);
+                }
                 self.verify_frame(scan, &frame);
                 Ok(ScanStep::Frame)
             }
@@ -472,23 +475,25 @@ impl Verifier<'_> {
     }
 
     fn verify_record(&mut self, stored: &StoredRecord<'_>, summary: &mut Option<SummaryBuilder>) {
-        let (segment, offset) = (stored.position.segment(), stored.position.offset());
+        let segment = stored.position.segment();
         match self.decode(stored) {
             Ok(fact) => {
-                if let (Some(fact), Some(summary)) = (&fact, summary) {
-                    summary.add(fact);
+                if stored.personal == PersonalPart::Unreadable {
+                    // Its user is unknown here, and may be in the summary.
+                    *summary = None;
                 }
-                if let Some(Fact::OrderPlaced(order)) = fact {
+                if let Some(summary) = summary {
+                    summary.add(&fact);
+                }
+                if let Fact::OrderPlaced(order) = fact {
                     self.report.orders += 1;
                     let user = order.user.as_ref();
                     if !self.links.add(stored.position, user, stored.header.link) {
                         self.find_in(stored, DamageFault::Link, None);
                     }
-                    if user.is_none() {
-                        self.erasures.erased += 1;
-                        let place = (segment, offset, stored.header.sequence);
-                        self.erasures.first.get_or_insert(place);
-                    }
+                    let (position, sequence) = (stored.position, stored.header.sequence);
+                    self.erasures
+                        .add_order(position, sequence, &order.key, stored.personal);
                 }
             }
             Err(error) => {
@@ -501,16 +506,23 @@ impl Verifier<'_> {
     }
 
     /// Decodes all of a record. Returns what it means for the index.
-    fn decode(&mut self, stored: &StoredRecord<'_>) -> Result<Option<Fact>, RecordError> {
+    fn decode(&mut self, stored: &StoredRecord<'_>) -> Result<Fact, RecordError> {
         let kind = RecordKind::try_from(stored.header.kind)?;
         let personal = match stored.personal {
             PersonalPart::Intact(bytes) => Some(bytes),
-            PersonalPart::Erased => None,
+            PersonalPart::Erased | PersonalPart::Unreadable => None,
         };
         record::check_record(kind, stored.public, personal)?;
         let facts = record::decode_facts(kind, stored.public, personal)?;
-        if let RecordFacts::PersonErased(erased) = &facts {
-            self.erasures.recorded = self.erasures.recorded.saturating_add(erased.orders);
+        if facts == RecordFacts::PersonErased {
+            let erased = record::decode_person_erased(stored.public)?;
+            self.erasures.begin(stored.position, erased);
+        }
+        // What a server has completed since, it may have overwritten after it was read here.
+        if let RecordFacts::ErasureCompleted(erasure) = &facts
+            && stored.header.sequence <= self.acknowledged
+        {
+            self.erasures.complete(*erasure);
         }
         Ok(Fact::read(facts, &self.keys, stored.position))
     }
@@ -552,23 +564,65 @@ impl Verifier<'_> {
         }
     }
 
-    fn finish(mut self) -> Verification {
-        let Erasures {
-            erased,
-            first,
-            recorded,
-        } = self.erasures;
-        // Records of erasures name a user and how many orders he had; erased orders name nobody any more.
-        if let Some((segment, offset, sequence)) = first
-            && erased > recorded
-        {
+    fn finish(mut self, survey: &HeaderSurvey) -> Result<Verification, OpenError> {
+        let ErasureReport {
+            findings,
+            unrecorded,
+            unfinished,
+            unerased,
+            restored,
+            in_progress,
+        } = std::mem::take(&mut self.erasures).finish();
+        self.report.findings.retain(|finding| {
+            // The eraser makes these summaries again before it completes the erasure.
+            finding.damage.fault != DamageFault::Summary
+                || !in_progress.contains(&finding.damage.segment)
+        });
+        self.report.unfinished = unfinished;
+        self.report.unerased = unerased;
+        // The record of an erasure that a server has begun since may be in a segment that was not there before.
+        if !self.has_grown(survey)? {
+            self.report.findings.extend(findings);
+            if let Some(position) = unrecorded {
+                self.find_order(position, DamageFault::ErasedUnrecorded);
+            }
+        }
+        for position in restored {
+            self.find_order(position, DamageFault::NotErased);
+        }
+        Ok(self.report)
+    }
+
+    /// Whether a server has begun another segment since the survey.
+    fn has_grown(&self, survey: &HeaderSurvey) -> Result<bool, OpenError> {
+        let Some(last) = survey.last.filter(|_| survey.torn_header().is_none()) else {
+            return Ok(false);
+        };
+        match header_of(self.disk, last.number + 1) {
+            Ok(HeaderFound::Header(_)) => Ok(true),
+            Ok(HeaderFound::Blank | HeaderFound::Format(_) | HeaderFound::Damaged) => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(OpenError::Disk(error)),
+        }
+    }
+
+    /// Reports an order by its position. One that cannot be read is reported already.
+    fn find_order(&mut self, position: Position, fault: DamageFault) {
+        let Ok(file) = self.disk.open(&log_name(position.segment())) else {
+            return;
+        };
+        let mut header = [0; RECORD_HEADER_BYTES];
+        if file.read_exact_at(&mut header, position.offset()).is_err() {
+            return;
+        }
+        if let Some(header) = RecordHeader::decode(&header, self.seed, position) {
+            let (segment, offset) = (position.segment(), position.offset());
             self.report.findings.push(Finding {
-                damage: damage(segment, offset, sequence, DamageFault::ErasedUnrecorded),
+                damage: damage(segment, offset, header.sequence, fault),
                 lost: None,
                 orders: Vec::new(),
             });
         }
-        self.report
     }
 
     fn find(&mut self, segment: u64, offset: u64, fault: DamageFault) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use prost::Message;
 
-use super::{RecordError, RecordKind, decode_person_erased, proto};
+use super::{RecordError, RecordKind, decode_erasure_completed, decode_person_erased, proto};
 use crate::{
     Fingerprint, HoldId, HoldRecord, NamedClaim, OrderFilter, PaymentAttempt, PaymentIntent,
     PaymentOutcome, PlacedOrder, PriceBook, PriceEntry, Provenance, ReleaseReason, Replay,
@@ -18,6 +18,8 @@ use domain::{
 };
 
 mod order;
+
+pub(crate) use order::erased_customer;
 
 /// The order that a token has created. `personal` is `None` if it was erased; the order then has an empty customer and
 /// no answers.
@@ -185,6 +187,7 @@ pub fn check_record(
         RecordKind::Prices => decode_prices(public).map(drop),
         RecordKind::SlotsForgotten => decode_slots_forgotten(public).map(drop),
         RecordKind::PersonErased => decode_person_erased(public).map(drop),
+        RecordKind::ErasureCompleted => decode_erasure_completed(public).map(drop),
     }
 }
 

@@ -5,16 +5,16 @@ use prost::Message;
 use super::{
     RecordError, RecordKind,
     decode::{
-        decode_hold_id, decode_hold_released, decode_order_key, decode_slots_forgotten, fixed,
-        message, slot_claims,
+        decode_hold_id, decode_hold_released, decode_order_key, decode_slots_forgotten, slot_claims,
     },
+    erasures::decode_erasure_completed,
     proto,
 };
-use crate::{
-    HoldId, NamedClaim, ReleaseReason,
-    order_key::{OrderKey, UserKey},
+use crate::{HoldId, NamedClaim, ReleaseReason, order_key::OrderKey};
+use domain::{
+    ids::UserId,
+    time::{EpochSeconds, Seconds},
 };
-use domain::{ids::UserId, time::EpochSeconds};
 
 /// What an index and a summary need of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +54,10 @@ pub enum RecordFacts {
     Prices,
     /// Slots that ended before this second are forgotten.
     SlotsForgotten(EpochSeconds),
-    /// The personal data of a customer was erased from all earlier orders.
-    PersonErased(PersonErased),
+    /// The personal data of some orders is erased.
+    PersonErased,
+    /// The erasure that began with the record at this position, in bits, is complete.
+    ErasureCompleted(u64),
 }
 
 /// What an index and a summary need of an order.
@@ -73,17 +75,6 @@ pub struct OrderFacts {
     pub hold: Option<HoldId>,
     /// Whether the payment's intent of the order ends with it.
     pub ends_intent: bool,
-}
-
-/// The personal data of a customer was erased from all earlier orders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PersonErased {
-    /// The key of the user's list of orders.
-    pub user: UserKey,
-    /// When it was erased.
-    pub erased_sec: EpochSeconds,
-    /// How many orders had the data.
-    pub orders: u64,
 }
 
 /// What an index and a summary need of a record. `personal` is `None` if it was erased.
@@ -118,7 +109,10 @@ pub fn decode_facts(
         RecordKind::SlotsForgotten => {
             decode_slots_forgotten(public).map(RecordFacts::SlotsForgotten)
         }
-        RecordKind::PersonErased => decode_person_erased(public).map(RecordFacts::PersonErased),
+        RecordKind::PersonErased => Ok(RecordFacts::PersonErased),
+        RecordKind::ErasureCompleted => {
+            decode_erasure_completed(public).map(RecordFacts::ErasureCompleted)
+        }
     }
 }
 
@@ -151,37 +145,22 @@ pub fn is_of_user(personal: Option<&[u8]>, expected: &UserId) -> Result<bool, Re
     }
 }
 
-/// The record of an erasure.
-#[must_use]
-pub fn encode_person_erased(erased: &PersonErased) -> Vec<u8> {
-    let PersonErased {
-        user,
-        erased_sec,
-        orders,
-    } = erased;
-    proto::PersonErased {
-        user_key: user.0.to_vec(),
-        erased_sec: erased_sec.get(),
-        orders: *orders,
-    }
-    .encode_to_vec()
-}
-
-/// An erasure.
+/// The end of the last slot of an order; of one that takes no spots, when it was created. The rest is skipped, as by
+/// [`decode_facts`].
 ///
 /// # Errors
 /// [`RecordError`].
-pub fn decode_person_erased(public: &[u8]) -> Result<PersonErased, RecordError> {
-    let proto::PersonErased {
-        user_key,
-        erased_sec,
-        orders,
-    } = message(public)?;
-    Ok(PersonErased {
-        user: fixed("user key", &user_key).map(UserKey)?,
-        erased_sec: EpochSeconds::new(erased_sec),
-        orders,
-    })
+pub fn visit_end_sec(public: &[u8]) -> Result<EpochSeconds, RecordError> {
+    let order = proto::OrderFacts::decode(public)?;
+    let mut last = None;
+    for claim in slot_claims(order.claim) {
+        // Saturating: a slot may be as far away as numbers go.
+        let end = claim
+            .start_sec
+            .saturating_add(Seconds::from(claim.duration_sec));
+        last = last.max(Some(end));
+    }
+    Ok(last.unwrap_or(EpochSeconds::new(order.created_sec)))
 }
 
 fn order_facts(public: &[u8], personal: Option<&[u8]>) -> Result<OrderFacts, RecordError> {

@@ -113,7 +113,9 @@ fn decode_write(record: &EncodedRecord) -> Result<Write, RecordError> {
         }
         RecordKind::Prices => Write::Prices(decode_prices(public)?),
         RecordKind::SlotsForgotten => Write::SlotsForgotten(decode_slots_forgotten(public)?),
-        RecordKind::PersonErased => panic!("it is no write of a unit"),
+        RecordKind::PersonErased | RecordKind::ErasureCompleted => {
+            panic!("it is no write of a unit")
+        }
     })
 }
 
@@ -157,7 +159,9 @@ fn records_are_the_messages_of_the_proto_file() {
             RecordKind::HoldReleased => again::<proto::HoldReleased>(public),
             RecordKind::Prices => again::<proto::Prices>(public),
             RecordKind::SlotsForgotten => again::<proto::SlotsForgotten>(public),
-            RecordKind::PersonErased => panic!("it is no write of a unit"),
+            RecordKind::PersonErased | RecordKind::ErasureCompleted => {
+                panic!("it is no write of a unit")
+            }
         };
         assert_eq!(public, expected, "seed {seed}, {:?}", record.kind);
         let personal = again::<proto::PersonalPart>(&record.personal);
@@ -382,12 +386,12 @@ fn who_created_an_order_stands_in_its_record_and_decides_who_sees_it() {
 
 #[test]
 fn kinds_keep_their_numbers() {
-    let known = (1..=8).zip(RecordKind::ALL);
+    let known = (1..=9).zip(RecordKind::ALL);
     for (number, kind) in known {
         assert_eq!(kind.number(), number);
         assert_eq!(RecordKind::try_from(number), Ok(kind));
     }
-    for number in [0, 9, 255] {
+    for number in [0, 10, 255] {
         let unknown = RecordError::UnknownKind(number);
         assert_eq!(RecordKind::try_from(number), Err(unknown));
     }
@@ -395,17 +399,70 @@ fn kinds_keep_their_numbers() {
 
 #[test]
 fn an_erasure_reads_back_as_it_was() {
-    let erased = PersonErased {
-        user: keys().user_key(&"ada".into()),
-        erased_sec: EpochSeconds::new(-7),
-        orders: 3,
-    };
-    let record = encode_person_erased(&erased);
-    assert_eq!(decode_person_erased(&record), Ok(erased));
+    let customer = ErasureScope::Customer(keys().user_key(&"ada".into()));
+    let visits = ErasureScope::VisitsEndedBefore(EpochSeconds::new(0));
+    for scope in [customer, visits] {
+        let erased = PersonErased {
+            scope,
+            erased_sec: EpochSeconds::new(-7),
+            orders: vec![9, 10, u64::MAX],
+        };
+        let record = encode_person_erased(&erased);
+        assert_eq!(decode_person_erased(&record), Ok(erased));
+        assert_eq!(
+            decode_facts(RecordKind::PersonErased, &record, None),
+            Ok(RecordFacts::PersonErased)
+        );
+    }
+    let record = encode_erasure_completed(77);
+    assert_eq!(decode_erasure_completed(&record), Ok(77));
     assert_eq!(
-        decode_facts(RecordKind::PersonErased, &record, None),
-        Ok(RecordFacts::PersonErased(erased))
+        decode_facts(RecordKind::ErasureCompleted, &record, None),
+        Ok(RecordFacts::ErasureCompleted(77))
     );
+}
+
+#[test]
+fn what_no_erasure_says_is_damage() {
+    use proto::PersonErased as Message;
+    let whole = Message {
+        user_key: Some(vec![1; 16]),
+        erased_sec: 5,
+        order_position: vec![3, 4],
+        ended_before_sec: None,
+    };
+    assert!(decode_person_erased(&whole.encode_to_vec()).is_ok());
+    let changes: [fn(&mut Message); 6] = [
+        |message| message.user_key = None,
+        |message| message.user_key = Some(vec![1; 15]),
+        |message| message.ended_before_sec = Some(1),
+        |message| message.order_position = Vec::new(),
+        |message| message.order_position = vec![4, 3],
+        |message| message.order_position = vec![3, 3],
+    ];
+    for change in changes {
+        let mut message = whole.clone();
+        change(&mut message);
+        let decoded = decode_person_erased(&message.encode_to_vec());
+        assert!(decoded.is_err(), "{message:?}: {decoded:?}");
+    }
+    assert!(decode_erasure_completed(&[]).is_err());
+}
+
+#[test]
+fn a_visit_ends_with_its_last_slot() {
+    for seed in seeds(500) {
+        let (write, record) = sample(seed);
+        let Write::OrderPlaced(placed) = write else {
+            continue;
+        };
+        let ends = placed
+            .claims
+            .iter()
+            .map(|claim| claim.start_sec.saturating_add(claim.duration_sec.into()));
+        let expected = ends.max().unwrap_or(placed.created_sec);
+        assert_eq!(visit_end_sec(&record.public), Ok(expected), "seed {seed}");
+    }
 }
 
 mod damage;

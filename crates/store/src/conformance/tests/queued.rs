@@ -10,11 +10,15 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    CommitError, CommitFuture, HoldId, OrderFilter, OrderSink, Read, ReadError, Recovered, Replay,
-    Selection, Store, StoreHealth, StoreStats, StoredHold, UnitOfWork, conformance::StoreHome,
-    memory::MemoryStore,
+    CommitError, CommitFuture, EraseFuture, HoldId, OrderFilter, OrderSink, PlacedSink, Read,
+    ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold,
+    UnitOfWork, conformance::StoreHome, memory::MemoryStore,
 };
-use domain::{ids::Token, order::OrderId};
+use domain::{
+    ids::{Token, UserId},
+    order::OrderId,
+    time::EpochSeconds,
+};
 
 /// Keeps the contents, and the gate that the writer has to pass.
 #[derive(Default)]
@@ -180,6 +184,18 @@ impl Store for QueuedStore {
     fn failed_attempts(&self, token: &Token) -> Read<u32> {
         let token = token.clone();
         self.later(move |contents| contents.failed_attempts(&token))
+    }
+
+    fn erase_person(&self, user_id: &UserId) -> EraseFuture {
+        self.contents.erase_person(user_id)
+    }
+
+    fn erase_visits(&self, ended_before: EpochSeconds, most: usize) -> EraseFuture {
+        self.contents.erase_visits(ended_before, most)
+    }
+
+    fn export_person(&self, user_id: &UserId, take: PlacedSink<'_>) -> Result<(), ReadError> {
+        self.contents.export_person(user_id, take)
     }
 
     fn recover(&self) -> Result<Recovered, ReadError> {

@@ -20,13 +20,14 @@ use tokio::sync::watch;
 
 use super::memory::Outage;
 use crate::{
-    CommitError, CommitFuture, HoldId, HoldState, OrderFilter, OrderSink, PlacedOrder, PriceBook,
-    Provenance, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats,
-    StoredHold, UnitOfWork, Write, conformance::StoreHome, memory::MemoryStore,
+    CommitError, CommitFuture, EraseError, EraseFuture, HoldId, HoldState, OrderFilter, OrderSink,
+    PlacedOrder, PlacedSink, PriceBook, Provenance, Read, ReadError, Recovered, Replay, Selection,
+    Store, StoreHealth, StoreStats, StoredHold, UnitOfWork, Write, conformance::StoreHome,
+    memory::MemoryStore,
 };
 use domain::{
-    ids::Token,
-    order::{Order, OrderId},
+    ids::{Token, UserId},
+    order::{Customer, Order, OrderId},
     time::EpochSeconds,
 };
 
@@ -68,13 +69,48 @@ pub(super) enum Fault {
     WritesDuringOutage,
     OutageUnnoticed,
     OrdersMiscounted,
+    ErasedStillListed,
+    ErasedAnswersKept,
+    ErasedTokenForgotten,
+    ErasuresLostAtRestart,
+    ErasuresRepeatedAtRestart,
+    ErasedCountedAgain,
+    ExportOldestFirst,
+    ExportWithoutPayments,
+    ExportEndless,
+    VisitsOfTheirStart,
+    VisitsUnlimited,
 }
 
 /// Keeps the units of a wrong store, from which it is built again when it is opened again.
 pub(super) struct WrongHome {
     fault: Fault,
     units: Arc<Mutex<Vec<UnitOfWork>>>,
+    erasures: Arc<Mutex<Vec<Erasure>>>,
     open: Mutex<Arc<MemoryStore>>,
+}
+
+/// An erasure, and the number of units before it.
+#[derive(Debug, Clone)]
+struct Erasure {
+    units: usize,
+    scope: Scope,
+}
+
+#[derive(Debug, Clone)]
+enum Scope {
+    Person(UserId),
+    Visits(EpochSeconds, usize),
+}
+
+impl Scope {
+    fn erase(&self, contents: &MemoryStore) -> Result<u64, EraseError> {
+        let erasing = match self {
+            Self::Person(user_id) => contents.erase_person(user_id),
+            Self::Visits(ended_before, most) => contents.erase_visits(*ended_before, *most),
+        };
+        erasing.now_or_never().unwrap()
+    }
 }
 
 impl WrongHome {
@@ -82,6 +118,7 @@ impl WrongHome {
         Self {
             fault,
             units: Arc::default(),
+            erasures: Arc::default(),
             open: Mutex::default(),
         }
     }
@@ -93,7 +130,19 @@ impl WrongHome {
         if self.fault == Fault::LastUnitLostAtRestart {
             units.pop();
         }
-        for unit in &*units {
+        let mut erasures = self.erasures.lock().unwrap();
+        if self.fault == Fault::ErasuresLostAtRestart {
+            erasures.clear();
+        }
+        for number in 0..=units.len() {
+            let repeats = self.fault == Fault::ErasuresRepeatedAtRestart && number == units.len();
+            let is_due = |erasure: &&Erasure| erasure.units == number || repeats;
+            for erasure in erasures.iter().filter(is_due) {
+                erasure.scope.erase(&contents).unwrap();
+            }
+            let Some(unit) = units.get(number) else {
+                break;
+            };
             // What was committed is read again, not decided again.
             let mut unit = without_preconditions(unit);
             if self.fault == Fault::ReleasesLostAtRestart {
@@ -118,6 +167,7 @@ impl StoreHome for WrongHome {
             fault: self.fault,
             contents,
             units: Arc::clone(&self.units),
+            erasures: Arc::clone(&self.erasures),
             late: Mutex::default(),
             reads: AtomicU64::default(),
             always_ready: watch::Sender::new(StoreHealth::Ready),
@@ -138,6 +188,7 @@ struct WrongStore {
     fault: Fault,
     contents: Arc<MemoryStore>,
     units: Arc<Mutex<Vec<UnitOfWork>>>,
+    erasures: Arc<Mutex<Vec<Erasure>>>,
     /// A unit that was acknowledged and not written, or the first of many that is.
     late: Mutex<Option<UnitOfWork>>,
     reads: AtomicU64,
@@ -263,6 +314,43 @@ impl WrongStore {
         }
     }
 
+    fn erase(&self, scope: Scope) -> Result<u64, EraseError> {
+        let units = self.units.lock().unwrap();
+        let erased = scope.erase(&self.contents)?;
+        let units = units.len();
+        self.erasures.lock().unwrap().push(Erasure { units, scope });
+        Ok(erased)
+    }
+
+    fn erase_wrongly(&self, user_id: &UserId) -> Result<u64, EraseError> {
+        let scope = Scope::Person(user_id.clone());
+        match self.fault {
+            Fault::ErasedStillListed => {
+                let selection = Selection::User(user_id.clone());
+                let there = self.orders(&selection, &|_| true).len();
+                Ok(u64::try_from(there).unwrap())
+            }
+            Fault::ErasedCountedAgain => {
+                let before = self.erasures.lock().unwrap().len();
+                Ok(self.erase(scope)? + u64::from(before > 0))
+            }
+            _ => self.erase(scope),
+        }
+    }
+
+    /// Answers of before the erasure, where they are to be gone.
+    fn with_answers(&self, order: &mut Order) {
+        if !self.has(Fault::ErasedAnswersKept) {
+            return;
+        }
+        let mut placed = self.placed().into_iter();
+        if let Some(placed) = placed.find(|placed| placed.order.id == order.id) {
+            for (item, before) in order.items.iter_mut().zip(placed.order.items) {
+                item.line.answers = before.line.answers;
+            }
+        }
+    }
+
     /// The orders that were placed, oldest first.
     fn placed(&self) -> Vec<PlacedOrder> {
         let mut placed = Vec::new();
@@ -336,7 +424,12 @@ impl WrongStore {
     fn orders(&self, selection: &Selection, may_see: OrderFilter<'_>) -> Vec<Order> {
         let sees_all = self.has(Fault::FilterIgnored);
         let may_see = |order: Provenance<'_>| sees_all || may_see(order);
-        super::super::driver::all_orders(&*self.contents, selection, &may_see).unwrap()
+        let mut orders =
+            super::super::driver::all_orders(&*self.contents, selection, &may_see).unwrap();
+        for order in &mut orders {
+            self.with_answers(order);
+        }
+        orders
     }
 }
 
@@ -355,7 +448,13 @@ impl Store for WrongStore {
 
     fn find_request(&self, token: &Token) -> Read<Option<Replay>> {
         self.reads.fetch_add(1, Ordering::SeqCst);
-        self.contents.find_request(token)
+        let found = self.contents.find_request(token);
+        if let (Fault::ErasedTokenForgotten, Read::Now(Ok(Some(replay)))) = (self.fault, &found)
+            && replay.order.customer == Customer::of("")
+        {
+            return Read::Now(Ok(None));
+        }
+        found
     }
 
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {
@@ -398,6 +497,42 @@ impl Store for WrongStore {
             return Read::Now(Ok(0));
         }
         self.contents.failed_attempts(token)
+    }
+
+    fn erase_person(&self, user_id: &UserId) -> EraseFuture {
+        Box::pin(std::future::ready(self.erase_wrongly(user_id)))
+    }
+
+    fn erase_visits(&self, ended_before: EpochSeconds, most: usize) -> EraseFuture {
+        let scope = match self.fault {
+            // A slot of an hour that has begun.
+            Fault::VisitsOfTheirStart => {
+                Scope::Visits(ended_before.saturating_add(3_600.into()), most)
+            }
+            Fault::VisitsUnlimited => Scope::Visits(ended_before, usize::MAX),
+            _ => Scope::Visits(ended_before, most),
+        };
+        Box::pin(std::future::ready(self.erase(scope)))
+    }
+
+    fn export_person(&self, user_id: &UserId, take: PlacedSink<'_>) -> Result<(), ReadError> {
+        let mut orders = Vec::new();
+        self.contents.export_person(user_id, &mut |placed| {
+            orders.push(placed);
+            ControlFlow::Continue(())
+        })?;
+        if self.has(Fault::ExportOldestFirst) {
+            orders.reverse();
+        }
+        for mut placed in orders {
+            if self.has(Fault::ExportWithoutPayments) {
+                placed.payment = None;
+            }
+            if take(placed).is_break() && !self.has(Fault::ExportEndless) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn recover(&self) -> Result<Recovered, ReadError> {

@@ -73,7 +73,7 @@ pub(in crate::log) fn last_ends<'f>(
 fn random_fact(random: &mut Rng, position: Position) -> Fact {
     let key = random.choice(order_keys()).unwrap();
     let id = random.choice(hold_ids()).unwrap();
-    match random.u32(0..9) {
+    match random.u32(0..10) {
         0..3 => Fact::OrderPlaced(OrderFact {
             key,
             user: random_user(random),
@@ -101,10 +101,20 @@ fn random_fact(random: &mut Rng, position: Position) -> Fact {
                 .unwrap(),
         },
         7 => Fact::Prices { position },
+        8 if random.bool() => Fact::ErasureBegun { position },
+        8 => Fact::ErasureCompleted {
+            erasure: random_erasure(random, position),
+        },
         _ => Fact::SlotsForgotten {
             until: random_second(random),
         },
     }
+}
+
+/// The position of an earlier record, which may be the beginning of an erasure.
+fn random_erasure(random: &mut Rng, position: Position) -> Position {
+    let segment = random.u64(1..=position.segment());
+    Position::new(segment, 4096 + random.u64(0..30) * ALIGNMENT).unwrap()
 }
 
 /// A user, who is erased now and then.

@@ -1,9 +1,10 @@
 use super::*;
 use crate::log::{
     frame::{
-        FramePlace,
+        FRAME_HEADER_BYTES, FramePlace,
         tests::{frame_of, seed},
     },
+    record_header::{ERASED, RECORD_HEADER_BYTES},
     segment::StoreIdentity,
 };
 
@@ -54,13 +55,25 @@ impl Segment {
     }
 
     fn scan(&self) -> (u64, LogEnd, Tail) {
+        self.scan_durable(0)
+    }
+
+    /// Scans, with the changes before this number known to be durable.
+    fn scan_durable(&self, until: u64) -> (u64, LogEnd, Tail) {
         let mut frames = 0;
-        let Ok((end, tail)) =
-            scan::<std::convert::Infallible>(&self.bytes, seed(), &header(), |_| {
+        let scanned =
+            scan::<std::convert::Infallible>(&self.bytes, seed(), &header(), until, |_| {
                 frames += 1;
                 Ok(())
             });
+        let Ok((end, tail)) = scanned;
         (frames, end, tail)
+    }
+
+    /// The place of the personal part in the only record of a frame.
+    fn personal(&self, frame: usize) -> std::ops::Range<usize> {
+        let begin = self.begins[frame] + FRAME_HEADER_BYTES + RECORD_HEADER_BYTES + 40 + frame;
+        begin..begin + 9
     }
 }
 
@@ -110,6 +123,11 @@ fn damage_before_a_valid_frame_is_not_taken_for_a_torn_tail() {
             let mut damaged = Segment::of(4);
             damaged.bytes[at] ^= 0x10;
             let (frames, end, tail) = damaged.scan();
+            if whole.personal(number).contains(&at) {
+                // Whether it is damaged or half erased is for others to find out.
+                assert_eq!((frames, end, tail), (4, whole.end, Tail::Blank), "{at}");
+                continue;
+            }
             assert_eq!((frames, end.offset), (number as u64, begin as u64), "{at}");
             let valid_at = next as u64;
             assert_eq!(
@@ -119,6 +137,27 @@ fn damage_before_a_valid_frame_is_not_taken_for_a_torn_tail() {
             );
         }
     }
+}
+
+/// In the last frame a personal part that is not what was written may not have reached the disk.
+#[test]
+fn an_unreadable_part_at_the_end_is_torn_unless_its_frame_was_durable() {
+    let whole = Segment::of(4);
+    let mut half = Segment::of(4);
+    let part = whole.personal(3);
+    half.bytes[part.start..part.start + 4].fill(ERASED);
+    let torn = (3, Segment::of(3).end, Tail::Torn);
+    let durable = (4, whole.end, Tail::Blank);
+    for (until, expected) in [
+        (0, &torn),
+        (whole.end.next_sequence - 1, &torn),
+        (whole.end.next_sequence, &durable),
+        (u64::MAX, &durable),
+    ] {
+        assert_eq!(half.scan_durable(until), *expected, "{until}");
+    }
+    half.bytes[part].fill(ERASED);
+    assert_eq!(half.scan(), durable, "erased to its end");
 }
 
 #[test]
@@ -135,7 +174,7 @@ fn a_frame_that_is_left_out_breaks_the_chain() {
     );
     let mut other = header();
     other.previous = [9; 16];
-    let scanned = scan::<std::convert::Infallible>(&whole.bytes, seed(), &other, |_| Ok(()));
+    let scanned = scan::<std::convert::Infallible>(&whole.bytes, seed(), &other, 0, |_| Ok(()));
     let Ok((_, tail)) = scanned;
     assert_eq!(tail, Tail::Damaged(TailDamage::Chain));
 }

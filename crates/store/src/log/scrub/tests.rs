@@ -12,7 +12,13 @@ fn scrubber(fixture: &Fixture) -> (Scrubber, Arc<ScrubMetrics>) {
     let identity = survey.last.unwrap().identity;
     let metrics = Arc::new(ScrubMetrics::default());
     let keys = KeyDeriver::new(identity.secret);
-    let scrubber = Scrubber::new(files.disk, identity.seed(), keys, Arc::clone(&metrics));
+    let scrubber = Scrubber::new(
+        files.disk,
+        identity.seed(),
+        keys,
+        Arc::clone(&metrics),
+        Arc::default(),
+    );
     (scrubber, metrics)
 }
 

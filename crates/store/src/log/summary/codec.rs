@@ -7,6 +7,7 @@
 //! intents     count u32 × {order key [16], offset u32; the greatest u32: ended}
 //! payments    count u32 × {order key [16], offset u32}
 //! holds       count u32 × {id [16], 0 u8 or 1 u8 {offset u32, revision u32, expiry i64}, end u8 {second i64 if ended}}
+//! erasures    count u32 × {position u64, 0 u8: begun, 1 u8: complete}
 //! prices      count u32 × {offset u32}
 //! forgotten   0 u8, or 1 u8 {second i64}
 //! ids         count u32 × {length u32, bytes}
@@ -28,7 +29,10 @@ use crate::{
     claim_totals::{ClaimKey, ClaimTotals},
     log::{
         index::{KeyPrefix, OrderEntry, PREFIX_BYTES},
-        open_work::{HoldEffect, HoldEnd, HoldEndKind, HoldPlacement, IntentEffect, WorkEffects},
+        open_work::{
+            ErasureEffect, HoldEffect, HoldEnd, HoldEndKind, HoldPlacement, IntentEffect,
+            WorkEffects,
+        },
         planted::{PlantedFault, is_planted},
         position::{ALIGNMENT, Position},
         segment_times::{OrderSpan, SegmentTimes},
@@ -175,6 +179,15 @@ impl Encoder {
         self.count(work.holds.len());
         for (id, effect) in &work.holds {
             self.hold(*id, effect);
+        }
+        self.count(work.erasures.len());
+        for (position, effect) in &work.erasures {
+            // The whole position: an erasure may be completed in a later segment.
+            self.u64(position.bits());
+            self.u8(match effect {
+                ErasureEffect::Begun => 0,
+                ErasureEffect::Completed => 1,
+            });
         }
     }
 
@@ -344,10 +357,20 @@ impl<'b> Decoder<'b> {
             Some((key, rest.position(offset)?))
         })?;
         let holds = self.list(KEY_BYTES + 2, Self::hold)?;
+        let erasures = self.list(9, |rest| {
+            let position = Position::from_bits(rest.u64()?)?;
+            let effect = match rest.u8()? {
+                0 => ErasureEffect::Begun,
+                1 => ErasureEffect::Completed,
+                _ => return None,
+            };
+            Some((position, effect))
+        })?;
         Some(WorkEffects {
             intents: sorted(intents)?,
             ended_payments: sorted(ended_payments)?,
             holds: sorted(holds)?,
+            erasures: sorted(erasures)?,
         })
     }
 

@@ -23,7 +23,7 @@ use kernel::clock::{Clock, ManualClock};
 use self::{
     answers::{Finding, Tolerance, compare_all, compare_recovered},
     model::Model,
-    units::{NOW, random_unit},
+    units::{NOW, USERS, random_unit},
     world::{OpenedLog, Opening, WATERMARK},
 };
 use super::super::{
@@ -72,6 +72,10 @@ struct Counts {
     refused: u64,
     /// Reads that have found damage.
     errors: u64,
+    /// Orders that were erased.
+    erased: u64,
+    /// Erasures that an opening has finished.
+    finished_erasures: u64,
 }
 
 struct Simulation {
@@ -137,6 +141,8 @@ impl Counts {
         self.recovered_writes += other.recovered_writes;
         self.refused += other.refused;
         self.errors += other.errors;
+        self.erased += other.erased;
+        self.finished_erasures += other.finished_erasures;
     }
 }
 
@@ -183,7 +189,8 @@ impl Simulation {
             match opened {
                 Ok((log, opening)) => {
                     self.check_opening(&log, &opening)?;
-                    return Ok(Some(log));
+                    // It goes on only with damage.
+                    return Ok((!self.model.is_erasing()).then_some(log));
                 }
                 Err(_) if self.disk.has_stopped() || self.failures() > failed => {
                     self.counts.interrupted += 1;
@@ -242,9 +249,48 @@ impl Simulation {
             Ordering::Equal | Ordering::Less => self.before_last.min(changes),
         };
         self.acknowledged = changes;
-        self.check_blank(opening)?;
+        self.check_finished(opening)?;
+        if opening.finished == changes {
+            self.check_blank(opening)?;
+        }
         compare_recovered(&opening.recovered, &self.model)?;
+        self.check_erased()?;
         self.compare(log)
+    }
+
+    /// Erasures that were interrupted are finished before anything is served.
+    fn check_finished(&mut self, opening: &Opening) -> Result<(), Finding> {
+        if self.model.is_erasing() && opening.finished == opening.changes + 1 {
+            self.model.complete_erasure();
+            self.before_last = self.acknowledged;
+            self.acknowledged = opening.finished;
+            self.counts.finished_erasures += 1;
+        }
+        let is_right = opening.finished == self.model.changes()
+            && (!self.model.is_erasing() || self.is_damaged());
+        if is_right {
+            Ok(())
+        } else {
+            Err("an interrupted erasure is not finished".to_owned())
+        }
+    }
+
+    /// Of what was erased, no byte is left in a segment.
+    fn check_erased(&self) -> Result<(), Finding> {
+        if self.is_damaged() || self.disk.has_stopped() || self.model.is_erasing() {
+            return Ok(());
+        }
+        for number in 1.. {
+            let Some(content) = self.disk.content(&log_name(number)) else {
+                break;
+            };
+            for erased in self.model.erased() {
+                if contains(&content, erased.as_bytes()) {
+                    return Err(format!("{erased} is erased, and in segment {number}"));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Behind the last write there are zeros, so that nothing can be taken for a part of the next.
@@ -279,7 +325,8 @@ impl Simulation {
             self.counts.steps += 1;
             self.disk.set_plan(plan.clone());
             let ended = match self.random.u8(..30) {
-                0..16 => self.write(&mut log)?,
+                0..14 => self.write(&mut log)?,
+                14..16 => self.erase(&mut log)?,
                 16..29 => {
                     // What is done in the background may fail, and the next step tries again.
                     let _ = log.work_in_background(&mut self.random);
@@ -390,6 +437,39 @@ impl Simulation {
             Ok(())
         } else {
             Err(format!("{changes} changes, which is a part of a unit"))
+        }
+    }
+
+    /// Erases a user, who may have no orders.
+    fn erase(&mut self, log: &mut OpenedLog) -> Result<ControlFlow<()>, Finding> {
+        let user = USERS[self.random.usize(..USERS.len())];
+        let expected = self.model.erase(user);
+        let failed = self.failures();
+        if self.hazard == Hazard::Damage {
+            // Written elsewhere, it leaves intact what was to be erased: only a verification finds that.
+            self.disk.set_plan(FaultPlan::default());
+        }
+        match log.erase(user) {
+            Ok(erased) if erased == expected => {
+                self.counts.erased += erased;
+                if self.acknowledged < self.model.changes() {
+                    // The completion is a write of its own.
+                    self.before_last = self.model.changes() - 1;
+                    self.acknowledged = self.model.changes();
+                }
+                self.check_watermark()?;
+                self.check_erased()?;
+                Ok(ControlFlow::Continue(()))
+            }
+            Ok(erased) => Err(format!("{user}: {erased} erased in place of {expected}")),
+            Err(error) => {
+                let has_cause = self.disk.has_stopped() || self.failures() > failed;
+                if !has_cause && !self.is_damaged() {
+                    return Err(format!("an erasure fails: {error:?}"));
+                }
+                self.counts.failed_writes += 1;
+                Ok(ControlFlow::Break(()))
+            }
         }
     }
 
@@ -543,6 +623,10 @@ impl Simulation {
     }
 }
 
+fn contains(content: &[u8], text: &[u8]) -> bool {
+    content.windows(text.len()).any(|window| window == text)
+}
+
 fn seeds(usually: u64) -> Range<u64> {
     testkit::seeds::seeds(usually)
 }
@@ -557,6 +641,10 @@ fn nothing_acknowledged_is_lost_by_crashes() {
     assert!(counts.recovered_writes > 0, "{counts:?}");
     assert!(counts.recovered_writes < counts.failed_writes, "{counts:?}");
     assert!(counts.rejected > 0, "{counts:?}");
+    assert!(
+        counts.erased > 0 && counts.finished_erasures > 0,
+        "{counts:?}"
+    );
     assert_eq!((counts.refused, counts.errors), (0, 0), "{counts:?}");
 }
 

@@ -11,7 +11,7 @@ use domain::{
 };
 
 /// The customer of an order whose personal part was erased.
-pub(super) fn erased_customer() -> Customer {
+pub(crate) fn erased_customer() -> Customer {
     Customer::of("")
 }
 

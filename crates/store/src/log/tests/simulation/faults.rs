@@ -33,7 +33,11 @@ fn hazards(fault: PlantedFault) -> &'static [Hazard] {
         | PlantedFault::UnsyncedNotRewritten
         | PlantedFault::SummaryChecksumIgnored
         | PlantedFault::SummaryOfAnother
-        | PlantedFault::SummarySkipped => &HAZARDS,
+        | PlantedFault::SummarySkipped
+        | PlantedFault::ErasureNotRecorded
+        | PlantedFault::ErasureNotSynced
+        | PlantedFault::ErasureNotFinished
+        | PlantedFault::SummaryKeepsErased => &HAZARDS,
     }
 }
 

@@ -1,15 +1,32 @@
 //! What has to be on record: the units that were acknowledged, in a store that forgets nothing and has no disk.
 
-use domain::{ids::Token, order::OrderId};
+use std::ops::ControlFlow;
+
+use domain::{
+    ids::{Token, UserId},
+    order::OrderId,
+};
 use futures_util::FutureExt;
 
 use crate::{CommitError, HoldId, HoldState, Read, Store, UnitOfWork, Write, memory::MemoryStore};
 
-/// The units on record, and what follows from them.
+/// What is on record.
+#[derive(Debug, Clone)]
+enum Event {
+    Unit(UnitOfWork),
+    Erased(UserId),
+    ErasureCompleted,
+}
+
+/// The units and erasures on record, and what follows from them.
 #[derive(Debug, Default)]
 pub(super) struct Model {
     store: MemoryStore,
-    units: Vec<UnitOfWork>,
+    events: Vec<Event>,
+    /// Whether an erasure is on record and not complete.
+    is_erasing: bool,
+    /// The e-mail addresses of erased orders, of which each has one of its own.
+    erased: Vec<String>,
     /// Tokens of units, rejected ones among them, so that what must not be there is asked for as well.
     tokens: Vec<Token>,
     changes: u64,
@@ -22,7 +39,7 @@ impl Model {
         let committed = self.store.commit(unit).now_or_never();
         match committed.expect("memory does not wait") {
             Ok(()) => {
-                self.units.push(unit.clone());
+                self.events.push(Event::Unit(unit.clone()));
                 self.changes += changes(unit);
                 true
             }
@@ -34,15 +51,65 @@ impl Model {
     /// Takes units back until this many changes are left; whether a unit ends there.
     pub(super) fn take_back(&mut self, left: u64) -> bool {
         let mut kept = Self::default();
-        let units = std::mem::take(&mut self.units);
-        for unit in &units {
-            if kept.changes < left {
-                kept.commit(unit);
+        for event in std::mem::take(&mut self.events) {
+            if kept.changes >= left {
+                break;
+            }
+            match event {
+                Event::Unit(unit) => drop(kept.commit(&unit)),
+                Event::Erased(user_id) => drop(kept.begin_erasure(user_id)),
+                Event::ErasureCompleted => kept.complete_erasure(),
             }
         }
         kept.tokens = std::mem::take(&mut self.tokens);
         *self = kept;
         self.changes == left
+    }
+
+    /// Erases a user and says of how many orders, also if there was none, which is no change.
+    pub(super) fn erase(&mut self, user_id: &str) -> u64 {
+        let orders = self.begin_erasure(user_id.into());
+        if orders > 0 {
+            self.complete_erasure();
+        }
+        orders
+    }
+
+    fn begin_erasure(&mut self, user_id: UserId) -> u64 {
+        let mut emails = Vec::new();
+        let exported = self.store.export_person(&user_id, &mut |placed| {
+            emails.push(placed.order.customer.email);
+            ControlFlow::Continue(())
+        });
+        exported.expect("memory does not fail");
+        let erased = self.store.erase_person(&user_id).now_or_never();
+        let orders = erased
+            .expect("memory does not wait")
+            .expect("memory does not fail");
+        if orders > 0 {
+            self.erased.extend(emails);
+            self.events.push(Event::Erased(user_id));
+            self.is_erasing = true;
+            self.changes += 1;
+        }
+        orders
+    }
+
+    /// The completion of the last erasure is on record.
+    pub(super) fn complete_erasure(&mut self) {
+        self.events.push(Event::ErasureCompleted);
+        self.is_erasing = false;
+        self.changes += 1;
+    }
+
+    /// Whether an erasure is on record and not complete.
+    pub(super) fn is_erasing(&self) -> bool {
+        self.is_erasing
+    }
+
+    /// E-mail addresses that may not be anywhere any more.
+    pub(super) fn erased(&self) -> &[String] {
+        &self.erased
     }
 
     /// The store that answers as the log has to.
@@ -79,7 +146,11 @@ impl Model {
     /// none.
     pub(super) fn unit_of_order(&self, token: &Token) -> u64 {
         let mut last = 0;
-        for unit in &self.units {
+        for event in &self.events {
+            let Event::Unit(unit) = event else {
+                last += 1;
+                continue;
+            };
             last += changes(unit);
             let is_it = |write: &Write| match write {
                 Write::OrderPlaced(placed) => placed.token == *token,

@@ -63,6 +63,7 @@ fn order(random: &mut Rng, model: &Model) -> UnitOfWork {
     };
     let mut placed = samples::placed(random, |_| model.order_id(&token));
     placed.order.customer.user_id = UserId::from(one_of(random, &USERS));
+    placed.order.customer.email = format!("{:016x}@example.com", random.u64(..));
     placed.created_sec = second(random);
     placed.payment = random
         .bool()

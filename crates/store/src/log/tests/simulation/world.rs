@@ -8,12 +8,14 @@ use std::{
 use kernel::clock::Clock;
 
 use crate::{
-    CommitError, Recovered, UnitOfWork,
+    CommitError, EraseError, Recovered, UnitOfWork,
     log::{
         appender::Appender,
         disk::{Disk, simulated::SimulatedDisk},
         encoded_unit::EncodedUnit,
+        eraser::Eraser,
         error::OpenError,
+        finish_erasures,
         fold::Folded,
         ledger::{Ledger, UnitResult},
         reader::LogReader,
@@ -44,6 +46,7 @@ pub(super) struct OpenedLog {
     pub(super) spares: Arc<Spares>,
     filler: SpareFiller,
     summarizer: Summarizer,
+    eraser: Eraser,
     /// Full segments without a summary.
     sealed: Arc<Mutex<Vec<u64>>>,
 }
@@ -57,6 +60,8 @@ pub(super) struct Opening {
     /// The end of its last frame.
     pub(super) offset: u64,
     pub(super) recovered: Recovered,
+    /// Number of changes after interrupted erasures were finished.
+    pub(super) finished: u64,
 }
 
 impl OpenedLog {
@@ -88,12 +93,7 @@ impl OpenedLog {
         let reader = LogReader::new(&identity, Arc::clone(&disk), index, open_work, changes + 1);
         let reader = Arc::new(reader);
         let recovered = reader.recovered(sums).map_err(OpenError::Read)?;
-        let opening = Opening {
-            changes,
-            segment: end.segment,
-            offset: end.offset,
-            recovered,
-        };
+        let (segment, offset) = (end.segment, end.offset);
         let spares = Spares::new(Arc::clone(&disk), end.segment);
         let filler = SpareFiller::new(Arc::clone(&spares), SEGMENT_BYTES);
         let filler = filler.map_err(OpenError::Disk)?;
@@ -101,9 +101,10 @@ impl OpenedLog {
             disk,
             seed: identity.seed(),
             keys: reader.keys.clone(),
+            overwriting: Arc::clone(&reader.overwriting),
         };
         let sealed = Arc::new(Mutex::new(unsummarized));
-        let ledger = Ledger {
+        let mut ledger = Ledger {
             appender: Appender::new(identity, SEGMENT_BYTES, Arc::clone(&spares), file, end),
             reader: Arc::clone(&reader),
             watermark,
@@ -113,12 +114,28 @@ impl OpenedLog {
                 move |segment| sealed.lock().unwrap().push(segment)
             }),
         };
+        let eraser = Eraser {
+            reader: Arc::clone(&reader),
+            summarizer: summarizer.clone(),
+            clock: Arc::clone(clock),
+            erased: Arc::default(),
+            visits: Mutex::default(),
+        };
+        finish_erasures(&eraser, &mut ledger)?;
+        let opening = Opening {
+            changes,
+            segment,
+            offset,
+            recovered,
+            finished: ledger.appender.end().next_sequence - 1,
+        };
         let opened = Self {
             ledger,
             reader,
             spares,
             filler,
             summarizer,
+            eraser,
             sealed,
         };
         Ok((opened, opening))
@@ -146,6 +163,13 @@ impl OpenedLog {
 
     pub(super) fn write(&mut self, units: &[EncodedUnit]) -> Result<Vec<UnitResult>, CommitError> {
         self.ledger.write(units)
+    }
+
+    /// Erases the personal data of a user.
+    pub(super) fn erase(&mut self, user_id: &str) -> Result<u64, EraseError> {
+        let ledger = &mut self.ledger;
+        self.eraser
+            .erase_person(&user_id.into(), &mut |unit| ledger.write_one(unit))
     }
 
     /// One step of what a server does in the background.
