@@ -380,8 +380,9 @@ impl SegmentReader<'_> {
             .open(&log_name(header.number))
             .map_err(OpenError::Disk)?;
         let bytes = read_segment(self.disk, header.number)?;
-        // The first frame that may not be durable, although it can be read from the page cache.
-        let mut unsynced_from = None;
+        // The first byte that may not be durable, although it can be read from the page cache: the first of a frame, or of the
+        // header, whose sync may have failed just as well while nothing of the segment was acknowledged.
+        let mut unsynced_from = (header.first_sequence > acknowledged).then_some(0);
         let durable_until = acknowledged.saturating_add(1);
         let (end, tail) = scan(&bytes, self.seed, header, durable_until, |frame| {
             if frame.next_sequence() - 1 > acknowledged && unsynced_from.is_none() {
