@@ -1,17 +1,21 @@
 //! Customers exported and erased by the real program, from a running server and in the data directory of a stopped one.
 
-use std::{fs, path::Path};
+use std::{fs, ops::ControlFlow, path::Path};
 
-use boxoffice::api::booking::proto::v3::{
-    ListOrdersRequest, Order, booking_service_client::BookingServiceClient,
-    create_order_response::Result as Outcome, list_orders_request::Ids,
+use boxoffice::{
+    api::booking::proto::v3::{
+        ListOrdersRequest, Order, booking_service_client::BookingServiceClient,
+        create_order_response::Result as Outcome, list_orders_request::Ids,
+    },
+    domain::{ids::Token, time::Seconds},
+    store::{Store, Write},
 };
 use serde_json::Value;
 use tempfile::TempDir;
 use tonic::transport::Channel;
 
 use crate::support::{
-    Item, order_request,
+    Item, open_store, order_request,
     process::{Ended, Program, Running, in_days},
 };
 
@@ -253,4 +257,54 @@ async fn a_server_erases_customers_only_where_that_is_set() {
         );
     }
     running.stop().await;
+}
+
+/// An order like that of a token, of the person who is erased, whose visit ended days ago.
+async fn place_old_visit(dir: &Path, like: &Token) {
+    let store = open_store(dir).unwrap();
+    let Some(replay) = store.find_request(like).get().await.unwrap() else {
+        panic!("no order of {like:?}");
+    };
+    let mut placed = None;
+    store
+        .export_person(&replay.order.customer.user_id, &mut |found| {
+            placed = Some(found);
+            ControlFlow::Break(())
+        })
+        .unwrap();
+    let mut placed = placed.unwrap();
+    placed.token = "long ago".into();
+    placed.order.id = store.order_id(&placed.token);
+    placed.order.customer.user_id = USER.into();
+    EMAIL.clone_into(&mut placed.order.customer.email);
+    NAME.clone_into(&mut placed.order.customer.given_name);
+    for claim in &mut placed.claims {
+        claim.start_sec = placed.created_sec.saturating_sub(Seconds::days(3));
+    }
+    let unit = Write::OrderPlaced(Box::new(placed)).into();
+    store.commit(&unit).await.unwrap();
+}
+
+#[tokio::test]
+async fn old_visits_are_erased_by_their_age_and_others_stay() {
+    let data = TempDir::new().unwrap();
+    let running = server(data.path()).start().await;
+    let mut client = BookingServiceClient::new(running.connect().await);
+    let other = create(&mut client, "to come", "somebody-else").await;
+    running.stop().await;
+    place_old_visit(data.path(), &"to come".into()).await;
+    assert!(files_with(data.path(), EMAIL.as_bytes()) > 0);
+
+    let retention = ["--customer-retention=1d"];
+    let mut running = server(data.path()).args(retention).start().await;
+    let erased = "the personal data of old visits was erased";
+    let line = running.line(erased, |line| line["message"] == erased).await;
+    assert_eq!(line["orders"], 1, "{line}");
+    assert_gone(data.path());
+    let mut client = BookingServiceClient::new(running.connect().await);
+    let others = list(&mut client, Ids::UserId("somebody-else".into())).await;
+    assert_eq!(others, [other]);
+    running.stop().await;
+    let ended = run(&["store", "verify", "--data-dir", text(&data)]).await;
+    assert!(ended.text().contains("no damage"), "{}", ended.text());
 }

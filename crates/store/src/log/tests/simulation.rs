@@ -660,7 +660,7 @@ fn nothing_acknowledged_is_lost_by_writes_and_syncs_that_fail() {
 
 #[test]
 fn damage_is_refused_or_reported_and_never_accepted() {
-    let counts = run_all(seeds(25), Hazard::Damage);
+    let counts = run_all(seeds(60), Hazard::Damage);
     assert!(counts.refused > 0 && counts.errors > 0, "{counts:?}");
 }
 
