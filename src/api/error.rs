@@ -134,8 +134,8 @@ error_table! {
     NOT_SERVING Unavailable 503 retry YES:
         "REST health check: the store has failed, or the server is shutting down.";
     STORE_UNAVAILABLE Unavailable 503 retry YES:
-        "Orders cannot be recorded. After a failed write the server needs a restart; a store that cannot be reached comes \
-         back by itself.";
+        "Orders cannot be recorded. After a failed write the server needs a restart; a store that cannot be reached, \
+         or has no segment to write to, comes back by itself.";
     THREADS_EXHAUSTED Unavailable 503 retry YES:
         "The system does not give the server a thread for the work.";
     DEADLINE_EXCEEDED DeadlineExceeded 504 retry YES:
