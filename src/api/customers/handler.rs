@@ -62,12 +62,18 @@ impl CustomersHandler {
     }
 
     async fn erase(&self, request: Request<axum::body::Body>) -> Result<Vec<u8>, ApiError> {
-        let (app, _permit) = self.begin()?;
+        let (app, permit) = self.begin()?;
         let user_id = user_id(request).await?;
-        let erased = app.store().erase_person(&user_id).await;
+        // In a task of its own, so that an erasure whose client is gone is recorded in the audit log, too.
+        let erasing = tokio::spawn(async move {
+            let _permit = permit;
+            let orders = app.store().erase_person(&user_id).await?;
+            tracing::info!(orders, "the personal data of a customer was erased");
+            app.audit().record(AuditEvent::CustomerErased { orders });
+            Ok(orders)
+        });
+        let erased = erasing.await.unwrap_or(Err(EraseError::Panicked));
         let orders = erased.map_err(|error| failed(&error))?;
-        tracing::info!(orders, "the personal data of a customer was erased");
-        app.audit().record(AuditEvent::CustomerErased { orders });
         serde_json::to_vec(&ErasedJson { orders })
             .map_err(|error| ApiError::Internal(error.to_string()))
     }

@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::Store as _;
 use crate::log::fixtures::{self, Fixture, contents, flip, orders_in, scratch};
 
 fn backup(from: &Path, to: &Path) -> Result<BackupReport, BackupError> {
@@ -110,4 +111,68 @@ fn where_nothing_was_written_there_is_no_backup() {
     fs::create_dir(empty.path().join(SEGMENTS)).unwrap();
     let error = backup(empty.path(), scratch().path()).unwrap_err();
     assert!(matches!(error, BackupError::Empty(_)), "{error}");
+}
+
+/// The text that only the orders of a user have.
+fn has_text(dir: &Path, text: &str) -> bool {
+    let files = contents(dir);
+    files.iter().any(|(_, content)| {
+        content
+            .windows(text.len())
+            .any(|window| window == text.as_bytes())
+    })
+}
+
+#[test]
+fn a_backup_beside_an_erasure_is_made_with_a_later_manifest_and_has_nothing_of_the_person() {
+    let mut fixture = Fixture::with_orders(60);
+    let copy = scratch();
+    backup(fixture.dir(), copy.path()).unwrap();
+    fixture.place_of("user to erase", 3);
+    let store = fixture.open();
+    let source = BackupSource::open(fixture.dir()).unwrap();
+    let create = |manifest: &BackupManifest| {
+        let fetch = &mut |extent: &SegmentExtent| source.read(extent).map_err(Into::into);
+        create_backup(copy.path(), manifest, fetch, &mut |_| {})
+    };
+    let before = source.manifest().unwrap();
+    create(&before).unwrap();
+    assert!(has_text(copy.path(), "user to erase"));
+    let erased = fixture.run(async { store.erase_person(&"user to erase".into()).await });
+    assert_eq!(erased.unwrap(), 3);
+    // Its segments are copied again as they are now, and its record is not in them.
+    fs::remove_file(
+        copy.path()
+            .join(SEGMENTS)
+            .join(log_name(before.segments.len() as u64)),
+    )
+    .unwrap();
+    let error = create(&before).unwrap_err();
+    assert!(error.may_be_erasure(), "{error}");
+    let report = create(&source.manifest().unwrap()).unwrap();
+    assert_eq!(report.verification.unfinished, 0);
+    assert!(!has_text(copy.path(), "user to erase"));
+    // Other damage is none of an erasure.
+    flip(&copy.path().join(SEGMENTS).join(log_name(1)), 4096 + 64);
+    let error = verify_copy(copy.path(), &mut |_| {}).unwrap_err();
+    assert!(!error.may_be_erasure(), "{error}");
+}
+
+#[test]
+fn segments_of_an_earlier_backup_are_erased_when_it_is_brought_up_to_date() {
+    let mut fixture = Fixture::with_orders(1);
+    fixture.place_of("user to erase", 3);
+    fixture.place(200);
+    let (copy, restored) = (scratch(), scratch());
+    backup(fixture.dir(), copy.path()).unwrap();
+    let store = fixture.open();
+    let erased = fixture.run(async { store.erase_person(&"user to erase".into()).await });
+    assert_eq!(erased.unwrap(), 3);
+    drop(store);
+    let report = backup(fixture.dir(), copy.path()).unwrap();
+    assert_eq!(report.copied, 1, "only the segment in use");
+    assert!(!has_text(copy.path(), "user to erase"));
+    restore(copy.path(), restored.path()).unwrap();
+    assert!(!has_text(restored.path(), "user to erase"));
+    assert_eq!(orders_in(restored.path(), &fixture.orders), fixture.orders);
 }

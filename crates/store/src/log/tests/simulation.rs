@@ -5,6 +5,7 @@
 //! the number of steps in which it does.
 
 mod answers;
+mod erasures;
 mod faults;
 mod model;
 mod units;
