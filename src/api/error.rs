@@ -226,7 +226,7 @@ impl ApiError {
             Self::TooManyHeaders => TOO_MANY_HEADERS,
             Self::Auth(error) => auth_mapping(*error),
             Self::MerchantOutOfScope(_) => MERCHANT_OUT_OF_SCOPE,
-            Self::Order(error) => mapping_of(error.reason()),
+            Self::Order(error) => order_mapping(error),
             Self::Internal(_) => INTERNAL,
         }
     }
@@ -360,10 +360,17 @@ const fn auth_mapping(error: AuthError) -> StatusMapping {
     }
 }
 
-/// The row of a reason. The use cases name their reasons themselves, because the audit log records them.
-fn mapping_of(reason: &str) -> StatusMapping {
-    let row = ERROR_TABLE.iter().find(|row| row.reason == reason);
-    row.copied().unwrap_or(INTERNAL)
+/// The row whose reason is [`OrderError::reason`]. A match, so that a new error without a row does not compile.
+const fn order_mapping(error: &OrderError) -> StatusMapping {
+    match error {
+        OrderError::UnknownMerchant => INVALID_REQUEST,
+        OrderError::TokenReused => TOKEN_REUSED,
+        OrderError::InProgress => ORDER_IN_PROGRESS,
+        OrderError::Busy => CONCURRENCY_LIMIT,
+        OrderError::NoThread => THREADS_EXHAUSTED,
+        OrderError::StoreFailed | OrderError::StoreUnavailable => STORE_UNAVAILABLE,
+        OrderError::Unreadable | OrderError::Bug => INTERNAL,
+    }
 }
 
 impl From<AuthError> for ApiError {
@@ -491,6 +498,7 @@ mod tests {
             (OrderError::Busy, 429),
             (OrderError::NoThread, 503),
             (OrderError::StoreFailed, 503),
+            (OrderError::StoreUnavailable, 503),
             (OrderError::Unreadable, 500),
             (OrderError::Bug, 500),
         ] {
