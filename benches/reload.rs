@@ -126,7 +126,7 @@ fn checks_during(app: &Arc<App>, act: impl FnOnce()) -> Vec<u64> {
                 at = (at + 7_919) % (SERVICES * SLOTS_OF_EACH);
                 let cart = cart(at % SERVICES, at / SERVICES);
                 let begun = Instant::now();
-                let checked = app.check(cart, None).now_or_never().unwrap().unwrap();
+                let checked = app.check(cart, None).get().now_or_never().unwrap().unwrap();
                 took.push(u64::try_from(begun.elapsed().as_nanos()).unwrap());
                 let spots = checked.fulfillability.items[0].spots_open;
                 assert!(

@@ -39,7 +39,7 @@ use kernel::{
 };
 use orders::{
     audit::AuditEvent,
-    {App, OrderError},
+    {App, CheckAnswer, OrderError},
 };
 
 /// Limits of calls.
@@ -159,7 +159,10 @@ impl Dispatcher {
             self.check_scope(user.as_deref(), &request.message.merchant_id)?;
             let cart =
                 from_proto::check_request(request, &self.limits.request, &self.is_merchant())?;
-            let checked = self.app.check(cart, user).await?;
+            let checked = match self.app.check(cart, user) {
+                CheckAnswer::Now(checked) => checked,
+                CheckAnswer::Later(checked) => checked.await,
+            }?;
             self.responses
                 .write(to_proto::check_response(checked), format)
                 .await

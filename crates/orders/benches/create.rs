@@ -180,7 +180,7 @@ fn create(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn check(bencher: Bencher<'_, '_>) {
     let app = river(None);
-    let checks = |cart| app.check(cart, None).now_or_never().unwrap().unwrap();
+    let checks = |cart| app.check(cart, None).get().now_or_never().unwrap().unwrap();
     bencher.with_inputs(|| seats(None)).bench_values(checks);
 }
 
@@ -192,6 +192,6 @@ fn check_with_a_hold(bencher: Bencher<'_, '_>) {
     }));
     // One cart: a slot with more and more holds would be measured otherwise.
     let cart = || seats(Some("cart".into()));
-    let checks = |cart| app.check(cart, None).now_or_never().unwrap().unwrap();
+    let checks = |cart| app.check(cart, None).get().now_or_never().unwrap().unwrap();
     bencher.with_inputs(cart).bench_values(checks);
 }

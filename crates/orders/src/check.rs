@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use tracing::info_span;
 
 use super::{
@@ -42,20 +43,38 @@ pub struct Checked {
     pub hold_expires_sec: Option<EpochSeconds>,
 }
 
+/// The answer to a check. Nearly all checks hold nothing, so theirs takes neither a task nor memory of its own.
+#[must_use = "a hold is placed by awaiting the answer"]
+pub enum CheckAnswer {
+    /// The answer.
+    Now(Result<Checked, OrderError>),
+    /// The answer once the hold is on record. Dropping the future takes nothing back.
+    Later(BoxFuture<'static, Result<Checked, OrderError>>),
+}
+
+impl CheckAnswer {
+    /// The answer, at once where it is there.
+    ///
+    /// # Errors
+    /// Those of [`App::check`].
+    pub async fn get(self) -> Result<Checked, OrderError> {
+        match self {
+            Self::Now(answer) => answer,
+            Self::Later(answer) => answer.await,
+        }
+    }
+}
+
 impl App {
     /// Checks a user's cart and, where its merchant has cart holds, holds its spots. The hold is on record before the
     /// answer. Where it cannot be recorded, the answer promises none.
     ///
-    /// # Errors
-    /// [`OrderError::UnknownMerchant`], [`OrderError::Unreadable`]; where the cart may hold spots, [`OrderError::Busy`].
-    pub async fn check(
-        self: &Arc<Self>,
-        cart: Cart,
-        user: Option<Arc<User>>,
-    ) -> Result<Checked, OrderError> {
+    /// The answer may be [`OrderError::UnknownMerchant`] or [`OrderError::Unreadable`]; where the cart may hold spots,
+    /// also [`OrderError::Busy`].
+    pub fn check(self: &Arc<Self>, cart: Cart, user: Option<Arc<User>>) -> CheckAnswer {
         let request = cart.cart_id.as_ref().map(RequestKey::of);
         let named = request.map(|request| (request, request.cart(user.as_deref())));
-        let checked = match named {
+        match named {
             Some((request, key)) if self.may_hold(&cart, key) => {
                 let command = HoldCart {
                     cart,
@@ -63,13 +82,19 @@ impl App {
                     request,
                     key,
                 };
-                self.check_and_hold(command).await?
+                let app = Arc::clone(self);
+                CheckAnswer::Later(Box::pin(async move {
+                    let checked = app.check_and_hold(command).await;
+                    app.counted(checked)
+                }))
             }
-            _ => self.look(cart, named.map(|(_, key)| key))?,
-        };
-        // After all attempts, so that a repeated one is counted once.
-        self.metrics.count_check(&checked);
-        Ok(checked)
+            _ => CheckAnswer::Now(self.counted(self.look(cart, named.map(|(_, key)| key)))),
+        }
+    }
+
+    /// Counts a check after all attempts, so that a repeated one is counted once.
+    fn counted(&self, checked: Result<Checked, OrderError>) -> Result<Checked, OrderError> {
+        checked.inspect(|checked| self.metrics.count_check(checked))
     }
 
     /// Checks a cart and changes nothing.
@@ -107,7 +132,7 @@ impl App {
             }
         };
         let app = Arc::clone(self);
-        self.complete(async move { app.execute(guard, command).await })
+        self.complete(async move { app.execute(guard, command).await })?
             .await
     }
 }

@@ -108,7 +108,7 @@ impl App {
         };
         let app = Arc::clone(self);
         // Under the token's lock: a repetition that only waits for an outcome is not counted as an order.
-        self.complete(async move { app.create_under(guard, creation).await })
+        self.complete(async move { app.create_under(guard, creation).await })?
             .await
     }
 

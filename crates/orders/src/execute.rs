@@ -132,17 +132,21 @@ impl App {
     }
 
     /// Runs work to completion, even if its caller is cancelled. A shutdown waits for it.
-    pub(super) async fn complete<T: Send + 'static>(
+    ///
+    /// The work moves to the heap here, and not into the future of the caller: it is large, and every further future
+    /// around it would be, too.
+    pub(super) fn complete<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, OrderError>> + Send + 'static,
-    ) -> Result<T, OrderError> {
+    ) -> Result<RunToCompletion<Result<T, OrderError>>, OrderError> {
         if self.commands.len() >= self.limits.max_commands {
             return Err(OrderError::Busy);
         }
         // A detached task loses the task-local context of its request, so the context travels with the work.
         let work = request::propagate_context(work);
         // Tracked, so that a shutdown waits for orders whose clients have disconnected.
-        RunToCompletion::new(self.commands.track_future(work.in_current_span())).await
+        let work = self.commands.track_future(work.in_current_span());
+        Ok(RunToCompletion::new(work))
     }
 
     /// Executes a command under the lock of its request, and releases the lock.

@@ -51,7 +51,7 @@ mod run_to_completion;
 mod startup;
 mod tokens;
 
-pub use check::{Cart, Checked};
+pub use check::{Cart, CheckAnswer, Checked};
 pub use create::CreateOrder;
 pub use export::{Export, TooFar};
 pub use list::TakeOrders;

@@ -105,7 +105,7 @@ pub(super) fn cart(count: u32) -> Cart {
 
 /// Whether a check of the cart answers with a hold.
 fn check_holds(app: &Arc<App>) -> bool {
-    let checked = played(app.check(cart(WANTED), None)).unwrap();
+    let checked = played(app.check(cart(WANTED), None).get()).unwrap();
     checked.hold_expires_sec.is_some()
 }
 

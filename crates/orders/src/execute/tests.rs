@@ -174,7 +174,7 @@ impl Harbour {
 
     /// The second at which the hold of a check ends.
     fn check(&self, count: u32) -> Option<EpochSeconds> {
-        let checked = played(self.app.check(cart(count), None)).unwrap();
+        let checked = played(self.app.check(cart(count), None).get()).unwrap();
         checked.hold_expires_sec
     }
 
@@ -480,7 +480,7 @@ fn a_check_without_a_hold_writes_nothing() {
         cart_id: None,
         ..cart(WANTED)
     };
-    played(harbour.app.check(without_cart, None)).unwrap();
+    played(harbour.app.check(without_cart, None).get()).unwrap();
     assert_eq!(harbour.check(SPOTS + 1), None);
     assert_eq!(writes(&harbour.store.units()), [""; 0]);
     harbour.check(WANTED).unwrap();
@@ -691,7 +691,7 @@ fn a_hold_whose_slot_the_catalogue_of_a_start_does_not_have_is_there_when_it_ret
 fn a_pending_payment_leaves_the_hold_of_another_users_cart_of_the_same_id() {
     let harbour = Harbour::new();
     let ada = Arc::new(User::new("ada".into(), Scope::default()));
-    let checked = played(harbour.app.check(cart(3), Some(ada))).unwrap();
+    let checked = played(harbour.app.check(cart(3), Some(ada)).get()).unwrap();
     assert_eq!(checked.hold_expires_sec, Some(NOW + 600));
     // Nobody's order of this token; the process ends while it is paid for.
     harbour.store.expects(&[Fate::Recorded, Fate::Failed]);
@@ -721,7 +721,7 @@ fn a_hold_that_is_over_does_not_take_its_spots_from_the_next_under_a_clock_that_
                 cart_id: Some("other".into()),
                 ..cart(SPOTS)
             };
-            let held = played(harbour.app.check(all(), None)).unwrap();
+            let held = played(harbour.app.check(all(), None).get()).unwrap();
             let ends = are_free.then_some(NOW + later + 600);
             let case = format!("after {later}, restarted: {is_restarted}");
             assert_eq!(held.hold_expires_sec, ends, "{case}");
@@ -729,7 +729,7 @@ fn a_hold_that_is_over_does_not_take_its_spots_from_the_next_under_a_clock_that_
             if is_restarted {
                 harbour = harbour.restarted();
             }
-            let held = played(harbour.app.check(all(), None)).unwrap();
+            let held = played(harbour.app.check(all(), None).get()).unwrap();
             assert_eq!(held.hold_expires_sec.is_some(), are_free, "{case}");
             // Neither does the one that still lasts lose its own.
             let open = if are_free { 0 } else { SPOTS - WANTED };

@@ -108,7 +108,7 @@ fn answers(app: &Arc<App>, asked: &[Cart]) -> Vec<String> {
     asked
         .iter()
         .map(|cart| {
-            let checked = app.check(cart.clone(), None).now_or_never().unwrap();
+            let checked = app.check(cart.clone(), None).get().now_or_never().unwrap();
             format!("{cart:?}: {checked:?}")
         })
         .collect()
@@ -153,6 +153,7 @@ fn take(app: &Arc<App>, taken: &[Taken]) {
                 },
                 None,
             )
+            .get()
             .now_or_never()
             .unwrap()
             .unwrap();
