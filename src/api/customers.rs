@@ -148,7 +148,7 @@ fn order_json(store: &dyn Store, placed: PlacedOrder) -> Result<Value, ExportErr
         payment,
         hold,
     } = placed;
-    let failed = match store.failed_attempts(&token) {
+    let failed = match store.failed_attempts(&store.order_key(&token)) {
         Read::Now(failed) => failed?,
         Read::Later(failed) => tokio::runtime::Handle::current().block_on(failed)?,
     };

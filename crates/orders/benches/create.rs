@@ -25,16 +25,16 @@ use domain::{
     catalog::CartHold,
     fixtures::{Fixture, HOUR, NOW, START, line},
     ids::{Token, UserId},
-    order::{Customer, NewOrder, OrderId},
+    order::{Customer, NewOrder},
     slot::{Opening, PassThroughIx, Pool, PoolTickets},
     time::{EpochSeconds, Seconds},
 };
 use futures_util::FutureExt;
 use kernel::{clock::ManualClock, diagnostics::Diagnostics};
 use store::{
-    CommitFuture, EraseFuture, HoldId, OrderFilter, OrderSink, PlacedSink, Read, ReadError,
-    Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold, UnitOfWork,
-    memory::MemoryStore,
+    CommitFuture, EraseFuture, HoldId, OrderFilter, OrderKey, OrderSink, PlacedSink, Read,
+    ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold,
+    UnitOfWork, memory::MemoryStore,
 };
 use tokio::{sync::watch, time::Instant};
 
@@ -55,12 +55,12 @@ impl Store for NoStore {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn order_id(&self, token: &Token) -> OrderId {
-        self.0.order_id(token)
+    fn order_key(&self, token: &Token) -> OrderKey {
+        self.0.order_key(token)
     }
 
-    fn find_request(&self, token: &Token) -> Read<Option<Replay>> {
-        self.0.find_request(token)
+    fn find_request(&self, key: &OrderKey) -> Read<Option<Replay>> {
+        self.0.find_request(key)
     }
 
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {
@@ -76,8 +76,8 @@ impl Store for NoStore {
         self.0.list(selection, may_see, take)
     }
 
-    fn failed_attempts(&self, token: &Token) -> Read<u32> {
-        self.0.failed_attempts(token)
+    fn failed_attempts(&self, key: &OrderKey) -> Read<u32> {
+        self.0.failed_attempts(key)
     }
 
     fn erase_person(&self, user_id: &UserId) -> EraseFuture {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use smallvec::smallvec;
 use tokio::time::Instant;
 use tracing::{Instrument, info_span};
 
@@ -30,8 +31,8 @@ use domain::{
 use inventory::{Decision, Reservation};
 use kernel::user::User;
 use store::{
-    Fingerprint, HoldId, NamedClaim, PaymentAttempt, PlacedOrder, Precondition, Replay, UnitOfWork,
-    Write,
+    Fingerprint, HoldId, NamedClaim, OrderKey, PaymentAttempt, PlacedOrder, Precondition,
+    Preconditions, Replay, UnitOfWork, Write,
 };
 
 /// An order to be created.
@@ -50,6 +51,8 @@ pub(super) struct Creation {
     command: Box<CreateOrder>,
     user: Option<Arc<User>>,
     cart: CartKey,
+    /// Derived from the token once, because that takes a hash.
+    key: OrderKey,
 }
 
 /// An order that is decided and not on record yet.
@@ -57,6 +60,7 @@ pub(super) struct SoldOrder {
     reservation: Reservation,
     user: Option<Arc<User>>,
     cart: CartKey,
+    key: OrderKey,
     /// What another decision needs and the order does not have.
     method: Option<PaymentMethod>,
     /// The payment details of the request, where the order has others.
@@ -98,6 +102,7 @@ impl App {
     ) -> Result<Created, OrderError> {
         let request = RequestKey::of(&command.token);
         let cart = request.cart(user.as_deref());
+        let key = self.store.order_key(&command.token);
         // Lock order: the token before any slot, so a request that waits for a token keeps no slot from
         // other orders.
         let guard = self.lock_request(request, deadline).await?;
@@ -105,6 +110,7 @@ impl App {
             command,
             user,
             cart,
+            key,
         };
         let app = Arc::clone(self);
         // Under the token's lock: a repetition that only waits for an outcome is not counted as an order.
@@ -123,7 +129,7 @@ impl App {
         user: Option<&User>,
     ) -> Result<Option<Box<Order>>, OrderError> {
         let replay = self
-            .find_request(token)
+            .find_request(&self.store.order_key(token))
             .await?
             .filter(|replay| is_repeated(replay, fingerprint, user));
         Ok(replay.map(|replay| self.answer_again(replay)))
@@ -163,8 +169,8 @@ impl App {
             .record(AuditEvent::OrderFailed { merchant_id, cause });
     }
 
-    pub(super) async fn find_request(&self, token: &Token) -> Result<Option<Replay>, OrderError> {
-        let found = self.store.find_request(token).get().await;
+    pub(super) async fn find_request(&self, key: &OrderKey) -> Result<Option<Replay>, OrderError> {
+        let found = self.store.find_request(key).get().await;
         found.map_err(|error| self.read_failed(&error))
     }
 
@@ -234,7 +240,7 @@ impl App {
     async fn pay_if_due(
         &self,
         command: &CreateOrder,
-        order: &OrderId,
+        order: OrderKey,
         plan: &Plan,
     ) -> Result<Option<PaymentAttempt>, PaymentError> {
         let amount = plan.judgement.amount_due;
@@ -247,7 +253,7 @@ impl App {
         };
         let request = ChargeRequest {
             token: command.token.clone(),
-            order: order.clone(),
+            order,
             amount,
             method,
             claims: plan.claims.clone(),
@@ -265,7 +271,7 @@ impl Command for Creation {
     type Taken = SoldOrder;
 
     async fn replay(&self, app: &App) -> Result<Option<Created>, OrderError> {
-        let Some(replay) = app.find_request(&self.command.token).await? else {
+        let Some(replay) = app.find_request(&self.key).await? else {
             return Ok(None);
         };
         if is_repeated(&replay, self.command.fingerprint, self.user.as_deref()) {
@@ -282,9 +288,8 @@ impl Command for Creation {
             Decision::Sell(plan) => plan,
             Decision::Decline(failure) => return Ok(Decided::Answer(Err(failure))),
         };
-        let id = app.store.order_id(&self.command.token);
-        match app.pay_if_due(&self.command, &id, &plan).await {
-            Ok(payment) => Ok(self.sold(id, plan, payment, app.now())),
+        match app.pay_if_due(&self.command, self.key, &plan).await {
+            Ok(payment) => Ok(self.sold(plan, payment, app.now())),
             // The money is certainly not taken, so the spots can be sold to others at once.
             Err(PaymentError::Declined(failure)) => {
                 app.inventory.release(plan.reservation, app.now());
@@ -343,6 +348,7 @@ impl Command for Creation {
             }),
             user: taken.user,
             cart: taken.cart,
+            key: taken.key,
         })
     }
 
@@ -366,23 +372,19 @@ impl Command for Creation {
 impl Creation {
     /// The creation of the order of a cart.
     #[cfg(test)]
-    pub(super) fn new(command: Box<CreateOrder>, user: Option<Arc<User>>) -> Self {
+    pub(super) fn new(app: &App, command: Box<CreateOrder>, user: Option<Arc<User>>) -> Self {
         let cart = RequestKey::of(&command.token).cart(user.as_deref());
+        let key = app.store.order_key(&command.token);
         Self {
             command,
             user,
             cart,
+            key,
         }
     }
 
     /// The unit that creates the order.
-    fn sold(
-        self,
-        id: OrderId,
-        plan: Plan,
-        payment: Option<PaymentAttempt>,
-        now: EpochSeconds,
-    ) -> Decided<Self> {
+    fn sold(self, plan: Plan, payment: Option<PaymentAttempt>, now: EpochSeconds) -> Decided<Self> {
         let hold = plan.hold();
         let Plan {
             judgement,
@@ -394,7 +396,8 @@ impl Creation {
             fingerprint,
             mut order,
         } = *self.command;
-        let mut requires = vec![Precondition::NewRequest(token.clone())];
+        let mut requires = Preconditions::new();
+        requires.push(Precondition::NewRequest(self.key));
         let consumed = reservation.consumed();
         // Where money has been taken, the order stands with or without the hold that it was decided on.
         if let (Some(consumed), None) = (consumed, &payment) {
@@ -410,19 +413,25 @@ impl Creation {
             fingerprint,
             created_sec: now,
             created_by: self.user.as_ref().map(|user| Arc::clone(user.name())),
-            order: Box::new(placed(order, id, judgement, payment.as_ref())),
+            order: Box::new(placed(
+                order,
+                self.key.order_id(),
+                judgement,
+                payment.as_ref(),
+            )),
             claims,
             payment,
             hold,
         };
         let unit = UnitOfWork {
             requires,
-            writes: vec![Write::OrderPlaced(Box::new(placed))],
+            writes: smallvec![Write::OrderPlaced(Box::new(placed))],
         };
         let taken = SoldOrder {
             reservation,
             user: self.user,
             cart: self.cart,
+            key: self.key,
             method,
             details,
         };

@@ -70,7 +70,10 @@ impl Command for HoldCart {
         // The spots of an order are sold, and a hold would count them twice. The token may be another user's; then the
         // cart can never become an order.
         let is_ordered = match &self.cart.cart_id {
-            Some(token) => app.find_request(token).await?.is_some(),
+            Some(token) => {
+                let key = app.store.order_key(token);
+                app.find_request(&key).await?.is_some()
+            }
             None => true,
         };
         let Held {

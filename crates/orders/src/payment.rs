@@ -19,8 +19,8 @@ use domain::{
 use inventory::Reservation;
 use payments::{Charge, ChargeKey, ChargeOutcome, DeclineReason, PaymentGateway, Reversal};
 use store::{
-    CommitError, ErrorChain, HoldId, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome,
-    Write,
+    CommitError, ErrorChain, HoldId, NamedClaim, OrderKey, PaymentAttempt, PaymentIntent,
+    PaymentOutcome, Write,
 };
 
 /// Pauses between attempts to reverse a charge at a gateway that does not answer.
@@ -30,7 +30,7 @@ const REVERSAL_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// A charge to be made for an order.
 pub(super) struct ChargeRequest {
     pub(super) token: Token,
-    pub(super) order: OrderId,
+    pub(super) order: OrderKey,
     pub(super) amount: Money,
     pub(super) method: PaymentMethod,
     /// The spots that are sold to the order.
@@ -97,7 +97,7 @@ impl App {
             claims,
             hold,
         } = request;
-        let failed = match self.store.failed_attempts(&token).get().await {
+        let failed = match self.store.failed_attempts(&order).get().await {
             Ok(failed) => failed,
             Err(error) => {
                 let error = self.read_failed(&error);
@@ -109,7 +109,7 @@ impl App {
         // Saturates after four billion declined charges of one token, which no client makes.
         let attempt = failed.saturating_add(1);
         let charge = Charge {
-            key: ChargeKey::new(&order, attempt),
+            key: ChargeKey::new(&order.order_id(), attempt),
             amount,
             method,
         };
@@ -171,7 +171,7 @@ impl App {
             reservation,
             token,
         } = pending;
-        let order = self.store.order_id(&intent.token);
+        let order = self.store.order_key(&intent.token).order_id();
         let outcome = reverse(gateway, &ChargeKey::new(&order, intent.attempt)).await;
         match self.record_end(intent, outcome).await {
             Ok(()) => {

@@ -58,14 +58,12 @@ impl RestoredHolds {
     /// The records of the ends of those that have expired.
     pub(super) fn ends(&self, now: EpochSeconds) -> impl Iterator<Item = UnitOfWork> + '_ {
         self.expired.chunks(ENDS_PER_UNIT).map(move |carts| {
-            let mut writes = Vec::with_capacity(carts.len());
+            let mut unit = UnitOfWork::default();
             for cart in carts {
-                writes.push(released(*cart, now, ReleaseReason::Expired));
+                unit.writes
+                    .push(released(*cart, now, ReleaseReason::Expired));
             }
-            UnitOfWork {
-                requires: Vec::new(),
-                writes,
-            }
+            unit
         })
     }
 }

@@ -249,7 +249,7 @@ impl App {
     /// Keeps a payment pending while payments are off. The charge may have been captured, so the spots stay
     /// sold and the token locked.
     fn keep_pending(&self, intent: &PaymentIntent, token: TokenGuard) {
-        let order = self.store.order_id(&intent.token);
+        let order = self.store.order_key(&intent.token).order_id();
         tracing::error!(
             order_id = order.as_str(),
             "a pending payment of the last run cannot be reversed while payments are off; its spots stay sold"

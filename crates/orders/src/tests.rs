@@ -181,7 +181,7 @@ pub(super) fn creation(
             }
         }
     });
-    (guard, Creation::new(Box::new(command), None))
+    (guard, Creation::new(app, Box::new(command), None))
 }
 
 pub(super) fn open_for_others(app: &App) -> u32 {

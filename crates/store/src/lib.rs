@@ -20,7 +20,6 @@ use tokio::sync::watch;
 
 use domain::{
     ids::{Token, UserId},
-    order::OrderId,
     time::{EpochSeconds, Seconds},
 };
 
@@ -47,8 +46,8 @@ pub use read::{
 pub use stats::{DiskUsage, ScrubStats, StoreHealth, StoreStats, WriteStats};
 pub use unit::{
     Fingerprint, HoldId, HoldRecord, HoldState, NamedClaim, PaymentAttempt, PaymentIntent,
-    PaymentOutcome, PlacedOrder, Precondition, PriceBook, PriceEntry, ReleaseReason, StoredHold,
-    UnitOfWork, Write,
+    PaymentOutcome, PlacedOrder, Precondition, Preconditions, PriceBook, PriceEntry, ReleaseReason,
+    StoredHold, UnitOfWork, Write, Writes,
 };
 
 /// The result of a commit.
@@ -69,11 +68,11 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// [`CommitError::Stale`] if a precondition does not hold at that moment: then nothing is written.
     fn commit(&self, unit: &UnitOfWork) -> CommitFuture;
 
-    /// The id that the order of this token has, or will have.
-    fn order_id(&self, token: &Token) -> OrderId;
+    /// The key of the order that this token has led to, or will. In letters it is the order's id.
+    fn order_key(&self, token: &Token) -> OrderKey;
 
-    /// The order of a token, if there is one.
-    fn find_request(&self, token: &Token) -> Read<Option<Replay>>;
+    /// The order of this key, if there is one.
+    fn find_request(&self, key: &OrderKey) -> Read<Option<Replay>>;
 
     /// A hold, if it is on record, as it was placed last. One that ended is found for [`HOLD_RETENTION`], as long as
     /// [`ENDED_HOLDS_MAX`] others have not ended since.
@@ -92,9 +91,9 @@ pub trait Store: Send + Sync + fmt::Debug {
         take: OrderSink<'_>,
     ) -> Result<(), ReadError>;
 
-    /// The number of the last payment under this token that ended without an order; 0 if none did. Payments of a token
-    /// are numbered from 1 on, so it is also how many have failed.
-    fn failed_attempts(&self, token: &Token) -> Read<u32>;
+    /// The number of the last payment of this order that ended without it; 0 if none did. Payments of an order are
+    /// numbered from 1 on, so it is also how many have failed.
+    fn failed_attempts(&self, key: &OrderKey) -> Read<u32>;
 
     /// Erases the customer and the answers of all orders of a user that are there when it is called. One that is placed
     /// meanwhile may keep them. Of an erased order everything else stays: it is found by its token, which is still

@@ -29,13 +29,12 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    CommitError, CommitFuture, EraseError, EraseFuture, ErrorChain, HoldId, OrderFilter, OrderSink,
-    PlacedSink, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats,
-    StoredHold, UnitOfWork, record,
+    CommitError, CommitFuture, EraseError, EraseFuture, ErrorChain, HoldId, OrderFilter, OrderKey,
+    OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth,
+    StoreStats, StoredHold, UnitOfWork, record,
 };
 use domain::{
     ids::{Token, UserId},
-    order::OrderId,
     time::EpochSeconds,
 };
 use kernel::{
@@ -380,12 +379,12 @@ impl Store for LogStore {
         Box::pin(self.queue.submit(encoded))
     }
 
-    fn order_id(&self, token: &Token) -> OrderId {
-        self.reader.keys.order_key(token).order_id()
+    fn order_key(&self, token: &Token) -> OrderKey {
+        self.reader.keys.order_key(token)
     }
 
-    fn find_request(&self, token: &Token) -> Read<Option<Replay>> {
-        let key = self.reader.keys.order_key(token);
+    fn find_request(&self, key: &OrderKey) -> Read<Option<Replay>> {
+        let key = *key;
         if self.reader.index.candidates(&key).is_empty() {
             // The usual case of a creation: no disk is asked.
             return Read::Now(Ok(None));
@@ -412,8 +411,8 @@ impl Store for LogStore {
         self.reader.list(selection, may_see, take)
     }
 
-    fn failed_attempts(&self, token: &Token) -> Read<u32> {
-        let key = self.reader.keys.order_key(token);
+    fn failed_attempts(&self, key: &OrderKey) -> Read<u32> {
+        let key = *key;
         if self.reader.work.ended_payments(&key).is_empty() {
             return Read::Now(Ok(0));
         }

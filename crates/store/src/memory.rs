@@ -18,7 +18,7 @@ use super::{
 };
 use domain::{
     ids::{Token, UserId},
-    order::{Order, OrderId},
+    order::Order,
     time::EpochSeconds,
 };
 
@@ -41,8 +41,8 @@ struct MemoryContents {
     placements: HashMap<HoldId, usize>,
     placed: usize,
     pending: HashMap<Token, PaymentIntent>,
-    /// The last one of each token.
-    failed_attempts: HashMap<Token, u32>,
+    /// The last one of each order.
+    failed_attempts: HashMap<OrderKey, u32>,
     prices: LatestPrices,
     slots_forgotten_until: Option<EpochSeconds>,
 }
@@ -86,8 +86,8 @@ impl MemoryStore {
         // One lock for checks and writes, so that no other unit comes between them and none is seen in part.
         let mut contents = self.lock();
         for precondition in &unit.requires {
-            if !contents.meets(precondition, &self.keys) {
-                return Err(CommitError::Stale(precondition.clone()));
+            if !contents.meets(precondition) {
+                return Err(CommitError::Stale(*precondition));
             }
         }
         for write in &unit.writes {
@@ -124,9 +124,9 @@ impl MemoryStore {
 }
 
 impl MemoryContents {
-    fn meets(&self, precondition: &Precondition, keys: &KeyDeriver) -> bool {
+    fn meets(&self, precondition: &Precondition) -> bool {
         match precondition {
-            Precondition::NewRequest(token) => !self.by_key.contains_key(&keys.order_key(token)),
+            Precondition::NewRequest(key) => !self.by_key.contains_key(key),
             Precondition::HoldRevision { id, revision } => {
                 let active = self
                     .holds
@@ -147,7 +147,7 @@ impl MemoryContents {
                 let token = &attempt.intent.token;
                 self.pending.remove(token);
                 self.failed_attempts
-                    .insert(token.clone(), attempt.intent.attempt);
+                    .insert(keys.order_key(token), attempt.intent.attempt);
             }
             Write::HoldPlaced(hold) => self.hold(hold),
             Write::HoldReleased {
@@ -299,13 +299,13 @@ impl Store for MemoryStore {
         Box::pin(std::future::ready(self.apply(unit)))
     }
 
-    fn order_id(&self, token: &Token) -> OrderId {
-        self.keys.order_key(token).order_id()
+    fn order_key(&self, token: &Token) -> OrderKey {
+        self.keys.order_key(token)
     }
 
-    fn find_request(&self, token: &Token) -> Read<Option<Replay>> {
+    fn find_request(&self, key: &OrderKey) -> Read<Option<Replay>> {
         let contents = self.lock();
-        let at = contents.by_key.get(&self.keys.order_key(token));
+        let at = contents.by_key.get(key);
         let placed = at.map(|at| &contents.orders[*at]);
         Read::Now(Ok(placed.map(|placed| Replay {
             fingerprint: placed.fingerprint,
@@ -333,8 +333,8 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn failed_attempts(&self, token: &Token) -> Read<u32> {
-        let attempts = self.lock().failed_attempts.get(token).copied();
+    fn failed_attempts(&self, key: &OrderKey) -> Read<u32> {
+        let attempts = self.lock().failed_attempts.get(key).copied();
         Read::Now(Ok(attempts.unwrap_or(0)))
     }
 

@@ -5,6 +5,9 @@
 
 use std::{fmt, sync::Arc};
 
+use smallvec::{SmallVec, smallvec};
+
+use crate::OrderKey;
 use domain::{
     ids::{MerchantId, ServiceId, TicketId, Token},
     money::Money,
@@ -16,13 +19,19 @@ use domain::{
 /// A digest of a request; equal requests have equal fingerprints, whatever their encoding.
 pub type Fingerprint = [u8; 32];
 
+/// What a unit requires: as much as an order does, without an allocation.
+pub type Preconditions = SmallVec<[Precondition; 2]>;
+
+/// What a unit writes. Nearly all units have one record.
+pub type Writes = SmallVec<[Write; 1]>;
+
 /// What one commit requires and writes.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct UnitOfWork {
     /// What must be so at the moment of the commit, because the unit was decided on it.
-    pub requires: Vec<Precondition>,
+    pub requires: Preconditions,
     /// What is written, in this order.
-    pub writes: Vec<Write>,
+    pub writes: Writes,
 }
 
 impl UnitOfWork {
@@ -30,8 +39,8 @@ impl UnitOfWork {
     #[must_use]
     pub fn write(write: Write) -> Self {
         Self {
-            requires: Vec::new(),
-            writes: vec![write],
+            requires: Preconditions::new(),
+            writes: smallvec![write],
         }
     }
 
@@ -57,10 +66,10 @@ impl From<Write> for UnitOfWork {
 }
 
 /// What must be so when a unit is committed. If it is not, nothing is written and the decision has to be made again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precondition {
-    /// No order is on record under this token.
-    NewRequest(Token),
+    /// No order is on record under the token of this key.
+    NewRequest(OrderKey),
     /// The hold is on record with this revision and neither released nor consumed; revision 0: it is not on record, or
     /// has ended.
     HoldRevision {

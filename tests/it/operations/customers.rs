@@ -262,7 +262,12 @@ async fn a_server_erases_customers_only_where_that_is_set() {
 /// An order like that of a token, of the person who is erased, whose visit ended days ago.
 async fn place_old_visit(dir: &Path, like: &Token) {
     let store = open_store(dir).unwrap();
-    let Some(replay) = store.find_request(like).get().await.unwrap() else {
+    let Some(replay) = store
+        .find_request(&store.order_key(like))
+        .get()
+        .await
+        .unwrap()
+    else {
         panic!("no order of {like:?}");
     };
     let mut placed = None;
@@ -274,7 +279,7 @@ async fn place_old_visit(dir: &Path, like: &Token) {
         .unwrap();
     let mut placed = placed.unwrap();
     placed.token = "long ago".into();
-    placed.order.id = store.order_id(&placed.token);
+    placed.order.id = store.order_key(&placed.token).order_id();
     placed.order.customer.user_id = USER.into();
     EMAIL.clone_into(&mut placed.order.customer.email);
     NAME.clone_into(&mut placed.order.customer.given_name);

@@ -678,7 +678,8 @@ async fn an_order_is_finished_even_if_its_caller_has_hung_up() {
     assert_connection_refused(address).await;
     payments.capture();
     with_timeout("the end", stop).await.unwrap();
-    let found = store.find_request(&"slow".into()).get().await;
+    let key = store.order_key(&"slow".into());
+    let found = store.find_request(&key).get().await;
     assert!(found.unwrap().is_some());
 }
 

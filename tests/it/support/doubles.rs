@@ -6,15 +6,14 @@ use std::sync::{
 };
 
 use boxoffice::{
-    domain::order::OrderId,
     payments::{
         Charge, ChargeKey, ChargeOutcome, DeclineReason, GatewayError, GatewayFuture,
         PaymentGateway, Reversal,
     },
     store::{
-        CommitError, CommitFuture, HoldId, OrderFilter, OrderSink, Read, ReadError, Recovered,
-        Replay, Selection, Store, StoreHealth, StoreStats, StoredHold, UnitOfWork, Write,
-        memory::MemoryStore,
+        CommitError, CommitFuture, HoldId, OrderFilter, OrderKey, OrderSink, Read, ReadError,
+        Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold, UnitOfWork,
+        Write, memory::MemoryStore,
     },
 };
 use tokio::sync::watch;
@@ -141,12 +140,12 @@ macro_rules! reads_of {
         }
     };
     ($store:ident but recover) => {
-        fn order_id(&self, token: &boxoffice::domain::ids::Token) -> OrderId {
-            self.$store.order_id(token)
+        fn order_key(&self, token: &boxoffice::domain::ids::Token) -> OrderKey {
+            self.$store.order_key(token)
         }
 
-        fn find_request(&self, token: &boxoffice::domain::ids::Token) -> Read<Option<Replay>> {
-            self.$store.find_request(token)
+        fn find_request(&self, key: &OrderKey) -> Read<Option<Replay>> {
+            self.$store.find_request(key)
         }
 
         fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {
@@ -162,8 +161,8 @@ macro_rules! reads_of {
             self.$store.list(selection, may_see, take)
         }
 
-        fn failed_attempts(&self, token: &boxoffice::domain::ids::Token) -> Read<u32> {
-            self.$store.failed_attempts(token)
+        fn failed_attempts(&self, key: &OrderKey) -> Read<u32> {
+            self.$store.failed_attempts(key)
         }
 
         fn erase_person(

@@ -18,7 +18,6 @@ use crate::{
 use domain::{
     fixtures::{Fixture, NOW, cents},
     ids::{Token, UserId},
-    order::OrderId,
     time::{EpochSeconds, Seconds},
 };
 use kernel::{
@@ -26,9 +25,9 @@ use kernel::{
     user::{Scope, User},
 };
 use store::{
-    CommitFuture, EraseFuture, HoldState, OrderFilter, OrderSink, PaymentOutcome, PlacedSink,
-    Precondition, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats,
-    StoredHold, memory::MemoryStore,
+    CommitFuture, EraseFuture, HoldState, OrderFilter, OrderKey, OrderSink, PaymentOutcome,
+    PlacedSink, Precondition, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth,
+    StoreStats, StoredHold, memory::MemoryStore,
 };
 use testkit::schedules::{Stage, every_schedule};
 
@@ -85,7 +84,7 @@ impl Store for FatedStore {
         let fate = self.fates.lock().unwrap().pop_front();
         let error = match fate.unwrap_or(Fate::Recorded) {
             Fate::Recorded => return self.inner.commit(unit),
-            Fate::Stale => CommitError::Stale(Precondition::NewRequest("cart".into())),
+            Fate::Stale => CommitError::Stale(Precondition::NewRequest(OrderKey([0; 16]))),
             Fate::Unavailable => CommitError::Unavailable,
             Fate::Failed => CommitError::WriterStopped,
             Fate::TooLarge => CommitError::TooLarge(1),
@@ -93,12 +92,12 @@ impl Store for FatedStore {
         Box::pin(std::future::ready(Err(error)))
     }
 
-    fn order_id(&self, token: &Token) -> OrderId {
-        self.inner.order_id(token)
+    fn order_key(&self, token: &Token) -> OrderKey {
+        self.inner.order_key(token)
     }
 
-    fn find_request(&self, token: &Token) -> Read<Option<Replay>> {
-        self.inner.find_request(token)
+    fn find_request(&self, key: &OrderKey) -> Read<Option<Replay>> {
+        self.inner.find_request(key)
     }
 
     fn find_hold(&self, id: store::HoldId) -> Read<Option<StoredHold>> {
@@ -118,8 +117,8 @@ impl Store for FatedStore {
         self.inner.list(selection, may_see, take)
     }
 
-    fn failed_attempts(&self, token: &Token) -> Read<u32> {
-        self.inner.failed_attempts(token)
+    fn failed_attempts(&self, key: &OrderKey) -> Read<u32> {
+        self.inner.failed_attempts(key)
     }
 
     fn erase_person(&self, user_id: &UserId) -> EraseFuture {
@@ -289,7 +288,7 @@ fn a_request_that_others_have_answered_meanwhile_has_their_answer() {
 fn the_unit_of_an_order_requires_what_it_was_decided_on() {
     let harbour = Harbour::new();
     let id = store::HoldId(RequestKey::of(&"cart".into()).cart_of(None).0);
-    let new_request = Precondition::NewRequest("cart".into());
+    let new_request = Precondition::NewRequest(harbour.store.order_key(&"cart".into()));
     harbour.check(WANTED).unwrap();
     harbour.check(WANTED).unwrap();
     harbour.store.units();
@@ -299,7 +298,7 @@ fn the_unit_of_an_order_requires_what_it_was_decided_on() {
         panic!("{units:?}")
     };
     let hold = Precondition::HoldRevision { id, revision: 2 };
-    assert_eq!(unit.requires, [new_request, hold]);
+    assert_eq!(unit.requires[..], [new_request, hold]);
     let [Write::OrderPlaced(placed)] = &unit.writes[..] else {
         panic!("{unit:?}")
     };

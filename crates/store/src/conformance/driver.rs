@@ -6,9 +6,9 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::StoreHome;
 use crate::{
-    CommitError, HoldId, HoldRecord, NamedClaim, OrderFilter, PaymentAttempt, PaymentIntent,
-    PaymentOutcome, PlacedOrder, Precondition, Read, ReadError, Recovered, ReleaseReason, Replay,
-    Selection, Store, StoredHold, UnitOfWork, Write,
+    CommitError, HoldId, HoldRecord, NamedClaim, OrderFilter, OrderKey, PaymentAttempt,
+    PaymentIntent, PaymentOutcome, PlacedOrder, Precondition, Read, ReadError, Recovered,
+    ReleaseReason, Replay, Selection, Store, StoredHold, UnitOfWork, Write,
 };
 use domain::{
     money::{Currency, Money},
@@ -108,7 +108,7 @@ impl<'h> Driver<'h> {
     }
 
     pub(super) fn request(&self, token: &str) -> Option<Replay> {
-        self.read(|store| store.find_request(&token.into()))
+        self.read(|store| store.find_request(&self.key(token)))
     }
 
     pub(super) fn hold(&self, id: HoldId) -> Option<StoredHold> {
@@ -116,7 +116,11 @@ impl<'h> Driver<'h> {
     }
 
     pub(super) fn failed_attempts(&self, token: &str) -> u32 {
-        self.read(|store| store.failed_attempts(&token.into()))
+        self.read(|store| store.failed_attempts(&self.key(token)))
+    }
+
+    pub(super) fn key(&self, token: &str) -> OrderKey {
+        self.store().order_key(&token.into())
     }
 
     /// Erases a user, and says of how many orders.
@@ -136,7 +140,7 @@ impl<'h> Driver<'h> {
     }
 
     pub(super) fn id(&self, token: &str) -> OrderId {
-        self.store().order_id(&token.into())
+        self.key(token).order_id()
     }
 
     pub(super) fn ids<const N: usize>(&self, tokens: [&str; N]) -> [OrderId; N] {
@@ -194,8 +198,13 @@ pub(super) fn all_orders(
 
 /// The unit that places an order of a new token.
 pub(super) fn place(placed: PlacedOrder) -> UnitOfWork {
-    let is_new = Precondition::NewRequest(placed.token.clone());
+    let is_new = new_request(&placed);
     UnitOfWork::write(Write::OrderPlaced(Box::new(placed))).requiring(is_new)
+}
+
+/// No order has the token of this one.
+fn new_request(placed: &PlacedOrder) -> Precondition {
+    Precondition::NewRequest(OrderKey::of_id(&placed.order.id).unwrap())
 }
 
 /// The unit that places a hold in place of the revision before.

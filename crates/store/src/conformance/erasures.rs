@@ -109,7 +109,7 @@ pub(super) fn an_erased_request_is_still_recognized(home: &dyn StoreHome) {
         };
         assert_eq!(driver.request("token"), Some(replay));
         let stale = driver.commit_stale(&place(placed.clone()));
-        assert_eq!(stale, Precondition::NewRequest("token".into()));
+        assert_eq!(stale, Precondition::NewRequest(driver.key("token")));
     };
     assert_recognized(&driver);
     if let Some(recovered) = driver.reopen() {

@@ -9,8 +9,8 @@ use super::{
     samples::{self, one_of},
 };
 use crate::{
-    CommitError, HoldId, HoldRecord, PaymentAttempt, Precondition, ReleaseReason, Selection,
-    UnitOfWork, Write,
+    CommitError, HoldId, HoldRecord, OrderKey, PaymentAttempt, Precondition, ReleaseReason,
+    Selection, UnitOfWork, Write,
 };
 use domain::{
     ids::{Token, UserId},
@@ -68,7 +68,7 @@ impl Script {
     }
 
     fn step(&mut self, driver: &mut Driver<'_>, model: &mut Model) {
-        let unit = self.unit(model, |token| driver.store().order_id(token));
+        let unit = self.unit(model, |token| driver.store().order_key(token));
         let stale: Vec<_> = unit
             .requires
             .iter()
@@ -124,7 +124,8 @@ impl Script {
                     ids.push(
                         driver
                             .store()
-                            .order_id(&one_of(&mut self.random, &self.tokens)),
+                            .order_key(&one_of(&mut self.random, &self.tokens))
+                            .order_id(),
                     );
                 }
                 self.random.shuffle(&mut ids);
@@ -134,10 +135,10 @@ impl Script {
     }
 
     /// A unit that the server might commit. Some of what it requires is not so.
-    fn unit(&mut self, model: &Model, order_id: impl Fn(&Token) -> OrderId) -> UnitOfWork {
+    fn unit(&mut self, model: &Model, order_key: impl Fn(&Token) -> OrderKey) -> UnitOfWork {
         match self.random.u8(..12) {
-            0..5 => self.order(model, order_id),
-            5 => self.payment(model),
+            0..5 => self.order(model, order_key),
+            5 => self.payment(model, order_key),
             6..8 => self.hold(model),
             8 => self.release(model),
             9 => Write::SlotsForgotten(EpochSeconds::new(self.random.i64(..1_000))).into(),
@@ -145,9 +146,10 @@ impl Script {
         }
     }
 
-    fn order(&mut self, model: &Model, order_id: impl Fn(&Token) -> OrderId) -> UnitOfWork {
+    fn order(&mut self, model: &Model, order_key: impl Fn(&Token) -> OrderKey) -> UnitOfWork {
         let token = one_of(&mut self.random, &self.tokens);
-        let mut placed = samples::placed(&mut self.random, |_| order_id(&token));
+        let key = order_key(&token);
+        let mut placed = samples::placed(&mut self.random, |_| key.order_id());
         placed.order.customer.user_id = one_of(&mut self.random, &self.users);
         // The clock goes back and forth.
         placed.created_sec = EpochSeconds::new(self.random.i64(..1_000));
@@ -155,7 +157,7 @@ impl Script {
         placed.created_by = one_of(&mut self.random, &creators);
         placed.payment = self.payment_of(model, &token);
         placed.hold = None;
-        let mut requires = vec![Precondition::NewRequest(token.clone())];
+        let mut requires = vec![Precondition::NewRequest(key)];
         placed.token = token;
         let hold = one_of(&mut self.random, &self.holds);
         if self.random.bool() && model.revision(hold) > 0 {
@@ -190,13 +192,14 @@ impl Script {
     }
 
     /// A payment begins; one that has begun ends without an order.
-    fn payment(&mut self, model: &Model) -> UnitOfWork {
+    fn payment(&mut self, model: &Model, order_key: impl Fn(&Token) -> OrderKey) -> UnitOfWork {
         let token = one_of(&mut self.random, &self.tokens);
         if let Some(attempt) = self.payment_of(model, &token) {
             return Write::PaymentEnded(attempt).into();
         }
-        let intent = samples::intent(&mut self.random, token.clone());
-        UnitOfWork::from(Write::PaymentIntent(intent)).requiring(Precondition::NewRequest(token))
+        let is_new = Precondition::NewRequest(order_key(&token));
+        let intent = samples::intent(&mut self.random, token);
+        UnitOfWork::from(Write::PaymentIntent(intent)).requiring(is_new)
     }
 
     fn hold(&mut self, model: &Model) -> UnitOfWork {

@@ -90,7 +90,10 @@ impl Model {
     /// Whether what a unit requires is so.
     pub(super) fn meets(&self, precondition: &Precondition) -> bool {
         match precondition {
-            Precondition::NewRequest(token) => self.order_of(token).is_none(),
+            Precondition::NewRequest(key) => {
+                let id = key.order_id();
+                self.orders.iter().all(|placed| placed.order.id != id)
+            }
             Precondition::HoldRevision { id, revision } => self.revision(*id) == *revision,
         }
     }

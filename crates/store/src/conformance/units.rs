@@ -119,14 +119,14 @@ pub(super) fn a_stale_unit_writes_nothing(home: &dyn StoreHome) {
     driver.commit(Write::PaymentIntent(intent("other", 1)));
     driver.order("known", "ada");
     let preconditions = [
-        Precondition::NewRequest("known".into()),
+        Precondition::NewRequest(driver.key("known")),
         revision(hold_id(1), 0),
         revision(hold_id(1), 2),
         revision(hold_id(3), 1),
     ];
     for precondition in &preconditions {
         // What does not hold comes last, after one that does.
-        let unit = unit_of_all(&driver).requiring(precondition.clone());
+        let unit = unit_of_all(&driver).requiring(*precondition);
         assert_eq!(driver.commit_stale(&unit), *precondition);
     }
     let assert_as_before = |driver: &Driver<'_>| {
@@ -222,7 +222,7 @@ pub(super) fn a_request_is_answered_as_it_was(home: &dyn StoreHome) {
     let mut random = fastrand::Rng::with_seed(1);
     let mut orders = Vec::new();
     for _ in 0..100 {
-        let mut placed = samples::placed(&mut random, |token| driver.store().order_id(token));
+        let mut placed = samples::placed(&mut random, |token| driver.id(token.as_str()));
         placed.hold = None;
         placed.created_sec = NOW;
         placed.order.customer.user_id = "ada".into();

@@ -69,7 +69,8 @@ impl Fixture {
     /// Places orders, of a user each three.
     pub(super) fn place_in(&mut self, store: &LogStore, orders: usize) {
         for _ in 0..orders {
-            let mut placed = samples::placed(&mut self.random, |token| store.order_id(token));
+            let mut placed =
+                samples::placed(&mut self.random, |token| store.order_key(token).order_id());
             placed.order.customer.user_id =
                 format!("user {}", self.orders.len() / 3).as_str().into();
             self.place_one(store, placed);
@@ -80,7 +81,7 @@ impl Fixture {
     pub(super) fn place_of(&mut self, user_id: &str, orders: usize) {
         let store = self.open();
         for _ in 0..orders {
-            let mut placed = samples::placed(&mut self.random, |token| store.order_id(token));
+            let mut placed = samples::placed(&mut self.random, |token| store.order_key(token).order_id());
             placed.order.customer.user_id = user_id.into();
             self.place_one(&store, placed);
         }
@@ -88,7 +89,7 @@ impl Fixture {
 
     /// Places an order.
     pub(super) fn place_one(&mut self, store: &LogStore, mut placed: PlacedOrder) {
-        placed.order.id = store.order_id(&placed.token);
+        placed.order.id = store.order_key(&placed.token).order_id();
         // Long and of one person only, so that it can be looked for.
         let customer = &mut placed.order.customer;
         customer.email = format!("{}-{}@example.com", customer.user_id, self.orders.len());

@@ -7,7 +7,7 @@ use kernel::clock::Clock;
 
 use super::{
     appender::{Appender, NewFrame},
-    encoded_unit::{EncodedPrecondition, EncodedUnit, new_record},
+    encoded_unit::{EncodedUnit, new_record},
     fact::Fact,
     index::PendingEntries,
     open_work::WorkEffects,
@@ -206,15 +206,15 @@ impl Ledger {
         if is_planted(PlantedFault::PreconditionIgnored) {
             return Ok(None);
         }
-        for (encoded, precondition) in &unit.requires {
-            let holds = match encoded {
-                EncodedPrecondition::NewRequest(key) => !self.is_on_record(key, pending)?,
-                EncodedPrecondition::HoldRevision { id, revision } => {
+        for precondition in &unit.requires {
+            let holds = match precondition {
+                Precondition::NewRequest(key) => !self.is_on_record(key, pending)?,
+                Precondition::HoldRevision { id, revision } => {
                     self.reader.work.active_revision(*id, &pending.effects) == *revision
                 }
             };
             if !holds {
-                return Ok(Some(precondition.clone()));
+                return Ok(Some(*precondition));
             }
         }
         Ok(None)

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use domain::{
     ids::MerchantId,
     money::{Currency, Money},
-    order::{Customer, LineItem, Order, OrderedTickets, PriceTag},
+    order::{Customer, LineItem, Order, OrderId, OrderedTickets, PriceTag},
     time::{EpochSeconds, Seconds},
 };
 
@@ -24,7 +24,7 @@ use crate::{
     PriceEntry, ReleaseReason, Write,
     conformance::{StoreHome, assert_conforms},
     log::index::KeyPrefix,
-    order_key::{KeyDeriver, OrderKey},
+    order_key::KeyDeriver,
 };
 
 mod damage;
@@ -89,7 +89,7 @@ fn placed(store: &dyn Store, token: &str, user_id: &str) -> PlacedOrder {
         created_sec: EpochSeconds::new(1_700_000_000),
         created_by: None,
         order: Box::new(Order {
-            id: store.order_id(&token.into()),
+            id: store.order_key(&token.into()).order_id(),
             merchant_id: MerchantId::from("museum"),
             customer: Customer::of(user_id),
             payment: None,
@@ -239,7 +239,7 @@ async fn orders_of_many_segments_are_there_after_restarts() {
     let store = open(dir.path());
     let expected: Vec<OrderId> = (0..600)
         .rev()
-        .map(|number| store.order_id(&token(number).into()))
+        .map(|number| store.order_key(&token(number).into()).order_id())
         .collect();
     let created = Selection::Created {
         from: EpochSeconds::MIN,
@@ -265,7 +265,7 @@ fn colliding_tokens(store: &dyn Store) -> [Token; 2] {
     let mut seen = HashMap::new();
     for number in 0_u32.. {
         let token = Token::from(format!("token-{number}"));
-        let key = OrderKey::of_id(&store.order_id(&token)).unwrap();
+        let key = store.order_key(&token);
         if let Some(earlier) = seen.insert(KeyPrefix::from(&key), token.clone()) {
             return [earlier, token];
         }
@@ -278,8 +278,10 @@ async fn failed_payments_of_tokens_with_one_prefix_are_told_apart() {
     let dir = scratch();
     let store = open(dir.path());
     let [one, other] = colliding_tokens(&store);
-    let failed =
-        async |store: &LogStore, token: &Token| store.failed_attempts(token).get().await.unwrap();
+    let failed = async |store: &LogStore, token: &Token| {
+        let key = store.order_key(token);
+        store.failed_attempts(&key).get().await.unwrap()
+    };
     for attempt in 1..=3 {
         assert_eq!(failed(&store, &other).await, 0);
         let mut ended = ended(one.as_str(), PaymentOutcome::Declined);

@@ -16,13 +16,12 @@ use std::{
 use boxoffice::{
     catalog,
     config::{Config, Flags},
-    domain::order::OrderId,
     kernel::clock::{Clock, SystemClock},
     orders::{Parts, audit::Audit},
     payments::simulated::SimulatedGateway,
     server::{self, Server},
     store::{
-        CommitFuture, HoldId, OrderFilter, OrderSink, Read, ReadError, Recovered, Replay,
+        CommitFuture, HoldId, OrderFilter, OrderKey, OrderSink, Read, ReadError, Recovered, Replay,
         Selection, Store, StoreHealth, StoreStats, StoredHold, UnitOfWork, log::LogStore,
     },
     telemetry,

@@ -17,13 +17,12 @@ use std::{
 use boxoffice::{
     api::booking::proto::v3,
     config::Config,
-    domain::order::OrderId,
     payments::{
         Charge, ChargeKey, ChargeOutcome, DeclineReason, GatewayError, GatewayFuture,
         PaymentGateway, Reversal,
     },
     store::{
-        CommitFuture, HoldId, OrderFilter, OrderSink, Read, ReadError, Recovered, Replay,
+        CommitFuture, HoldId, OrderFilter, OrderKey, OrderSink, Read, ReadError, Recovered, Replay,
         Selection, Store, StoreHealth, StoreStats, StoredHold, UnitOfWork, Write, log::LogStore,
     },
     telemetry,

@@ -10,13 +10,12 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    CommitError, CommitFuture, EraseFuture, HoldId, OrderFilter, OrderSink, PlacedSink, Read,
-    ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold,
+    CommitError, CommitFuture, EraseFuture, HoldId, OrderFilter, OrderKey, OrderSink, PlacedSink,
+    Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold,
     UnitOfWork, conformance::StoreHome, memory::MemoryStore,
 };
 use domain::{
     ids::{Token, UserId},
-    order::OrderId,
     time::EpochSeconds,
 };
 
@@ -159,13 +158,13 @@ impl Store for QueuedStore {
         Box::pin(async move { result.await.unwrap() })
     }
 
-    fn order_id(&self, token: &Token) -> OrderId {
-        self.contents.order_id(token)
+    fn order_key(&self, token: &Token) -> OrderKey {
+        self.contents.order_key(token)
     }
 
-    fn find_request(&self, token: &Token) -> Read<Option<Replay>> {
-        let token = token.clone();
-        self.later(move |contents| contents.find_request(&token))
+    fn find_request(&self, key: &OrderKey) -> Read<Option<Replay>> {
+        let key = *key;
+        self.later(move |contents| contents.find_request(&key))
     }
 
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {
@@ -181,9 +180,9 @@ impl Store for QueuedStore {
         self.contents.list(selection, may_see, take)
     }
 
-    fn failed_attempts(&self, token: &Token) -> Read<u32> {
-        let token = token.clone();
-        self.later(move |contents| contents.failed_attempts(&token))
+    fn failed_attempts(&self, key: &OrderKey) -> Read<u32> {
+        let key = *key;
+        self.later(move |contents| contents.failed_attempts(&key))
     }
 
     fn erase_person(&self, user_id: &UserId) -> EraseFuture {

@@ -20,14 +20,14 @@ use tokio::sync::watch;
 
 use super::memory::Outage;
 use crate::{
-    CommitError, CommitFuture, EraseError, EraseFuture, HoldId, HoldState, OrderFilter, OrderSink,
-    PlacedOrder, PlacedSink, PriceBook, Provenance, Read, ReadError, Recovered, Replay, Selection,
-    Store, StoreHealth, StoreStats, StoredHold, UnitOfWork, Write, conformance::StoreHome,
-    memory::MemoryStore,
+    CommitError, CommitFuture, EraseError, EraseFuture, HoldId, HoldState, OrderFilter, OrderKey,
+    OrderSink, PlacedOrder, PlacedSink, Preconditions, PriceBook, Provenance, Read, ReadError,
+    Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold, UnitOfWork, Write,
+    conformance::StoreHome, memory::MemoryStore,
 };
 use domain::{
     ids::{Token, UserId},
-    order::{Customer, Order, OrderId},
+    order::{Customer, Order},
     time::EpochSeconds,
 };
 
@@ -202,7 +202,7 @@ fn write(contents: &MemoryStore, unit: &UnitOfWork) -> Result<(), CommitError> {
 
 fn without_preconditions(unit: &UnitOfWork) -> UnitOfWork {
     UnitOfWork {
-        requires: Vec::new(),
+        requires: Preconditions::new(),
         ..unit.clone()
     }
 }
@@ -442,13 +442,13 @@ impl Store for WrongStore {
         Box::pin(std::future::ready(self.write_wrongly(unit)))
     }
 
-    fn order_id(&self, token: &Token) -> OrderId {
-        self.contents.order_id(token)
+    fn order_key(&self, token: &Token) -> OrderKey {
+        self.contents.order_key(token)
     }
 
-    fn find_request(&self, token: &Token) -> Read<Option<Replay>> {
+    fn find_request(&self, key: &OrderKey) -> Read<Option<Replay>> {
         self.reads.fetch_add(1, Ordering::SeqCst);
-        let found = self.contents.find_request(token);
+        let found = self.contents.find_request(key);
         if let (Fault::ErasedTokenForgotten, Read::Now(Ok(Some(replay)))) = (self.fault, &found)
             && replay.order.customer == Customer::of("")
         {
@@ -492,11 +492,11 @@ impl Store for WrongStore {
         Ok(())
     }
 
-    fn failed_attempts(&self, token: &Token) -> Read<u32> {
+    fn failed_attempts(&self, key: &OrderKey) -> Read<u32> {
         if self.has(Fault::AttemptsForgotten) {
             return Read::Now(Ok(0));
         }
-        self.contents.failed_attempts(token)
+        self.contents.failed_attempts(key)
     }
 
     fn erase_person(&self, user_id: &UserId) -> EraseFuture {

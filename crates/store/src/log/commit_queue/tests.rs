@@ -222,7 +222,7 @@ fn a_change_that_is_stale_is_told_so_and_those_beside_it_are_written() {
     let (queue, batches) = commit_queue(3);
     let waiting = [1, 2, 3].map(|change| queue.submit(change));
     drop(queue);
-    let stale = || CommitError::Stale(crate::Precondition::NewRequest("token".into()));
+    let stale = || CommitError::Stale(crate::Precondition::NewRequest(crate::OrderKey([1; 16])));
     batches.run(|_| Ok(vec![Ok(()), Err(stale()), Ok(())]));
     let results = waiting.map(|result| result.now_or_never().unwrap());
     assert!(matches!(

@@ -78,11 +78,12 @@ impl Answers {
         holds.sort_by_key(|hold| hold.id);
         let mut questions = Vec::new();
         for token in TOKENS.map(Token::from) {
-            let replay = store.find_request(&token).get().await;
+            let key = store.order_key(&token);
+            let replay = store.find_request(&key).get().await;
             questions.push(answer(replay, AnswerValue::Replay)?);
-            let attempts = store.failed_attempts(&token).get().await;
+            let attempts = store.failed_attempts(&key).get().await;
             questions.push(answer(attempts, AnswerValue::Attempts)?);
-            let by_id = Selection::Ids(vec![store.order_id(&token)]);
+            let by_id = Selection::Ids(vec![key.order_id()]);
             questions.push(answer(listed(store, &by_id), AnswerValue::Orders)?);
         }
         for number in HOLDS {
@@ -230,8 +231,8 @@ impl Scene {
         let store = open_small(dir.path());
         let commit = async |writes: Vec<Write>| {
             let unit = UnitOfWork {
-                requires: Vec::new(),
-                writes,
+                writes: writes.into(),
+                ..UnitOfWork::default()
             };
             store.commit(&unit).await.unwrap();
         };
@@ -786,9 +787,10 @@ async fn a_store_with_a_damaged_record_sells_no_order_of_it_again() {
     let dir = written(&files);
     let store = open_small(dir.path());
     let again = placed(&store, "middle", "bob");
-    let found = store.find_request(&"middle".into()).get().await;
+    let key = store.order_key(&"middle".into());
+    let found = store.find_request(&key).get().await;
     assert!(matches!(found, Err(ReadError::Damaged(_))), "{found:?}");
     let unit = UnitOfWork::write(Write::OrderPlaced(Box::new(again)))
-        .requiring(Precondition::NewRequest("middle".into()));
+        .requiring(Precondition::NewRequest(key));
     assert!(store.commit(&unit).await.is_err());
 }

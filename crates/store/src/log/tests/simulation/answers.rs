@@ -52,9 +52,9 @@ pub(super) fn compare_all(
     let mut count = |answered: bool| errors += usize::from(!answered);
     for token in model.tokens() {
         let key = reader.keys.order_key(token);
-        let expected = now(model.store().find_request(token));
+        let expected = now(model.store().find_request(&key));
         count(tolerance.compare(token, reader.replay(&key), &expected)?);
-        let expected = now(model.store().failed_attempts(token));
+        let expected = now(model.store().failed_attempts(&key));
         let attempts = reader.last_failed_attempt(&key);
         count(tolerance.compare(&("failed attempts", token), attempts, &expected)?);
     }
@@ -87,7 +87,7 @@ fn selections(model: &Model) -> Vec<Selection> {
     let (from, until) = (second(-20), second(30));
     selections.push(Selection::Created { from, until });
     let ids = model.tokens().iter().rev().take(10);
-    let ids = ids.map(|token| model.order_id(token));
+    let ids = ids.map(|token| model.order_key(token).order_id());
     selections.push(Selection::Ids(ids.collect()));
     selections
 }

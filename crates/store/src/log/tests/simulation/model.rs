@@ -2,13 +2,12 @@
 
 use std::ops::ControlFlow;
 
-use domain::{
-    ids::{Token, UserId},
-    order::OrderId,
-};
+use domain::ids::{Token, UserId};
 use futures_util::FutureExt;
 
-use crate::{CommitError, HoldId, HoldState, Read, Store, UnitOfWork, Write, memory::MemoryStore};
+use crate::{
+    CommitError, HoldId, HoldState, OrderKey, Read, Store, UnitOfWork, Write, memory::MemoryStore,
+};
 
 /// What is on record.
 #[derive(Debug, Clone)]
@@ -127,9 +126,9 @@ impl Model {
         &self.tokens
     }
 
-    /// The id of the order of a token.
-    pub(super) fn order_id(&self, token: &Token) -> OrderId {
-        self.store.order_id(token)
+    /// The key of the order of a token.
+    pub(super) fn order_key(&self, token: &Token) -> OrderKey {
+        self.store.order_key(token)
     }
 
     /// The revision of a hold if it is active, else 0.

@@ -61,7 +61,8 @@ fn order(random: &mut Rng, model: &Model) -> UnitOfWork {
     } else {
         format!("order {:x}", random.u64(..)).as_str().into()
     };
-    let mut placed = samples::placed(random, |_| model.order_id(&token));
+    let key = model.order_key(&token);
+    let mut placed = samples::placed(random, |_| key.order_id());
     placed.order.customer.user_id = UserId::from(one_of(random, &USERS));
     placed.order.customer.email = format!("{:016x}@example.com", random.u64(..));
     placed.created_sec = second(random);
@@ -69,7 +70,7 @@ fn order(random: &mut Rng, model: &Model) -> UnitOfWork {
         .bool()
         .then(|| samples::attempt(random, token.clone()));
     placed.hold = None;
-    placed.token = token.clone();
+    placed.token = token;
     for claim in &mut placed.claims {
         claim.merchant_id = "museum".into();
         claim.service_id = one_of(random, &["entry", "tour"]).into();
@@ -78,7 +79,7 @@ fn order(random: &mut Rng, model: &Model) -> UnitOfWork {
         claim.ticket_id = one_of(random, &[None, Some("adult")]).map(Into::into);
         claim.count = random.u32(1..5);
     }
-    let unit = UnitOfWork::default().requiring(Precondition::NewRequest(token));
+    let unit = UnitOfWork::default().requiring(Precondition::NewRequest(key));
     if random.u8(..3) > 0 {
         return unit.and(Write::OrderPlaced(Box::new(placed)));
     }
