@@ -67,6 +67,10 @@ pub(super) trait Command: Sized + Send {
 }
 
 /// A decision.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every decision is a change, and a box would cost it an allocation"
+)]
 pub(super) enum Decided<C: Command> {
     /// The change is to be recorded.
     Change(UnitOfWork, C::Taken),

@@ -7,6 +7,7 @@
 //! | module | content |
 //! |---|---|
 //! | `unit` | what is written: units of work, with their preconditions |
+//! | `commit` | the result of a commit |
 //! | `read` | what is answered, and what a server needs when it starts |
 //! | `stats` | health and statistics |
 //! | [`record`] | the records on disk: encoded, decoded strictly |
@@ -24,6 +25,7 @@ use domain::{
 };
 
 mod claim_totals;
+mod commit;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod error;
@@ -38,6 +40,7 @@ mod unit;
 
 use claim_totals::ClaimTotals;
 
+pub use commit::CommitFuture;
 pub use error::{CommitError, EraseError, ErrorChain, ReadError};
 pub use order_key::{KeyDeriver, OrderKey, UserKey};
 pub use read::{
@@ -49,9 +52,6 @@ pub use unit::{
     PaymentOutcome, PlacedOrder, Precondition, Preconditions, PriceBook, PriceEntry, ReleaseReason,
     StoredHold, UnitOfWork, Write, Writes,
 };
-
-/// The result of a commit.
-pub type CommitFuture = Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
 
 /// The result of an erasure: of how many orders the personal data was erased.
 pub type EraseFuture = Pin<Box<dyn Future<Output = Result<u64, EraseError>> + Send>>;

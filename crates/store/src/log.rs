@@ -103,7 +103,7 @@ use disk::{DirectoryDisk, Disk};
 use encoded_unit::EncodedUnit;
 use eraser::{CommitUnit, Eraser};
 use fold::Folded;
-use ledger::Ledger;
+use ledger::{Ledger, PendingFrame};
 use planted::{PlantedFault, is_planted};
 use reader::LogReader;
 use recovery::RecoveredLog;
@@ -311,6 +311,7 @@ impl LogStore {
             watermark,
             clock: Arc::clone(&options.clock),
             on_sealed: Box::new(on_sealed),
+            pending: PendingFrame::default(),
         };
         let eraser = Eraser {
             reader: Arc::clone(&reader),
@@ -374,9 +375,9 @@ impl Store for LogStore {
         let encoded = EncodedUnit::new(unit, &self.reader.keys);
         let bytes = encoded.bytes();
         if bytes > self.unit_bytes_max {
-            return Box::pin(std::future::ready(Err(CommitError::TooLarge(bytes))));
+            return CommitFuture::ready(Err(CommitError::TooLarge(bytes)));
         }
-        Box::pin(self.queue.submit(encoded))
+        self.queue.submit(encoded)
     }
 
     fn order_key(&self, token: &Token) -> OrderKey {

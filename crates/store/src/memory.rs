@@ -296,7 +296,7 @@ fn visit_end_sec(placed: &PlacedOrder) -> EpochSeconds {
 impl Store for MemoryStore {
     fn commit(&self, unit: &UnitOfWork) -> CommitFuture {
         // Applied before the future is polled: dropping the future must not cancel the unit.
-        Box::pin(std::future::ready(self.apply(unit)))
+        CommitFuture::ready(self.apply(unit))
     }
 
     fn order_key(&self, token: &Token) -> OrderKey {

@@ -238,7 +238,7 @@ impl Store for SlowStore {
         self.waiting.send_modify(|waiting| *waiting += 1);
         let (mut open, inner) = (self.open.subscribe(), Arc::clone(&self.inner));
         let unit = unit.clone();
-        Box::pin(async move {
+        CommitFuture::boxed(async move {
             open.wait_for(|open| *open).await.unwrap();
             inner.commit(&unit).await
         })
@@ -281,7 +281,7 @@ impl Store for BreakableStore {
         }
         self.health
             .send_replace(StoreHealth::Failed(CommitError::WriterStopped));
-        Box::pin(std::future::ready(Err(CommitError::WriterStopped)))
+        CommitFuture::ready(Err(CommitError::WriterStopped))
     }
 
     reads_of!(orders);

@@ -89,7 +89,7 @@ impl Store for FatedStore {
             Fate::Failed => CommitError::WriterStopped,
             Fate::TooLarge => CommitError::TooLarge(1),
         };
-        Box::pin(std::future::ready(Err(error)))
+        CommitFuture::ready(Err(error))
     }
 
     fn order_key(&self, token: &Token) -> OrderKey {

@@ -1,6 +1,9 @@
 //! Units: whole or not at all, visible when durable.
 
-use std::task::{Context, Poll, Waker};
+use std::{
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
 
 use super::{
     StoreHome,
@@ -202,9 +205,7 @@ pub(super) fn what_is_not_durable_is_not_seen(home: &dyn StoreHome) {
     let _in_runtime = driver.runtime().enter();
     let mut commit = driver.store().commit(&place(placed.clone()));
     for _ in 0..LOOKS {
-        let polled = commit
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()));
+        let polled = Pin::new(&mut commit).poll(&mut Context::from_waker(Waker::noop()));
         assert!(
             matches!(polled, Poll::Pending),
             "it is not durable: {polled:?}"

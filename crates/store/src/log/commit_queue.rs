@@ -10,17 +10,21 @@ use std::{
     thread,
 };
 
+use smallvec::SmallVec;
 use tokio::{runtime::Handle, sync::oneshot};
 
-use crate::CommitError;
+use crate::{CommitError, CommitFuture};
 use kernel::metrics::Counter;
 
 type CommitResult = Result<(), CommitError>;
 
 /// The results of the changes of a batch, or the error of a failed write.
-type BatchResult = Result<Vec<CommitResult>, CommitError>;
+pub(super) type BatchResult = Result<Vec<CommitResult>, CommitError>;
 
 type Reply = oneshot::Sender<CommitResult>;
+
+/// Callers in one runtime, each with its result.
+type Replies = Vec<(Reply, CommitResult)>;
 
 /// The side of the callers.
 pub(super) struct CommitQueue<C> {
@@ -77,40 +81,29 @@ pub(super) fn commit_queue<C>(max_changes: usize) -> (CommitQueue<C>, BatchRecei
 impl<C> CommitQueue<C> {
     /// Submits a change. The future is ready once the change is durable or has failed; dropping it does not
     /// take the change back.
-    pub(super) fn submit(&self, change: C) -> impl Future<Output = CommitResult> + use<C> {
+    pub(super) fn submit(&self, change: C) -> CommitFuture {
         // Remembered by the caller, because the writer thread runs outside of every runtime.
-        let (sent, result) = self.send(change, Handle::try_current().ok());
-        async move {
-            // Reported by the future and not here, so that a caller has one place to look for
-            // errors.
-            if !sent {
-                return Err(CommitError::WriterStopped);
-            }
-            // A dropped sender means that nobody can tell any more whether the change was written.
-            result.await.map_err(|_| CommitError::WriterStopped)?
-        }
+        CommitFuture::submitted(self.send(change, Handle::try_current().ok()))
     }
 
     /// Submits a change and waits until it is durable or has failed. For threads that may block.
     pub(super) fn submit_and_wait(&self, change: C) -> CommitResult {
         // Outside of the runtime, whose threads may all be busy.
-        let (sent, result) = self.send(change, None);
-        if !sent {
-            return Err(CommitError::WriterStopped);
-        }
-        result
-            .blocking_recv()
-            .map_err(|_| CommitError::WriterStopped)?
+        let result = self.send(change, None).blocking_recv();
+        // As in [`CommitFuture::submitted`].
+        result.unwrap_or(Err(CommitError::WriterStopped))
     }
 
-    /// Sends a change to the writer. Whether there is one, and where its result arrives.
-    fn send(&self, change: C, runtime: Option<Handle>) -> (bool, oneshot::Receiver<CommitResult>) {
+    /// Sends a change to the writer. Where its result arrives.
+    fn send(&self, change: C, runtime: Option<Handle>) -> oneshot::Receiver<CommitResult> {
         let (reply, result) = oneshot::channel();
         let waiter = Waiter { reply, runtime };
         // Counted before it is sent: the writer must never see more completed than submitted.
         self.depth.submitted.add(1);
-        let sent = self.sender.send(PendingCommit { change, waiter }).is_ok();
-        (sent, result)
+        // A change that cannot be sent is dropped with its reply. The receiver reports that, so that a caller has one place
+        // to look for errors.
+        let _ = self.sender.send(PendingCommit { change, waiter });
+        result
     }
 
     /// How many changes are submitted and not completed.
@@ -137,14 +130,16 @@ impl QueueDepth {
     }
 }
 
-impl<C> Batch<C> {
-    fn with_capacity(capacity: usize) -> Self {
+impl<C> Default for Batch<C> {
+    fn default() -> Self {
         Self {
-            changes: Vec::with_capacity(capacity),
-            waiters: Vec::with_capacity(capacity),
+            changes: Vec::new(),
+            waiters: Vec::new(),
         }
     }
+}
 
+impl<C> Batch<C> {
     fn push(&mut self, PendingCommit { change, waiter }: PendingCommit<C>) {
         self.changes.push(change);
         self.waiters.push(waiter);
@@ -154,42 +149,41 @@ impl<C> Batch<C> {
 impl<C> BatchReceiver<C> {
     /// Writes one batch after another and answers its callers, until the queue is dropped and empty. `write` has a result
     /// for each change, in their order, or one error for all of them and all later ones.
-    pub(super) fn run(&self, mut write: impl FnMut(Vec<C>) -> BatchResult) {
+    pub(super) fn run(&self, mut write: impl FnMut(&[C]) -> BatchResult) {
         let mut failure = None;
         let mut completed = 0;
-        while let Some(Batch { changes, waiters }) = self.next(completed) {
+        // Kept from batch to batch with its memory.
+        let mut batch = Batch::default();
+        while self.fill(&mut batch, completed) {
             // Never again after a failure: a later sync may report success for pages that were dropped.
             let results = match &failure {
-                None => write(changes),
+                None => write(&batch.changes),
                 Some(error) => Err(CommitError::clone(error)),
             };
-            completed = u64::try_from(waiters.len()).unwrap_or(u64::MAX);
+            batch.changes.clear();
+            completed = u64::try_from(batch.waiters.len()).unwrap_or(u64::MAX);
             // Before the answers: a caller that was answered must not count as pending.
             self.depth.completed.add(completed);
+            let waiters = batch.waiters.drain(..);
             match results {
-                Ok(results) => notify(waiters.into_iter().zip(results)),
+                Ok(results) => notify(waiters.zip(results)),
                 Err(error) => {
                     let error = failure.insert(error);
-                    notify(
-                        waiters
-                            .into_iter()
-                            .map(|waiter| (waiter, Err(error.clone()))),
-                    );
+                    notify(waiters.map(|waiter| (waiter, Err(error.clone()))));
                 }
             }
         }
     }
 
-    /// All pending changes, as soon as there is one. `completed` callers have just been answered and may
-    /// submit again.
-    fn next(&self, completed: u64) -> Option<Batch<C>> {
-        let first = self.receive()?;
+    /// Fills an empty batch with all pending changes, as soon as there is one; `false` once nobody can submit any more.
+    /// `completed` callers have just been answered and may submit again.
+    fn fill(&self, batch: &mut Batch<C>, completed: u64) -> bool {
+        let Some(first) = self.receive() else {
+            return false;
+        };
         // After the first change is there, so that an idle queue sleeps in `recv` and spins
         // nowhere.
         self.linger(completed);
-        // Only a hint for the capacity, bounded by the maximum on the next line.
-        let pending = usize::try_from(self.depth.pending()).unwrap_or(usize::MAX);
-        let mut batch = Batch::with_capacity(pending.min(self.max_changes));
         batch.push(first);
         while batch.changes.len() < self.max_changes {
             // Counted but not sent yet, or the queue is empty: the batch does not wait for either.
@@ -198,7 +192,7 @@ impl<C> BatchReceiver<C> {
             };
             batch.push(pending);
         }
-        Some(batch)
+        true
     }
 
     /// Waits for the first change of a batch; `None` once nobody can submit any more.
@@ -232,8 +226,9 @@ impl<C> BatchReceiver<C> {
 
 /// Answers callers. To wake a task from outside of its runtime takes a system call, so each runtime is
 /// woken once, by a task that answers all callers in it.
-fn notify(answers: impl Iterator<Item = (Waiter, CommitResult)>) {
-    let mut by_runtime: Vec<(Handle, Vec<(Reply, CommitResult)>)> = Vec::new();
+fn notify(answers: impl ExactSizeIterator<Item = (Waiter, CommitResult)>) {
+    let callers = answers.len();
+    let mut by_runtime: SmallVec<[(Handle, Replies); 4]> = SmallVec::new();
     for (Waiter { reply, runtime }, result) in answers {
         let Some(runtime) = runtime else {
             reply_all([(reply, result)]);
@@ -243,9 +238,13 @@ fn notify(answers: impl Iterator<Item = (Waiter, CommitResult)>) {
             .iter_mut()
             // Linear: there are as many runtimes as cores, and a map would cost more than it saves.
             .find(|(known, _)| known.id() == runtime.id());
-        match known {
-            Some((_, replies)) => replies.push((reply, result)),
-            None => by_runtime.push((runtime, vec![(reply, result)])),
+        if let Some((_, replies)) = known {
+            replies.push((reply, result));
+        } else {
+            // With room for all, so that it never grows.
+            let mut replies = Replies::with_capacity(callers);
+            replies.push((reply, result));
+            by_runtime.push((runtime, replies));
         }
     }
     for (runtime, replies) in by_runtime {

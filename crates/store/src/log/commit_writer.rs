@@ -9,7 +9,7 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    commit_queue::BatchReceiver,
+    commit_queue::{BatchReceiver, BatchResult},
     encoded_unit::EncodedUnit,
     ledger::{Ledger, NotWritten, UnitResult},
     writer_metrics::WriterMetrics,
@@ -32,7 +32,7 @@ impl CommitWriter {
                 return Err(error.clone());
             }
             // A bug must not leave callers waiting for ever. Final like any failed write: memory may be ahead of the disk.
-            let written = catch_unwind(AssertUnwindSafe(|| self.write(&units)))
+            let written = catch_unwind(AssertUnwindSafe(|| self.write(units)))
                 .unwrap_or(Err(CommitError::WriterPanicked));
             if let Err(error) = &written {
                 self.fail(error);
@@ -41,10 +41,7 @@ impl CommitWriter {
         });
     }
 
-    fn write(
-        &mut self,
-        units: &[EncodedUnit],
-    ) -> Result<Vec<Result<(), CommitError>>, CommitError> {
+    fn write(&mut self, units: &[EncodedUnit]) -> BatchResult {
         let begun = Instant::now();
         let results = self.ledger.write(units)?;
         self.metrics.count_batch(units.len(), begun.elapsed());

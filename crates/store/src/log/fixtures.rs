@@ -81,7 +81,8 @@ impl Fixture {
     pub(super) fn place_of(&mut self, user_id: &str, orders: usize) {
         let store = self.open();
         for _ in 0..orders {
-            let mut placed = samples::placed(&mut self.random, |token| store.order_key(token).order_id());
+            let mut placed =
+                samples::placed(&mut self.random, |token| store.order_key(token).order_id());
             placed.order.customer.user_id = user_id.into();
             self.place_one(&store, placed);
         }

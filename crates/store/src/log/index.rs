@@ -9,6 +9,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    hash::{BuildHasherDefault, Hasher},
     sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -119,12 +120,11 @@ impl Index {
     }
 
     /// Makes the orders of a durable batch visible.
-    pub(super) fn publish(&self, pending: PendingEntries) {
-        let PendingEntries { entries, times, .. } = pending;
-        for entry in &entries {
+    pub(super) fn publish(&self, pending: &PendingEntries) {
+        for entry in &pending.entries {
             self.insert(entry);
         }
-        self.add_times(&times);
+        self.add_times(&pending.times);
     }
 
     /// Inserts an order. Several threads may insert, and in any order: the greatest position of a user counts.
@@ -178,12 +178,26 @@ impl Index {
 #[derive(Debug, Default)]
 pub(super) struct PendingEntries {
     entries: Vec<OrderEntry>,
-    keys: HashSet<OrderKey>,
-    newest: HashMap<KeyPrefix, Position>,
+    keys: HashSet<OrderKey, KeyHash>,
+    newest: HashMap<KeyPrefix, Position, KeyHash>,
     times: SegmentTimes,
 }
 
 impl PendingEntries {
+    /// Removes all orders, and keeps the memory for those of the next batch.
+    pub(super) fn clear(&mut self) {
+        let Self {
+            entries,
+            keys,
+            newest,
+            times,
+        } = self;
+        entries.clear();
+        keys.clear();
+        newest.clear();
+        *times = SegmentTimes::default();
+    }
+
     /// Whether the batch has this order.
     pub(super) fn contains(&self, key: &OrderKey) -> bool {
         self.keys.contains(key)
@@ -206,6 +220,34 @@ impl PendingEntries {
         earlier.or_else(|| index.newest(user))
     }
 }
+
+type KeyHash = BuildHasherDefault<KeyHasher>;
+
+/// Hashes a key by its first bytes, because keys are hashes: of secret and text, so that nobody can choose them.
+#[derive(Debug, Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn write(&mut self, key: &[u8]) {
+        let mut first = [0; 8];
+        for (byte, key_byte) in first.iter_mut().zip(key) {
+            *byte = *key_byte;
+        }
+        // The map compares by the upper bits, which a prefix does not fill.
+        self.0 = u64::from_le_bytes(first).wrapping_mul(SPREAD);
+    }
+
+    fn write_usize(&mut self, _length: usize) {
+        // All keys of a map have the same length.
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// An odd number with bits all over, as multiplicative hashing takes it: 2^64 divided by the golden ratio.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Many orders by the shards that they belong to. Shard by shard, insertions meet a table that is in the cache of the
 /// processor, which takes a fraction of the time.

@@ -49,11 +49,13 @@ pub(super) struct Ledger {
     pub(super) clock: Arc<dyn Clock>,
     /// Told the number of each segment that is full.
     pub(super) on_sealed: Box<dyn FnMut(u64) + Send>,
+    /// Empty between frames, and kept for its memory.
+    pub(super) pending: PendingFrame,
 }
 
 /// What a frame changes once it is durable.
 #[derive(Default)]
-struct PendingFrame {
+pub(super) struct PendingFrame {
     entries: PendingEntries,
     effects: WorkEffects,
 }
@@ -103,7 +105,8 @@ impl Ledger {
                 return Ok(());
             }
         };
-        let mut pending = PendingFrame::default();
+        // After an error it is not put back: nothing is written any more.
+        let mut pending = std::mem::take(&mut self.pending);
         for unit in units {
             let stale = self
                 .first_stale(unit, &pending)
@@ -122,9 +125,12 @@ impl Ledger {
             self.acknowledge()?;
             let next_sequence = self.appender.end().next_sequence;
             self.reader
-                .publish(pending.entries, &pending.effects, next_sequence);
+                .publish(&pending.entries, &pending.effects, next_sequence);
             self.reader.work.forget_holds(now);
         }
+        pending.entries.clear();
+        pending.effects = WorkEffects::default();
+        self.pending = pending;
         if let Some(segment) = sealed {
             (self.on_sealed)(segment);
         }
@@ -140,9 +146,9 @@ impl Ledger {
                 .map_err(CommitError::write)?;
         }
         if is_planted(PlantedFault::PublishedEarly) {
-            let entries = std::mem::take(&mut pending.entries);
             self.reader
-                .publish(entries, &pending.effects, next_sequence);
+                .publish(&pending.entries, &pending.effects, next_sequence);
+            pending.entries.clear();
         }
         Ok(())
     }

@@ -75,7 +75,7 @@ impl LogReader {
     }
 
     /// Makes visible what is durable now: everything before `next_sequence`.
-    pub(crate) fn publish(&self, entries: PendingEntries, work: &WorkEffects, next_sequence: u64) {
+    pub(crate) fn publish(&self, entries: &PendingEntries, work: &WorkEffects, next_sequence: u64) {
         self.index.publish(entries);
         self.work.apply(work);
         // Release: who reads the log by sequence numbers sees no record before the index has it.

@@ -228,7 +228,7 @@ impl Store for CrashingStore {
             | Write::SlotsForgotten(_) => None,
         };
         if fault.is_some() && fault == self.plan.fault {
-            return Box::pin(std::future::ready(Ok(())));
+            return CommitFuture::ready(Ok(()));
         }
         let (before, after) = match write {
             Write::PaymentIntent(_) => (Point::BeforeIntent, Point::AfterIntent),
@@ -244,7 +244,7 @@ impl Store for CrashingStore {
         };
         self.plan.pass(before);
         let (plan, committed) = (self.plan.clone(), self.inner.commit(unit));
-        Box::pin(async move {
+        CommitFuture::boxed(async move {
             let outcome = committed.await;
             plan.pass(after);
             outcome

@@ -155,7 +155,7 @@ impl Store for QueuedStore {
             .unwrap()
             .send((unit.clone(), reply))
             .unwrap();
-        Box::pin(async move { result.await.unwrap() })
+        CommitFuture::submitted(result)
     }
 
     fn order_key(&self, token: &Token) -> OrderKey {

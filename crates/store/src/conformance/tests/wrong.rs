@@ -437,9 +437,9 @@ impl Store for WrongStore {
     fn commit(&self, unit: &UnitOfWork) -> CommitFuture {
         if self.has(Fault::WrittenWhenPolled) {
             let (contents, unit) = (Arc::clone(&self.contents), unit.clone());
-            return Box::pin(async move { write(&contents, &unit) });
+            return CommitFuture::boxed(async move { write(&contents, &unit) });
         }
-        Box::pin(std::future::ready(self.write_wrongly(unit)))
+        CommitFuture::ready(self.write_wrongly(unit))
     }
 
     fn order_key(&self, token: &Token) -> OrderKey {

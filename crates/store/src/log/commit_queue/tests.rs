@@ -116,21 +116,30 @@ fn what_is_acknowledged_is_synced_and_everyone_is_answered_under_every_schedule(
     for fault in [Fault::None, Fault::Fails, Fault::Panics] {
         let schedules = every_schedule(2, |stage| {
             scene(stage, fault, |batches, write| {
-                batches.run(|changes| write(&changes).map(|()| vec![Ok(()); changes.len()]));
+                batches.run(|changes| write(changes).map(|()| vec![Ok(()); changes.len()]));
             });
         });
         eprintln!("{fault:?}: {} schedules", schedules.unwrap());
     }
 }
 
+/// The next batch, as soon as there is one.
+fn next(batches: &BatchReceiver<u32>) -> Option<Batch<u32>> {
+    let mut batch = Batch::default();
+    batches.fill(&mut batch, 0).then_some(batch)
+}
+
 /// Answers all of them alike.
-fn notify_all(waiters: impl IntoIterator<Item = Waiter>, result: &CommitResult) {
+fn notify_all(
+    waiters: impl IntoIterator<Item = Waiter, IntoIter: ExactSizeIterator>,
+    result: &CommitResult,
+) {
     notify(waiters.into_iter().map(|waiter| (waiter, result.clone())));
 }
 
 /// Answers a batch before it is written.
 fn hastily(batches: &BatchReceiver<u32>, write: &mut dyn FnMut(&[u32]) -> CommitResult) {
-    while let Some(Batch { changes, waiters }) = batches.next(0) {
+    while let Some(Batch { changes, waiters }) = next(batches) {
         notify_all(waiters, &Ok(()));
         let _ = write(&changes);
     }
@@ -138,7 +147,7 @@ fn hastily(batches: &BatchReceiver<u32>, write: &mut dyn FnMut(&[u32]) -> Commit
 
 /// Tries again with the next batch after a failure.
 fn doggedly(batches: &BatchReceiver<u32>, write: &mut dyn FnMut(&[u32]) -> CommitResult) {
-    while let Some(Batch { changes, waiters }) = batches.next(0) {
+    while let Some(Batch { changes, waiters }) = next(batches) {
         let result = write(&changes);
         notify_all(waiters, &result);
     }
@@ -146,7 +155,7 @@ fn doggedly(batches: &BatchReceiver<u32>, write: &mut dyn FnMut(&[u32]) -> Commi
 
 /// Answers the first of each batch only.
 fn forgetfully(batches: &BatchReceiver<u32>, write: &mut dyn FnMut(&[u32]) -> CommitResult) {
-    while let Some(Batch { changes, waiters }) = batches.next(0) {
+    while let Some(Batch { changes, waiters }) = next(batches) {
         let result = write(&changes);
         let mut waiters = waiters.into_iter();
         notify_all(waiters.by_ref().take(1), &result);
@@ -156,13 +165,13 @@ fn forgetfully(batches: &BatchReceiver<u32>, write: &mut dyn FnMut(&[u32]) -> Co
 
 /// Ends when nothing is pending.
 fn lazily(batches: &BatchReceiver<u32>, write: &mut dyn FnMut(&[u32]) -> CommitResult) {
-    let Some(Batch { changes, waiters }) = batches.next(0) else {
+    let Some(Batch { changes, waiters }) = next(batches) else {
         return;
     };
     let result = write(&changes);
     notify_all(waiters, &result);
     point();
-    let mut rest = Batch::with_capacity(0);
+    let mut rest = Batch::default();
     batches
         .receiver
         .try_iter()

@@ -80,7 +80,7 @@ fn an_index_finds_what_a_model_finds_and_a_batch_is_invisible_until_it_is_publis
                 written.users.entry(user.0).or_default().push(position);
             }
             durable.assert_is(&index, seed);
-            index.publish(pending);
+            index.publish(&pending);
             durable = written;
             durable.assert_is(&index, seed);
             assert_eq!(index.orders(), record);

@@ -165,7 +165,7 @@ fn figures_of_publishing() {
             let position = position(batch / 1_000 + 1, batch % 1_000 * BATCH + record);
             pending.add(&index, OrderKey(*key), &UserKey(*user), position, NOW);
         }
-        index.publish(pending);
+        index.publish(&pending);
         times.push(began.elapsed());
     }
     times.sort();

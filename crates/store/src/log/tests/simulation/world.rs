@@ -17,7 +17,7 @@ use crate::{
         error::OpenError,
         finish_erasures,
         fold::Folded,
-        ledger::{Ledger, UnitResult},
+        ledger::{Ledger, PendingFrame, UnitResult},
         reader::LogReader,
         recovery::{self, RecoveredLog},
         segment::StoreIdentity,
@@ -113,6 +113,7 @@ impl OpenedLog {
                 let sealed = Arc::clone(&sealed);
                 move |segment| sealed.lock().unwrap().push(segment)
             }),
+            pending: PendingFrame::default(),
         };
         let eraser = Eraser {
             reader: Arc::clone(&reader),
