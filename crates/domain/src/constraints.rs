@@ -2,6 +2,8 @@
 
 use std::ops::Deref;
 
+use smallvec::SmallVec;
+
 use super::{
     catalog::{CountBounds, ForbiddenTickets, RequiredTicket, RuleScope, Service, TagIx, TicketIx},
     faults::{ChildFault, Faults, TicketFault},
@@ -13,7 +15,7 @@ use super::{
 
 /// The tickets of a line by type, each type once and every count above zero.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TicketCounts(Vec<(TicketIx, u32)>);
+pub struct TicketCounts(SmallVec<[(TicketIx, u32); 4]>);
 
 impl TicketCounts {
     /// Adds tickets of a type.

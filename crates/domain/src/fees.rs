@@ -82,11 +82,13 @@ impl FeeTable {
                 // The total counts every line; the list names each ticket type once, because its amounts
                 // are per ticket.
                 table.add_tickets(service, ticket, count)?;
-                if kinds.insert((line.service, ticket)) {
+                let has_fees = !service.ticket(ticket).fees.is_empty();
+                // Only those with fees are remembered: a set of nothing takes no memory.
+                if has_fees && kinds.insert((line.service, ticket)) {
                     table.list_fees(service, ticket);
                 }
             }
-            if services.insert(line.service) {
+            if !service.per_order_fees.is_empty() && services.insert(line.service) {
                 table.add_per_order(&service.per_order_fees)?;
             }
             if let Some(rate) = service.tax_rate {

@@ -8,6 +8,8 @@
 //! Items that draw on one pool must fit it together. An item that a ticket rule stops claims no spots, so
 //! it does not stop other items.
 
+use smallvec::SmallVec;
+
 use super::{
     availability,
     catalog::{Catalog, MerchantIx},
@@ -71,6 +73,16 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// The items that were judged, each at the price in force.
+    #[must_use]
+    pub fn priced(&self, mut lines: Vec<LineItem>) -> Vec<LineItem> {
+        debug_assert_eq!(lines.len(), self.items.len(), "every item has its verdict");
+        for (judged, line) in self.items.iter().zip(&mut lines) {
+            judged.correct_price(line);
+        }
+        lines
+    }
+
     /// The judgement with the items that were judged, each at the price in force.
     #[must_use]
     pub fn answer(self, lines: Vec<LineItem>) -> Assessment {
@@ -104,13 +116,12 @@ pub struct Assessment {
     pub amount_due: Money,
 }
 
-/// The slot keys of the items; `None` if the service is unknown.
+/// Slot keys of items; `None` if the service is unknown.
+pub type SlotKeys = SmallVec<[Option<SlotKey>; 4]>;
+
+/// The slot keys of the items.
 #[must_use]
-pub fn slot_keys(
-    catalog: &Catalog,
-    merchant: MerchantIx,
-    items: &[LineItem],
-) -> Vec<Option<SlotKey>> {
+pub fn slot_keys(catalog: &Catalog, merchant: MerchantIx, items: &[LineItem]) -> SlotKeys {
     let key = |item: &LineItem| {
         availability::slot_key(
             catalog,
@@ -137,7 +148,7 @@ pub fn judge(inquiry: &Inquiry<'_>) -> Judgement {
         inquiry.slots.len(),
         "every item has its place among the slots"
     );
-    let mut examined: Vec<ExaminedItem<'_>> = inquiry
+    let mut examined: SmallVec<[ExaminedItem<'_>; 1]> = inquiry
         .items
         .iter()
         .zip(inquiry.slots)
@@ -206,15 +217,15 @@ fn sum_up(
     items: &[JudgedItem],
 ) -> Result<(FeeTable, Money), MoneyError> {
     let merchant = inquiry.catalog.merchant(inquiry.merchant);
-    let mut lines = Vec::with_capacity(items.len());
+    let mut lines: SmallVec<[SoldLine<'_>; 2]> = SmallVec::new();
     for (examined, item) in sellable(examined, items) {
-        let price = item.price.map(PriceInForce::money);
+        let price = item.price.map(PriceInForce::total);
         if let (Some(key), Some(price)) = (examined.key, price) {
             lines.push(SoldLine {
                 service: key.service,
                 tickets: &examined.tickets,
                 // The price in force and not the one asked: tax is due on what is charged.
-                total: price.rounded(),
+                total: price,
             });
         }
     }
@@ -242,7 +253,7 @@ fn order_verdict(
         return OrderVerdict::UnfulfillableItems;
     }
     // Service rules come last: they make sense only if each item could be sold.
-    let keys: Vec<SlotKey> = examined.iter().filter_map(|item| item.key).collect();
+    let keys: SmallVec<[SlotKey; 4]> = examined.iter().filter_map(|item| item.key).collect();
     for rule in &inquiry.catalog.merchant(inquiry.merchant).combinations {
         if let Some(fault) = rule.fault(inquiry.catalog, &keys) {
             return OrderVerdict::UnfulfillableServices(fault);

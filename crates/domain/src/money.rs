@@ -123,6 +123,11 @@ impl Money {
     /// # Errors
     /// [`MoneyError::Overflow`] if it does not fit 64 bits.
     pub fn to_micros(self) -> Result<i64, MoneyError> {
+        if let Some(digits) = MICRO_DIGITS.checked_sub(self.amount.scale()) {
+            // Nearly always so: no fraction of a micro-unit, so nothing to round. 96 bits and 20 more cannot overflow.
+            let micros = self.amount.mantissa() * 10_i128.pow(digits);
+            return i64::try_from(micros).map_err(|_| MoneyError::Overflow);
+        }
         let whole = Decimal::from(10_i64.pow(MICRO_DIGITS));
         self.amount
             .checked_mul(whole)

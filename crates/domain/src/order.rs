@@ -48,6 +48,12 @@ pub struct PriceTag {
 }
 
 impl PriceTag {
+    /// Whether the amount is in this currency.
+    #[must_use]
+    pub fn is_in(&self, currency: Currency) -> bool {
+        self.currency_code == currency.code()
+    }
+
     /// The amount, if the currency exists.
     #[must_use]
     pub fn money(&self) -> Option<super::money::Money> {

@@ -3,10 +3,10 @@
 use super::{ActiveCatalog, App, OrderError};
 use domain::{
     catalog::MerchantIx,
-    fulfillability::{self, Inquiry, Judgement, Purpose},
+    fulfillability::{self, Inquiry, Judgement, Purpose, SlotKeys},
     ids::MerchantId,
     order::LineItem,
-    slot::{Slot, SlotKey, Viewer},
+    slot::{Slot, Viewer},
 };
 
 /// Items of a merchant, to be assessed by one revision of the catalogue.
@@ -14,7 +14,7 @@ pub(super) struct Asked<'a> {
     pub(super) active: &'a ActiveCatalog,
     pub(super) merchant: MerchantIx,
     /// The slot of each item; `None` where the service is unknown.
-    pub(super) keys: Vec<Option<SlotKey>>,
+    pub(super) keys: SlotKeys,
     pub(super) viewer: Viewer,
     items: &'a [LineItem],
     purpose: Purpose,

@@ -18,11 +18,11 @@ use super::{
 use crate::audit::AuditEvent;
 use domain::{
     failure::FailureCause,
-    fulfillability::{ItemFulfillability, Judgement, OrderVerdict, Purpose},
+    fulfillability::{Judgement, OrderVerdict, Purpose},
     ids::{MerchantId, Token},
     order::{
-        BookedItem, BookingStatus, NewOrder, Order, OrderId, PaymentDetails, PaymentMethod,
-        PrepaymentStatus,
+        BookedItem, BookingStatus, LineItem, NewOrder, Order, OrderId, PaymentDetails,
+        PaymentMethod, PrepaymentStatus,
     },
     payment::{self, Charging, Costs},
     slot::{CartKey, Claim, Slot},
@@ -416,7 +416,7 @@ impl Creation {
             order: Box::new(placed(
                 order,
                 self.key.order_id(),
-                judgement,
+                &judgement,
                 payment.as_ref(),
             )),
             claims,
@@ -484,7 +484,7 @@ fn payment_failure(
 fn placed(
     new: NewOrder,
     id: OrderId,
-    judgement: Judgement,
+    judgement: &Judgement,
     payment: Option<&PaymentAttempt>,
 ) -> Order {
     let charged_by_us = new.charged_by_us();
@@ -503,13 +503,7 @@ fn placed(
             |attempt| attempt.transaction_id.clone(),
         );
     }
-    let items = judgement
-        .answer(items)
-        .fulfillability
-        .items
-        .into_iter()
-        .map(booked)
-        .collect();
+    let items = judgement.priced(items).into_iter().map(booked).collect();
     Order {
         id,
         merchant_id,
@@ -519,9 +513,9 @@ fn placed(
     }
 }
 
-fn booked(item: ItemFulfillability) -> BookedItem {
+fn booked(line: LineItem) -> BookedItem {
     BookedItem {
-        line: item.line,
+        line,
         status: BookingStatus::Confirmed,
     }
 }

@@ -1,5 +1,7 @@
 //! The demand of an order: the spots that its items claim together, by slot.
 
+use smallvec::SmallVec;
+
 use super::item::ExaminedItem;
 use crate::{
     catalog::Service,
@@ -7,11 +9,13 @@ use crate::{
 };
 
 /// The claims of all items, summed by slot and ticket type and sorted.
-pub(super) struct Demand(Vec<((SlotKey, Claimed), u64)>);
+pub(super) struct Demand(Asked);
+
+type Asked = SmallVec<[((SlotKey, Claimed), u64); 4]>;
 
 impl Demand {
     pub(super) fn of(examined: &[ExaminedItem<'_>]) -> Self {
-        let mut asked: Vec<((SlotKey, Claimed), u64)> = Vec::new();
+        let mut asked = Asked::new();
         for claim in examined.iter().flat_map(ExaminedItem::claims) {
             asked.push(((claim.slot, claim.ticket), u64::from(claim.count)));
         }

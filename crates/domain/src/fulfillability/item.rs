@@ -13,7 +13,7 @@ use crate::{
     constraints::{self, Party, TicketCounts},
     faults::{Faults, SlotFault, TicketFault},
     intake,
-    money::{Currency, Money, MoneyError},
+    money::{Money, MoneyError},
     order::{LineItem, PriceTag},
     pricing::{self, PriceVerdict, Quote},
     slot::{Claim, Claimed, Slot, SlotKey, Viewer},
@@ -236,7 +236,7 @@ impl<'a> ExaminedItem<'a> {
             // Also for a declined line: the caller needs the price in force to offer it again.
             price: Some(PriceInForce {
                 micros,
-                currency: quote.total.currency(),
+                total: quote.total,
             }),
             spots_open,
             verdict: self.price_verdict(service, &quote, purpose),
@@ -305,11 +305,13 @@ pub(super) struct JudgedItem {
     pub(super) verdict: ItemVerdict,
 }
 
-/// The total of a line in micro-units.
+/// The total of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PriceInForce {
+    /// In whole smallest units.
+    total: Money,
+    /// The same in micro-units.
     micros: i64,
-    currency: Currency,
 }
 
 impl JudgedItem {
@@ -321,11 +323,16 @@ impl JudgedItem {
         }
     }
 
+    /// Sets the price of the line to the price in force, where that is known.
+    pub(super) fn correct_price(&self, line: &mut LineItem) {
+        if let Some(price) = self.price {
+            line.price = Some(price.corrected(line.price.take()));
+        }
+    }
+
     /// The item as it is returned.
     pub(super) fn answer(self, mut line: LineItem) -> ItemFulfillability {
-        if let Some(price) = self.price {
-            line.price = Some(price.corrected(line.price));
-        }
+        self.correct_price(&mut line);
         ItemFulfillability {
             line,
             spots_open: self.spots_open,
@@ -335,8 +342,8 @@ impl JudgedItem {
 }
 
 impl PriceInForce {
-    pub(super) fn money(self) -> Money {
-        Money::from_micros(self.micros, self.currency)
+    pub(super) fn total(self) -> Money {
+        self.total
     }
 
     /// The price of a line set to the price in force; the caller's tag stays.
@@ -344,8 +351,9 @@ impl PriceInForce {
         let mut price = asked.unwrap_or_default();
         price.micros = self.micros;
         // Nearly always so: nothing is allocated.
-        if price.currency_code != self.currency.code() {
-            self.currency.code().clone_into(&mut price.currency_code);
+        let code = self.total.currency().code();
+        if price.currency_code != code {
+            code.clone_into(&mut price.currency_code);
         }
         price
     }
