@@ -15,15 +15,25 @@ use crate::{rpc::Transport, user::User};
 /// Longest request id that is accepted from a caller, in bytes.
 const MAX_ID_BYTES: usize = 128;
 
+/// Bytes of a generated id: two digits for each of 128 bits.
+const GENERATED_ID_BYTES: usize = 32;
+
 /// The context of a request. Clones share it.
 #[derive(Debug, Clone)]
 pub struct RequestContext(Arc<Names>);
 
 #[derive(Debug)]
 struct Names {
-    id: Box<str>,
+    id: RequestId,
     trace_id: Option<Box<str>>,
     origin: OnceLock<Origin>,
+}
+
+#[derive(Debug)]
+enum RequestId {
+    Given(Box<str>),
+    /// Hexadecimal digits, which take no memory of their own: nearly all callers leave the id to the server.
+    Generated([u8; GENERATED_ID_BYTES]),
 }
 
 /// The transport and the caller of a request, known once it is authorized.
@@ -50,7 +60,7 @@ impl RequestContext {
     pub fn new(given_id: Option<&[u8]>, trace_id: Option<String>) -> Self {
         let id = given_id
             .and_then(valid_id)
-            .map_or_else(random_id, Box::from);
+            .map_or_else(RequestId::random, |id| RequestId::Given(id.into()));
         let trace_id = trace_id.map(String::into_boxed_str);
         Self(Arc::new(Names {
             id,
@@ -69,7 +79,11 @@ impl RequestContext {
     /// The id: visible ASCII without quotes and backslashes, so that no format has to escape it.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.0.id
+        match &self.0.id {
+            RequestId::Given(id) => id,
+            // Digits are text.
+            RequestId::Generated(digits) => std::str::from_utf8(digits).unwrap_or_default(),
+        }
     }
 
     /// Records the origin of an authorized request. The first call counts.
@@ -108,9 +122,14 @@ fn valid_id(given: &[u8]) -> Option<&str> {
     std::str::from_utf8(given).ok().filter(|_| is_valid)
 }
 
-fn random_id() -> Box<str> {
-    // Not a secret: an id only has to be unique, so a fast generator is enough.
-    HEXLOWER.encode(&fastrand::u128(..).to_ne_bytes()).into()
+impl RequestId {
+    fn random() -> Self {
+        // Not a secret: an id only has to be unique, so a fast generator is enough.
+        let random = fastrand::u128(..).to_ne_bytes();
+        let mut digits = [0; GENERATED_ID_BYTES];
+        HEXLOWER.encode_mut(&random, &mut digits);
+        Self::Generated(digits)
+    }
 }
 
 #[cfg(test)]

@@ -35,12 +35,8 @@ impl RequestKey {
 }
 
 fn digest(text: &str) -> [u8; 16] {
-    let mut digest = [0; 16];
-    blake3::Hasher::new()
-        .update(text.as_bytes())
-        .finalize_xof()
-        .fill(&mut digest);
-    digest
+    let hash = blake3::hash(text.as_bytes());
+    std::array::from_fn(|at| hash.as_bytes()[at])
 }
 
 /// XOR, because it can be undone: who knows only a hold on record, such as the sweep of expired holds, finds the request

@@ -1,5 +1,7 @@
 //! Keys of orders and of users' lists, derived by a hash under the store's own secret.
 
+use smallvec::SmallVec;
+
 use domain::{
     ids::{Token, UserId},
     order::OrderId,
@@ -84,17 +86,14 @@ impl KeyDeriver {
     }
 
     fn hash(&self, kind: &str, text: &str) -> [u8; KEY_BYTES] {
-        // The zero byte separates the two: no kind contains one, so no two pairs hash the same bytes.
-        let mut hasher = blake3::Hasher::new_keyed(&self.secret);
-        hasher
-            .update(kind.as_bytes())
-            .update(&[0])
-            .update(text.as_bytes());
-        let mut key = [0; KEY_BYTES];
-        // The first 16 bytes of the output; a shorter output of this hash is a prefix of a longer
-        // one.
-        hasher.finalize_xof().fill(&mut key);
-        key
+        // Put together first: a hash of one short piece takes half the time of one of three.
+        let mut bytes: SmallVec<[u8; 128]> = SmallVec::new();
+        bytes.extend_from_slice(kind.as_bytes());
+        // Separates the two: no kind contains a zero byte, so no two pairs hash the same bytes.
+        bytes.push(0);
+        bytes.extend_from_slice(text.as_bytes());
+        let hash = blake3::keyed_hash(&self.secret, &bytes);
+        std::array::from_fn(|at| hash.as_bytes()[at])
     }
 }
 
@@ -110,6 +109,17 @@ mod tests {
             let id = OrderId::from(stranger);
             assert_eq!(OrderKey::of_id(&id), None, "{stranger:?}");
         }
+    }
+
+    #[test]
+    fn a_key_is_what_it_has_always_been() {
+        // On disk and in the ids of orders: 16 bytes of BLAKE3 under the secret, over kind, zero byte and text.
+        let mut hasher = blake3::Hasher::new_keyed(&[7; 32]);
+        hasher.update(b"token\0a token");
+        let mut expected = [0; KEY_BYTES];
+        hasher.finalize_xof().fill(&mut expected);
+        let key = KeyDeriver::new([7; 32]).order_key(&"a token".into());
+        assert_eq!(key, OrderKey(expected));
     }
 
     #[test]
