@@ -108,8 +108,8 @@ pub struct Order {
     pub merchant_id: MerchantId,
     /// The customer.
     pub customer: Customer,
-    /// Payment details, if the caller sent any.
-    pub payment: Option<PaymentDetails>,
+    /// Payment details, if the caller sent any. Boxed: they are most of an order, and few orders have them.
+    pub payment: Option<Box<PaymentDetails>>,
     /// The booked items, in the requested order.
     pub items: Vec<BookedItem>,
 }
@@ -293,7 +293,7 @@ pub struct NewOrder {
     /// At least one.
     pub items: Vec<LineItem>,
     /// Payment details as sent.
-    pub payment: Option<PaymentDetails>,
+    pub payment: Option<Box<PaymentDetails>>,
     /// Present where we are to charge.
     pub method: Option<PaymentMethod>,
 }

@@ -64,7 +64,7 @@ pub(super) struct SoldOrder {
     /// What another decision needs and the order does not have.
     method: Option<PaymentMethod>,
     /// The payment details of the request, where the order has others.
-    details: Option<PaymentDetails>,
+    details: Option<Box<PaymentDetails>>,
 }
 
 /// An order that can be fulfilled and whose spots are sold.
@@ -407,7 +407,11 @@ impl Creation {
             });
         }
         let method = order.method.take();
-        let details = order.payment.clone().filter(|_| order.charged_by_us());
+        let details = if order.charged_by_us() {
+            order.payment.clone()
+        } else {
+            None
+        };
         let placed = PlacedOrder {
             token,
             fingerprint,

@@ -156,10 +156,10 @@ pub(super) fn creation(
         merchant_id: "town".into(),
         customer: Customer::of("ada"),
         items: cart(WANTED).items,
-        payment: Some(PaymentDetails {
+        payment: Some(Box::new(PaymentDetails {
             processed_by,
             ..PaymentDetails::default()
-        }),
+        })),
         method: payment_token.map(|token| PaymentMethod {
             token: token.into(),
             challenge: None,

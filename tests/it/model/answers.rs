@@ -229,10 +229,9 @@ pub(super) fn placed(asked: &Order, answered: &Order) -> Order {
     for item in &mut order.item {
         item.status = BookingStatus::Confirmed.into();
     }
-    order.payment_information = order.payment_information.map(|payment| PaymentInformation {
-        pa_response: String::new(),
-        ..payment
-    });
+    if let Some(payment) = &mut order.payment_information {
+        payment.pa_response.clear();
+    }
     if let Some(payment) = &mut order.payment_information
         && payment.payment_processed_by() == PaymentProcessedBy::ProcessedByPartner
     {

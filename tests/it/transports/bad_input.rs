@@ -302,7 +302,7 @@ fn paid_order(number: i64) -> CreateOrderRequest {
         postal_code: text("SW1"),
         street_address: text("12 St James's Square"),
     });
-    order.payment_information = Some(PaymentInformation {
+    order.payment_information = Some(Box::new(PaymentInformation {
         prepayment_status: 2,
         payment_transaction_id: text("theirs"),
         price: Some(price("USD", 125_000_000)),
@@ -323,7 +323,7 @@ fn paid_order(number: i64) -> CreateOrderRequest {
         pa_response: text("response"),
         md_merchant_data: text("data"),
         payment_id: Some(PaymentId::PaymentOptionId(text("option"))),
-    });
+    }));
     request.payment_processing_parameters = Some(Box::new(processing()));
     request
 }

@@ -6,7 +6,7 @@ fn paid(payment: Option<PaymentDetails>) -> NewOrder {
         merchant_id: "museum".into(),
         customer,
         items: Vec::new(),
-        payment,
+        payment: payment.map(Box::new),
         method: None,
     }
 }

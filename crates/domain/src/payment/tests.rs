@@ -54,7 +54,7 @@ impl Case {
             merchant_id: merchant.id.clone(),
             customer: Customer::of("ada"),
             items: Vec::new(),
-            payment: self.payment.clone(),
+            payment: self.payment.clone().map(Box::new),
             method: None,
         };
         let costs = Costs {

@@ -35,7 +35,7 @@ pub(crate) fn placed(random: &mut Rng, order_id: impl FnOnce(&Token) -> OrderId)
             id: order_id(&token),
             merchant_id: text(random).into(),
             customer: customer(random),
-            payment: maybe(random, details),
+            payment: maybe(random, details).map(Box::new),
             items: several(random, item),
         }),
         claims: several(random, claim),

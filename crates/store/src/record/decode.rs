@@ -225,7 +225,10 @@ fn public_part(public: &[u8]) -> Result<PlacedOrder, RecordError> {
         id: decode_order_key(&order_key)?.order_id(),
         merchant_id: merchant_id.into(),
         customer: order::erased_customer(),
-        payment: payment_details.map(order::details).transpose()?,
+        payment: payment_details
+            .map(order::details)
+            .transpose()?
+            .map(Box::new),
         items,
     };
     Ok(PlacedOrder {

@@ -8,7 +8,6 @@ use domain::{
     ids::Token,
     order::{
         BookedItem, BookingStatus, Customer, LineItem, Order, OrderId, OrderedTickets,
-        PaymentDetails,
     },
     time::EpochSeconds,
 };
@@ -76,7 +75,7 @@ fn placed(created_by: Option<&str>) -> PlacedOrder {
             id: order_id(&token),
             merchant_id: "museum".into(),
             customer: Customer::of("ada"),
-            payment: Some(PaymentDetails::default()),
+            payment: Some(Box::default()),
             items: vec![BookedItem {
                 line,
                 status: BookingStatus::Confirmed,

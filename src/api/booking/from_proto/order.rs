@@ -41,7 +41,7 @@ impl Validator<'_> {
         let items = self.line_items(field.key("item"), item);
         let customer = self.customer(field.key("user_information"), user_information);
         // Before `payment_information` is consumed by the next step.
-        let challenge = payment_information.as_ref().and_then(payment::challenge);
+        let challenge = payment_information.as_deref().and_then(payment::challenge);
         let payment = payment_information
             .map(|payment| self.payment_details(field.key("payment_information"), payment));
         let is_charged = payment

@@ -16,10 +16,10 @@ impl Validator<'_> {
     pub(super) fn payment_details(
         &mut self,
         field: FieldPath<'_>,
-        payment: v3::PaymentInformation,
-    ) -> PaymentDetails {
+        payment: Box<v3::PaymentInformation>,
+    ) -> Box<PaymentDetails> {
         self.check_payment(field, &payment);
-        payment_details(payment)
+        Box::new(payment_details(*payment))
     }
 
     pub(super) fn payment_method(

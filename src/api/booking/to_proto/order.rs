@@ -19,7 +19,8 @@ pub fn order(order: Order) -> v3::Order {
     v3::Order {
         order_id: id.into(),
         user_information: Some(customer(who)),
-        payment_information: payment.map(super::payment::payment_information),
+        payment_information: payment
+            .map(|payment| Box::new(super::payment::payment_information(*payment))),
         merchant_id: merchant_id.into(),
         item: items.into_iter().map(booked_item).collect(),
     }

@@ -494,9 +494,11 @@ fn books_that_contradict_the_orders_are_detected() {
         let item = Item::museum_entry().price("USD", 5);
         let mut order = order_request("t", "museum", [item]).order.unwrap();
         order.order_id = "a".into();
-        order.payment_information = payment.map(|key| v3::PaymentInformation {
-            payment_transaction_id: key.into(),
-            ..v3::PaymentInformation::default()
+        order.payment_information = payment.map(|key| {
+            Box::new(v3::PaymentInformation {
+                payment_transaction_id: key.into(),
+                ..v3::PaymentInformation::default()
+            })
         });
         order
     };
