@@ -235,6 +235,7 @@ impl App {
             CommitError::Stale(_) | CommitError::Unavailable => {
                 CommitFailure::Unwritten(OrderError::StoreUnavailable)
             }
+            CommitError::Unreadable(_) => CommitFailure::Unwritten(OrderError::Unreadable),
             // The limits of requests keep every order far below that size.
             CommitError::TooLarge(_) => CommitFailure::Unwritten(OrderError::Bug),
             CommitError::Write(_)

@@ -40,6 +40,9 @@ pub enum CommitError {
     /// The store cannot write at present, and nothing was written. It comes back by itself.
     #[error("the store is unavailable")]
     Unavailable,
+    /// Whether a precondition holds cannot be read, so nothing was written. Other units are.
+    #[error("what the change was decided on cannot be read")]
+    Unreadable(#[source] Arc<ReadError>),
     /// The unit is larger than a segment of the log can hold.
     #[error("a change of {0} bytes is too large for the store")]
     TooLarge(usize),

@@ -228,6 +228,7 @@ impl LogStore {
             now,
             recovery::random_identity,
         )?;
+        lock.keep_watermark();
         warn_if_new(&recovered, &home);
         watermark
             .catch_up(recovered.end.next_sequence - 1)

@@ -16,7 +16,7 @@ use tokio::{runtime::Handle, sync::oneshot};
 use crate::{CommitError, CommitFuture};
 use kernel::metrics::Counter;
 
-type CommitResult = Result<(), CommitError>;
+pub(super) type CommitResult = Result<(), CommitError>;
 
 /// The results of the changes of a batch, or the error of a failed write.
 pub(super) type BatchResult = Result<Vec<CommitResult>, CommitError>;
@@ -55,6 +55,26 @@ struct Waiter {
 struct Batch<C> {
     changes: Vec<C>,
     waiters: Vec<Waiter>,
+}
+
+/// Where the writer is after the batches so far.
+pub(super) struct WriterProgress<C> {
+    /// The error of the first write that failed.
+    failure: Option<CommitError>,
+    /// The callers of the last batch, who may submit again.
+    completed: u64,
+    /// Kept from batch to batch with its memory.
+    batch: Batch<C>,
+}
+
+impl<C> Default for WriterProgress<C> {
+    fn default() -> Self {
+        Self {
+            failure: None,
+            completed: 0,
+            batch: Batch::default(),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -150,27 +170,48 @@ impl<C> BatchReceiver<C> {
     /// Writes one batch after another and answers its callers, until the queue is dropped and empty. `write` has a result
     /// for each change, in their order, or one error for all of them and all later ones.
     pub(super) fn run(&self, mut write: impl FnMut(&[C]) -> BatchResult) {
-        let mut failure = None;
-        let mut completed = 0;
-        // Kept from batch to batch with its memory.
-        let mut batch = Batch::default();
-        while self.fill(&mut batch, completed) {
-            // Never again after a failure: a later sync may report success for pages that were dropped.
-            let results = match &failure {
-                None => write(&batch.changes),
-                Some(error) => Err(CommitError::clone(error)),
-            };
-            batch.changes.clear();
-            completed = u64::try_from(batch.waiters.len()).unwrap_or(u64::MAX);
-            // Before the answers: a caller that was answered must not count as pending.
-            self.depth.completed.add(completed);
-            let waiters = batch.waiters.drain(..);
-            match results {
-                Ok(results) => notify(waiters.zip(results)),
-                Err(error) => {
-                    let error = failure.insert(error);
-                    notify(waiters.map(|waiter| (waiter, Err(error.clone()))));
-                }
+        let mut progress = WriterProgress::default();
+        while self.fill(&mut progress.batch, progress.completed) {
+            self.complete(&mut progress, &mut write);
+        }
+    }
+
+    /// Takes one step of [`Self::run`] if a change is pending, and says whether one was. For a single thread: another one
+    /// could be about to submit what this one would wait for.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(super) fn run_once(
+        &self,
+        progress: &mut WriterProgress<C>,
+        mut write: impl FnMut(&[C]) -> BatchResult,
+    ) -> bool {
+        if self.depth.pending() == 0 || !self.fill(&mut progress.batch, progress.completed) {
+            return false;
+        }
+        self.complete(progress, &mut write);
+        true
+    }
+
+    fn complete(
+        &self,
+        progress: &mut WriterProgress<C>,
+        write: &mut impl FnMut(&[C]) -> BatchResult,
+    ) {
+        let batch = &mut progress.batch;
+        // Never again after a failure: a later sync may report success for pages that were dropped.
+        let results = match &progress.failure {
+            None => write(&batch.changes),
+            Some(error) => Err(CommitError::clone(error)),
+        };
+        batch.changes.clear();
+        progress.completed = u64::try_from(batch.waiters.len()).unwrap_or(u64::MAX);
+        // Before the answers: a caller that was answered must not count as pending.
+        self.depth.completed.add(progress.completed);
+        let waiters = batch.waiters.drain(..);
+        match results {
+            Ok(results) => notify(waiters.zip(results)),
+            Err(error) => {
+                let error = progress.failure.insert(error);
+                notify(waiters.map(|waiter| (waiter, Err(error.clone()))));
             }
         }
     }

@@ -26,19 +26,25 @@ impl CommitWriter {
     /// Writes until the queue is dropped and empty. After the first failed write every later unit is
     /// rejected, because nobody knows what is on disk.
     pub(super) fn run(mut self, batches: &BatchReceiver<EncodedUnit>) {
-        batches.run(|units| {
-            // The watch of the files may have found them moved or removed.
-            if let StoreHealth::Failed(error) = &*self.health.borrow() {
-                return Err(error.clone());
-            }
-            // A bug must not leave callers waiting for ever. Final like any failed write: memory may be ahead of the disk.
-            let written = catch_unwind(AssertUnwindSafe(|| self.write(units)))
-                .unwrap_or(Err(CommitError::WriterPanicked));
-            if let Err(error) = &written {
-                self.fail(error);
-            }
-            written
-        });
+        batches.run(|units| self.write_batch(units));
+    }
+
+    /// Writes a batch, unless the store has failed.
+    ///
+    /// # Errors
+    /// The store has failed, now or before.
+    pub(super) fn write_batch(&mut self, units: &[EncodedUnit]) -> BatchResult {
+        // The watch of the files may have found them moved or removed.
+        if let StoreHealth::Failed(error) = &*self.health.borrow() {
+            return Err(error.clone());
+        }
+        // A bug must not leave callers waiting for ever. Final like any failed write: memory may be ahead of the disk.
+        let written = catch_unwind(AssertUnwindSafe(|| self.write(units)))
+            .unwrap_or(Err(CommitError::WriterPanicked));
+        if let Err(error) = &written {
+            self.fail(error);
+        }
+        written
     }
 
     fn write(&mut self, units: &[EncodedUnit]) -> BatchResult {
@@ -58,7 +64,7 @@ impl CommitWriter {
             match result {
                 Ok(()) => become_ready(&self.health),
                 Err(NotWritten::NoSegment(error)) => self.become_unavailable(error),
-                Err(NotWritten::Stale(_)) => {}
+                Err(NotWritten::Stale(_) | NotWritten::Unreadable(_)) => {}
             }
         }
     }

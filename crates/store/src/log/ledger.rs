@@ -28,6 +28,8 @@ pub(super) type UnitResult = Result<(), NotWritten>;
 pub(super) enum NotWritten {
     /// A precondition does not hold.
     Stale(Precondition),
+    /// Whether its preconditions hold cannot be read.
+    Unreadable(Arc<ReadError>),
     /// The segment in use is full, and another one cannot be begun at present.
     NoSegment(Arc<io::Error>),
 }
@@ -36,6 +38,7 @@ impl From<NotWritten> for CommitError {
     fn from(reason: NotWritten) -> Self {
         match reason {
             NotWritten::Stale(precondition) => Self::Stale(precondition),
+            NotWritten::Unreadable(error) => Self::Unreadable(error),
             NotWritten::NoSegment(_) => Self::Unavailable,
         }
     }
@@ -108,14 +111,12 @@ impl Ledger {
         // After an error it is not put back: nothing is written any more.
         let mut pending = std::mem::take(&mut self.pending);
         for unit in units {
-            let stale = self
-                .first_stale(unit, &pending)
-                .map_err(CommitError::write)?;
-            if stale.is_none() {
+            let result = self.require(unit, &pending);
+            if result.is_ok() {
                 self.add(unit, &mut frame, &mut pending)
                     .map_err(CommitError::write)?;
             }
-            results.push(stale.map_or(Ok(()), |precondition| Err(NotWritten::Stale(precondition))));
+            results.push(result);
         }
         if !frame.is_empty() {
             self.plant_early(&mut pending)?;
@@ -203,27 +204,27 @@ impl Ledger {
         }
     }
 
-    /// The first precondition of a unit that does not hold after the units before it.
-    fn first_stale(
-        &self,
-        unit: &EncodedUnit,
-        pending: &PendingFrame,
-    ) -> Result<Option<Precondition>, ReadError> {
+    /// Fails if a precondition of a unit does not hold after the units before it.
+    fn require(&self, unit: &EncodedUnit, pending: &PendingFrame) -> UnitResult {
         if is_planted(PlantedFault::PreconditionIgnored) {
-            return Ok(None);
+            return Ok(());
         }
         for precondition in &unit.requires {
             let holds = match precondition {
-                Precondition::NewRequest(key) => !self.is_on_record(key, pending)?,
+                // A damaged record concerns the requests under its token. The end of the log, to which the others are
+                // written, is as sound as before.
+                Precondition::NewRequest(key) => !self
+                    .is_on_record(key, pending)
+                    .map_err(|error| NotWritten::Unreadable(Arc::new(error)))?,
                 Precondition::HoldRevision { id, revision } => {
                     self.reader.work.active_revision(*id, &pending.effects) == *revision
                 }
             };
             if !holds {
-                return Ok(Some(*precondition));
+                return Err(NotWritten::Stale(*precondition));
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     fn is_on_record(&self, key: &OrderKey, pending: &PendingFrame) -> Result<bool, ReadError> {

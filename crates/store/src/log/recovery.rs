@@ -80,6 +80,7 @@ pub(crate) fn recover(
         unsummarized: Mutex::default(),
         unreadable: Mutex::default(),
     };
+    log.require_newest(&last)?;
     let mut fold = Fold::new(now);
     let sealed = 1..=last.number - 1;
     fold.add_summaries(disk.readers(), sealed, |number| log.summary(number))?;
@@ -349,16 +350,33 @@ impl SegmentReader<'_> {
         Ok(summary)
     }
 
+    /// Fails if the newest segment was sealed: then there was another one behind it, which is lost. The watermark may not
+    /// say so, because it lags behind after a power failure.
+    fn require_newest(&self, last: &SegmentHeader) -> Result<(), OpenError> {
+        let Some(bytes) = read_if_there(self.disk, &summary_name(last.number))? else {
+            return Ok(());
+        };
+        // A segment is summarized only once its successor is durable, with its name.
+        match Summary::decode(&bytes, self.seed.get(), last.number) {
+            Some(summary) if summary.bounds.first_sequence == last.first_sequence => Err(Damage {
+                segment: last.number + 1,
+                offset: 0,
+                sequence: summary.bounds.last_sequence + 1,
+                fault: DamageFault::Missing,
+            }
+            .into()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// The summary on disk, if it is intact and of this segment.
     fn summary_on_disk(
         &self,
         header: &SegmentHeader,
         next: &SegmentHeader,
     ) -> Result<Option<Summary>, OpenError> {
-        let bytes = match read_file(self.disk, &summary_name(header.number)) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(OpenError::Disk(error)),
+        let Some(bytes) = read_if_there(self.disk, &summary_name(header.number))? else {
+            return Ok(None);
         };
         let summary = Summary::decode(&bytes, self.seed.get(), header.number);
         // A summary of another state of the segment, such as from a backup, does not end where the next begins.
@@ -632,6 +650,15 @@ impl LastSegment {
 
 fn read_segment(disk: &dyn Disk, number: u64) -> Result<Vec<u8>, OpenError> {
     read_file(disk, &log_name(number)).map_err(OpenError::Disk)
+}
+
+/// All bytes of a file, if there is one of this name.
+fn read_if_there(disk: &dyn Disk, name: &str) -> Result<Option<Vec<u8>>, OpenError> {
+    match read_file(disk, name) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(OpenError::Disk(error)),
+    }
 }
 
 /// All bytes of a file.

@@ -1,8 +1,8 @@
 //! The locks of a store: one process has it open at a time.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
-    path::Path,
+    fs::{self, File, OpenOptions, TryLockError},
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -13,6 +13,8 @@ use super::{disk::DiskFile, error::OpenError};
 #[derive(Debug, Default)]
 pub(super) struct StoreLock {
     locked: Vec<File>,
+    /// The watermark, if it was created for a store that may still be rejected.
+    created: Option<PathBuf>,
 }
 
 impl StoreLock {
@@ -34,12 +36,14 @@ impl StoreLock {
         Ok(())
     }
 
-    /// Opens and locks the file of the watermark, or creates it.
+    /// Opens and locks the file of the watermark, or creates it; it is removed again with the lock, unless
+    /// [`Self::keep_watermark`] is called before: a rejected store stays as it was.
     ///
     /// # Errors
     /// [`OpenError::InUse`], and those of the operating system.
     pub(super) fn open_watermark(&mut self, path: &Path) -> Result<Arc<dyn DiskFile>, OpenError> {
         let in_path = OpenError::in_file(path);
+        let is_new = !path.exists();
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -54,14 +58,27 @@ impl StoreLock {
             Err(TryLockError::WouldBlock) => return Err(OpenError::InUse),
             Err(TryLockError::Error(error)) => return Err(in_path(error)),
         }
+        if is_new {
+            // Only now: a file that another process has locked is that process's.
+            self.created = Some(path.to_owned());
+        }
         let shared = file.try_clone().map_err(in_path)?;
         self.locked.push(file);
         Ok(super::disk::real_file(shared))
+    }
+
+    /// The store is accepted: its watermark stays.
+    pub(super) fn keep_watermark(&mut self) {
+        self.created = None;
     }
 }
 
 impl Drop for StoreLock {
     fn drop(&mut self) {
+        if let Some(path) = &self.created {
+            // Before it is unlocked, so that no other store has it yet. Best effort: an empty watermark says nothing.
+            let _ = fs::remove_file(path);
+        }
         for file in &self.locked {
             // Unlocked by hand, because closing is not enough: a child process between fork and exec shares the
             // open file, and the lock would last until then. An error leaves the lock to the kernel.
@@ -82,6 +99,7 @@ mod tests {
             let mut lock = StoreLock::default();
             lock.add_directory(dir.path())?;
             lock.open_watermark(&path)?;
+            lock.keep_watermark();
             Ok(lock)
         };
         let lock: StoreLock = acquire().unwrap();
@@ -97,6 +115,25 @@ mod tests {
             .collect();
         drop(lock);
         acquire().unwrap();
+    }
+
+    #[test]
+    fn a_watermark_that_was_created_for_a_rejected_store_is_removed() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let path = dir.path().join("watermark");
+        for (is_there, is_kept) in [(false, false), (false, true), (true, false)] {
+            if is_there {
+                std::fs::write(&path, "").unwrap();
+            }
+            let mut lock = StoreLock::default();
+            lock.open_watermark(&path).unwrap();
+            if is_kept {
+                lock.keep_watermark();
+            }
+            drop(lock);
+            assert_eq!(path.exists(), is_there || is_kept);
+            let _ = std::fs::remove_file(&path);
+        }
     }
 
     #[test]

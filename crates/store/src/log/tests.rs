@@ -417,6 +417,8 @@ async fn another_format_is_left_alone() {
     let mut bytes = fs::read(&segment).unwrap();
     bytes[21..34].copy_from_slice(b"boxoffice 99\n");
     fs::write(&segment, &bytes).unwrap();
+    let watermark = dir.path().join(WATERMARK);
+    fs::remove_file(&watermark).unwrap();
     let error = open_error(dir.path());
     assert!(
         error.contains(r#"its format is "boxoffice 99", and this program reads "boxoffice 3""#),
@@ -424,6 +426,7 @@ async fn another_format_is_left_alone() {
     );
     assert!(error.contains("not damaged"), "{error}");
     assert!(fs::read(&segment).unwrap() == bytes);
+    assert!(!watermark.exists());
 }
 
 #[tokio::test]

@@ -792,5 +792,35 @@ async fn a_store_with_a_damaged_record_sells_no_order_of_it_again() {
     assert!(matches!(found, Err(ReadError::Damaged(_))), "{found:?}");
     let unit = UnitOfWork::write(Write::OrderPlaced(Box::new(again)))
         .requiring(Precondition::NewRequest(key));
-    assert!(store.commit(&unit).await.is_err());
+    let refused = store.commit(&unit).await;
+    assert!(
+        matches!(refused, Err(CommitError::Unreadable(_))),
+        "{refused:?}"
+    );
+    // That request only: others are written.
+    assert!(store.health().borrow().is_ready());
+    order(&store, "another", "bob").await;
+}
+
+#[tokio::test]
+async fn a_newest_segment_that_is_gone_is_noticed_without_a_watermark_by_the_summary_before_it() {
+    let scene = Scene::play().await;
+    for (has_summary, is_noticed) in [(true, true), (false, false)] {
+        let mut files = scene.files.clone();
+        files.remove(Path::new(WATERMARK)).unwrap();
+        let newest = files
+            .keys()
+            .rfind(|path| path.extension().is_some_and(|it| it == "log"))
+            .unwrap()
+            .clone();
+        assert_eq!(newest, log_path(3));
+        files.remove(&newest);
+        if !has_summary {
+            files.remove(&summary_path(2)).unwrap();
+        }
+        let dir = written(&files);
+        let opened = LogStore::open_with(dir.path(), &small());
+        let is_rejected = matches!(opened, Err(OpenError::Damaged(_)));
+        assert_eq!(is_rejected, is_noticed, "{has_summary}: {opened:?}");
+    }
 }
