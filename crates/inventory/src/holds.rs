@@ -177,7 +177,7 @@ impl Inventory {
         })
     }
 
-    /// The carts whose holds have expired and are still on record, in no order. Forgets the carts that are over.
+    /// The carts whose holds have expired and are still on record. Forgets the carts that are over.
     pub fn expired(&self, now: EpochSeconds) -> Vec<CartKey> {
         let mut expired = Vec::new();
         // Keys are copied first, so that no guard of the map is held while a cart is locked.
@@ -189,6 +189,8 @@ impl Inventory {
             }
             self.carts.forget_if_over(cart, now);
         }
+        // The map has another order in each process; a run under a seed has to be the same in every one.
+        expired.sort_unstable_by_key(|cart| cart.0);
         expired
     }
 

@@ -25,8 +25,13 @@ use payments::simulated::SimulatedGateway;
 use store::{CommitError, ReadError, memory::MemoryStore};
 use testkit::schedules::{every_schedule, point_until};
 
+mod simulation;
+
 pub(super) const SPOTS: u32 = 5;
 pub(super) const WANTED: u32 = 2;
+
+/// How long a hold lasts.
+pub(super) const HOLD: Seconds = Seconds::new(600);
 
 /// A trip with a few spots, whose merchant holds carts.
 fn raft() -> Arc<App> {
@@ -41,7 +46,7 @@ fn raft_by(clock: Arc<ManualClock>) -> Arc<App> {
 pub(super) fn raft_catalog(spots: Option<u32>, change: fn(&mut Fixture)) -> Loaded {
     let mut fixture = Fixture::new();
     fixture.merchant_mut().cart_hold = Some(CartHold {
-        each: Seconds::new(600),
+        each: HOLD,
         whole: Seconds::HOUR,
     });
     fixture.merchant_mut().per_order_fees.clear();
@@ -73,7 +78,15 @@ pub(super) fn raft_on(store: Arc<dyn Store>, clock: Arc<ManualClock>) -> Arc<App
 
 /// A server on a store, with this catalogue.
 pub(super) fn app_on(store: Arc<dyn Store>, clock: Arc<ManualClock>, loaded: Loaded) -> Arc<App> {
-    let parts = Parts {
+    App::open(parts_on(store, clock, loaded))
+        .now_or_never()
+        .expect("nothing is waited for")
+        .unwrap()
+}
+
+/// The parts of a server on a store, with this catalogue.
+pub(super) fn parts_on(store: Arc<dyn Store>, clock: Arc<ManualClock>, loaded: Loaded) -> Parts {
+    Parts {
         loaded,
         store,
         payments: Some(Arc::new(SimulatedGateway::default())),
@@ -84,11 +97,7 @@ pub(super) fn app_on(store: Arc<dyn Store>, clock: Arc<ManualClock>, loaded: Loa
             max_commands: 8,
             horizon: Seconds::new(HOUR),
         },
-    };
-    App::open(parts)
-        .now_or_never()
-        .expect("nothing is waited for")
-        .unwrap()
+    }
 }
 
 pub(super) fn cart(count: u32) -> Cart {
@@ -185,7 +194,12 @@ pub(super) fn creation(
 }
 
 pub(super) fn open_for_others(app: &App) -> u32 {
-    let (service_id, start_sec, duration_sec) = ("raft".into(), START, Seconds::HOUR);
+    open_at(app, START)
+}
+
+/// The spots of the trip at this time that are open to others.
+pub(super) fn open_at(app: &App, start_sec: EpochSeconds) -> u32 {
+    let (service_id, duration_sec) = ("raft".into(), Seconds::HOUR);
     let slot = AskedSlot {
         service_id,
         start_sec,

@@ -18,6 +18,7 @@
 //! | `eraser`, `overwriting` | erasing personal data in place |
 //! | `scrub` | reading sealed segments in the background |
 //! | `watermark`, `store_lock`, `directory` | what is beside the segments |
+//! | `simulated_store` | the store without threads on a simulated disk, for tests |
 //! | `store_files`, `inspect`, `verify`, `salvage`, `backup` | reading a store without opening it |
 
 use std::{
@@ -77,6 +78,8 @@ mod segment;
 mod segment_files;
 mod segment_name;
 mod segment_times;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulated_store;
 mod spares;
 mod store_files;
 mod store_lock;

@@ -59,6 +59,8 @@ struct DiskState {
     names: BTreeMap<String, FileNumber>,
     durable_names: BTreeMap<String, FileNumber>,
     name_changes: Vec<NameChange>,
+    /// Where writes have begun, so that a misdirected one can be aimed at what was written there.
+    places: BTreeSet<(FileNumber, usize)>,
 }
 
 #[derive(Debug)]
@@ -455,6 +457,7 @@ impl DiskState {
         } else {
             self.file(number)?.write(bytes, offset);
         }
+        self.places.insert((number, offset));
         result
     }
 
@@ -476,11 +479,17 @@ impl DiskState {
         Ok((length + free).saturating_sub(offset))
     }
 
-    /// Writes to the same sectors of any file, or to any sectors of the same one.
+    /// Writes to the place of an earlier write, to the same sectors of another file, or to any sectors of the same one.
     fn misdirect(&mut self, number: FileNumber, bytes: &[u8], offset: usize) -> io::Result<()> {
         let astray = self.file(number)?.write_astray(bytes, offset);
         let sectors = self.file(number)?.bytes().len().div_ceil(SECTOR);
         let first = offset / SECTOR;
+        if self.random.bool()
+            && let Some((other, place)) = self.place_like(number, offset)
+        {
+            self.file(other)?.receive(&astray, place / SECTOR);
+            return Ok(());
+        }
         let named = self.names.values().copied();
         let others: Vec<_> = named.filter(|file| *file != number).collect();
         if !others.is_empty() && self.random.bool() {
@@ -491,6 +500,21 @@ impl DiskState {
             self.file(number)?.receive(&astray, elsewhere);
         }
         Ok(())
+    }
+
+    /// The place of an earlier write that begins as far behind the beginning of a sector. Of what lands there, every byte
+    /// stands where one of that write stood: checksums find that, or nothing does.
+    fn place_like(&mut self, number: FileNumber, offset: usize) -> Option<(FileNumber, usize)> {
+        let is_like = |place: &(FileNumber, usize)| {
+            *place != (number, offset)
+                && place.1 % SECTOR == offset % SECTOR
+                && self.files.contains_key(&place.0)
+        };
+        let places: Vec<_> = self.places.iter().copied().filter(is_like).collect();
+        if places.is_empty() {
+            return None;
+        }
+        Some(places[self.random.usize(0..places.len())])
     }
 
     fn persist(&mut self, number: FileNumber, survival: Survival) -> io::Result<()> {

@@ -25,16 +25,16 @@ use self::{
     answers::{Finding, Tolerance, compare_all, compare_recovered},
     model::Model,
     units::{NOW, USERS, random_unit},
-    world::{OpenedLog, Opening, WATERMARK},
 };
 use super::super::{
     disk::{
         Disk,
         simulated::{DiskFault, FaultPlan, FaultTrigger, SimulatedDisk},
     },
-    ledger::{NotWritten, UnitResult},
+    ledger::NotWritten,
     segment::SEGMENT_HEADER_BYTES,
     segment_name::{LogFile, log_name, parse, summary_name},
+    simulated_store::{OpenedLog, Opening, WATERMARK},
 };
 use crate::{UnitOfWork, Write};
 
@@ -62,6 +62,8 @@ struct Counts {
     rejected: u64,
     /// Batches of which a part was rejected because no other segment could be begun.
     without_segment: u64,
+    /// Power failures.
+    crashes: u64,
     openings: u64,
     /// Openings that a crash or an error has ended.
     interrupted: u64,
@@ -104,29 +106,20 @@ fn run(seed: u64, hazard: Hazard, steps: usize) -> Result<Counts, Finding> {
         .unwrap_or_else(|_| Err("panicked; see above".to_owned()))
 }
 
-/// The least steps of this seed in which something is found, about.
-fn shrink(seed: u64, hazard: Hazard, finding: Finding) -> (usize, Finding) {
-    let mut steps = 1;
-    while steps < STEPS {
-        if let Err(finding) = run(seed, hazard, steps) {
-            return (steps, finding);
-        }
-        steps += steps.div_ceil(4);
-    }
-    (STEPS, finding)
-}
-
 fn run_all(seeds: Range<u64>, hazard: Hazard) -> Counts {
     let mut total = Counts::default();
     for seed in seeds {
         match run(seed, hazard, STEPS) {
             Ok(counts) => total.add(&counts),
             Err(finding) => {
-                let (steps, finding) = shrink(seed, hazard, finding);
+                let (steps, finding) = testkit::seeds::shrink(STEPS, finding, |steps| {
+                    run(seed, hazard, steps).map(drop)
+                });
                 panic!("seed {seed}, {hazard:?}, {steps} steps: {finding}");
             }
         }
     }
+    eprintln!("{hazard:?}: {total:?}");
     total
 }
 
@@ -136,6 +129,7 @@ impl Counts {
         self.units += other.units;
         self.rejected += other.rejected;
         self.without_segment += other.without_segment;
+        self.crashes += other.crashes;
         self.openings += other.openings;
         self.interrupted += other.interrupted;
         self.failed_writes += other.failed_writes;
@@ -296,9 +290,9 @@ impl Simulation {
 
     /// Behind the last write there are zeros, so that nothing can be taken for a part of the next.
     fn check_blank(&self, opening: &Opening) -> Result<(), Finding> {
-        let name = log_name(opening.segment);
+        let name = log_name(opening.end.segment);
         let content = self.disk.content(&name).unwrap_or_default();
-        let end = usize::try_from(opening.offset).unwrap_or(usize::MAX);
+        let end = usize::try_from(opening.end.offset).unwrap_or(usize::MAX);
         let rest = content.get(end..).unwrap_or_default();
         match rest.iter().position(|byte| *byte != 0) {
             None => Ok(()),
@@ -330,12 +324,16 @@ impl Simulation {
                 14..16 => self.erase(&mut log)?,
                 16..29 => {
                     // What is done in the background may fail, and the next step tries again.
-                    let _ = log.work_in_background(&mut self.random);
+                    let _ = log.background.step(&mut self.random);
                     self.check_spares(&log)?;
                     ControlFlow::Continue(())
                 }
                 _ => {
                     self.disk.set_plan(FaultPlan::default());
+                    if self.hazard == Hazard::Damage {
+                        // What is read is then what is on the medium, as after days.
+                        self.disk.drop_caches();
+                    }
                     if !self.disk.has_stopped() {
                         self.compare(&log)?;
                     }
@@ -392,19 +390,30 @@ impl Simulation {
         }
         let encoded = log.encode(&units);
         units.truncate(encoded.len());
-        let expected: Vec<bool> = units.iter().map(|unit| self.model.commit(unit)).collect();
         let failed = self.failures();
         match log.write(&encoded) {
             Ok(results) => {
-                let has_no_segment =
-                    |result: &UnitResult| matches!(result, Err(NotWritten::NoSegment(_)));
-                let decided = results.iter().take_while(|result| !has_no_segment(result));
-                let written: Vec<bool> = decided.map(Result::is_ok).collect();
-                if !expected.starts_with(&written) {
-                    return Err(format!("{units:?}: {written:?} in place of {expected:?}"));
-                }
-                if written.len() < expected.len() {
-                    self.go_on_without_segment(log, self.failures() > failed)?;
+                let mut written = Vec::new();
+                for (unit, result) in units.iter().zip(results) {
+                    match &result {
+                        Err(NotWritten::NoSegment(_)) => {
+                            self.go_on_without_segment(log, self.failures() > failed)?;
+                            break;
+                        }
+                        Err(NotWritten::Unreadable(error)) => {
+                            if !self.is_damaged() {
+                                return Err(format!("{unit:?}: {error:?}"));
+                            }
+                            self.counts.errors += 1;
+                            continue;
+                        }
+                        Ok(()) | Err(NotWritten::Stale(_)) => {}
+                    }
+                    let (is_written, expected) = (result.is_ok(), self.model.commit(unit));
+                    if is_written != expected {
+                        return Err(format!("{unit:?}: {is_written} in place of {expected}"));
+                    }
+                    written.push(is_written);
                 }
                 if self.acknowledged < self.model.changes() {
                     self.before_last = self.acknowledged;
@@ -416,6 +425,10 @@ impl Simulation {
                 Ok(ControlFlow::Continue(()))
             }
             Err(error) => {
+                // All of them may be on record.
+                for unit in &units {
+                    self.model.commit(unit);
+                }
                 let has_cause = self.disk.has_stopped() || self.failures() > failed;
                 if !has_cause && !self.is_damaged() {
                     return Err(format!("a write fails: {error:?}"));
@@ -433,11 +446,11 @@ impl Simulation {
             return Err("no other segment is begun, and nothing has failed".to_owned());
         }
         self.counts.without_segment += 1;
-        let changes = log.changes();
-        if self.model.take_back(changes) {
+        let (on_record, expected) = (log.changes(), self.model.changes());
+        if on_record == expected {
             Ok(())
         } else {
-            Err(format!("{changes} changes, which is a part of a unit"))
+            Err(format!("{on_record} changes in place of {expected}"))
         }
     }
 
@@ -522,6 +535,7 @@ impl Simulation {
     fn die(&mut self) -> Result<(), Finding> {
         self.note_misdirected();
         self.disk = if self.random.bool() {
+            self.counts.crashes += 1;
             self.disk.crash()
         } else {
             self.disk.restart()
