@@ -21,13 +21,10 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::{
     Error,
-    outcomes::{Recorder, Run, Sample},
+    outcomes::{Recorder, Run, SAMPLE, Sample},
     target::{Pace, Target},
     workload::{Outcome, Workload},
 };
-
-/// Interval of samples of the progress.
-const SAMPLE: Duration = Duration::from_millis(250);
 
 /// Samples from one line of progress to the next.
 const SAMPLES_PER_LINE: usize = 8;

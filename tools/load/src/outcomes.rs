@@ -10,6 +10,10 @@ use crate::{
     workload::{Outcome, Workload},
 };
 
+/// Interval of samples of the progress.
+pub(crate) const SAMPLE: Duration = Duration::from_millis(250);
+const SAMPLES_PER_SECOND: usize = 4;
+
 /// The reported quantiles.
 const QUANTILES: [(&str, f64); 5] = [
     ("p50", 0.5),
@@ -114,6 +118,27 @@ impl Run {
         self.recorder.nanos.value_at_quantile(part)
     }
 
+    /// The slowest call, in nanoseconds.
+    pub(crate) fn slowest(&self) -> u64 {
+        self.recorder.nanos.max()
+    }
+
+    /// Calls that had this answer.
+    pub(crate) fn successes(&self, text: &'static str) -> u64 {
+        let answers = &self.recorder.answers;
+        answers.get(&Outcome::Success(text)).copied().unwrap_or(0)
+    }
+
+    /// The fewest answers within a second, after the run has begun and before it ends; 0 for a run that is shorter.
+    pub(crate) fn slowest_second(&self) -> u64 {
+        let seconds = self.samples.windows(SAMPLES_PER_SECOND + 1);
+        let answers = seconds.map(|window| match window {
+            [from, .., to] => to.done - from.done,
+            _ => 0,
+        });
+        answers.min().unwrap_or(0)
+    }
+
     /// Answers per second from one sample to the next: the moment in milliseconds, and the rate.
     pub(crate) fn rates(&self) -> impl Iterator<Item = (u64, u64)> {
         self.samples.windows(2).map(|pair| {
@@ -169,7 +194,7 @@ impl Run {
             "calls_per_second": self.rate(),
             "answers": answers,
             "latency_ns": nanos,
-            "max_ns": self.recorder.nanos.max(),
+            "max_ns": self.slowest(),
         })
     }
 }
@@ -206,7 +231,7 @@ impl fmt::Display for Run {
             f,
             "  {:>10} {:.1?}",
             "slowest",
-            Duration::from_nanos(self.recorder.nanos.max())
+            Duration::from_nanos(self.slowest())
         )
     }
 }

@@ -108,6 +108,7 @@ pub(crate) fn draw_course(path: &Path, report: &SoakReport) -> Result<(), Error>
                 line(|sample| sample.p99_us),
             ],
         ),
+        ("slowest call, µs", vec![line(|sample| sample.slowest_us)]),
     ];
     for (area, (what, lines)) in picture.split_evenly((panels.len(), 1)).iter().zip(panels) {
         draw_lines(area, ["seconds since the start", what], &lines)?;

@@ -12,7 +12,7 @@ use crate::{
     comparison::median,
     server::{Server, Storage},
     target::Pace,
-    workload::CallKind,
+    workload::{CREATED, CallKind},
 };
 
 /// Time from one sample to the next.
@@ -39,6 +39,11 @@ pub(crate) struct SoakSample {
     pub(crate) descriptors: u64,
     pub(crate) median_us: u64,
     pub(crate) p99_us: u64,
+    pub(crate) slowest_us: u64,
+    /// The fewest answers within a second.
+    pub(crate) slowest_second: u64,
+    /// Orders since the start.
+    pub(crate) orders: u64,
 }
 
 /// The result of a soak.
@@ -72,6 +77,7 @@ pub(crate) fn soak(bench: &mut Bench, plan: &SoakPlan) -> Result<SoakReport, Err
         per_second,
         ..SoakReport::default()
     };
+    let mut created = 0;
     for sample in 1..=plan.minutes * 60 / INTERVAL.as_secs() {
         if sample % plan.reload_every == 0 {
             catalog::write(&dir, plan.slots, SPOTS + sample)?;
@@ -86,12 +92,16 @@ pub(crate) fn soak(bench: &mut Bench, plan: &SoakPlan) -> Result<SoakReport, Err
                 .push((drained.as_millis(), server.opened_in.as_millis()));
         }
         let run = bench.run_calls(&server, scenario, calls, &format!("sample-{sample}"))?;
+        created += run.successes(CREATED);
         let seen = SoakSample {
             at: sample * INTERVAL.as_secs(),
             resident_kib: server.resident_kib()?,
             descriptors: server.descriptors()?,
             median_us: run.quantile(0.5) / 1000,
             p99_us: run.quantile(0.99) / 1000,
+            slowest_us: run.slowest() / 1000,
+            slowest_second: run.slowest_second(),
+            orders: created,
         };
         eprintln!("{seen:?}");
         report.samples.push(seen);
@@ -111,7 +121,7 @@ impl SoakReport {
             .collect()
     }
 
-    fn rows(&self) -> [(&'static str, Vec<u64>); 4] {
+    fn rows(&self) -> [(&'static str, Vec<u64>); 5] {
         [
             (
                 "memory, MiB",
@@ -123,7 +133,16 @@ impl SoakReport {
             ),
             ("median, µs", self.quarters(|sample| sample.median_us)),
             ("p99, µs", self.quarters(|sample| sample.p99_us)),
+            (
+                "slowest call, µs",
+                self.quarters(|sample| sample.slowest_us),
+            ),
         ]
+    }
+
+    /// The sample with the fewest answers within a second.
+    fn slowest_second(&self) -> Option<&SoakSample> {
+        self.samples.iter().min_by_key(|it| it.slowest_second)
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -134,6 +153,9 @@ impl SoakReport {
                 descriptors,
                 median_us,
                 p99_us,
+                slowest_us,
+                slowest_second,
+                orders,
             } = sample;
             json!({
                 "at_sec": at,
@@ -141,6 +163,9 @@ impl SoakReport {
                 "descriptors": descriptors,
                 "median_us": median_us,
                 "p99_us": p99_us,
+                "slowest_us": slowest_us,
+                "slowest_second": slowest_second,
+                "orders": orders,
             })
         };
         json!({
@@ -166,6 +191,24 @@ impl fmt::Display for SoakReport {
             samples.len()
         )?;
         writeln!(f, "drains, and starts after them, in ms: {drains:?}")?;
+        if let Some(SoakSample {
+            at, slowest_second, ..
+        }) = self.slowest_second()
+        {
+            writeln!(
+                f,
+                "slowest second: {slowest_second} answers, within the ten seconds before {at} s"
+            )?;
+        }
+        if let [first, .., last] = &samples[..] {
+            writeln!(
+                f,
+                "memory: from {} to {} KiB while {} orders were created",
+                first.resident_kib,
+                last.resident_kib,
+                last.orders - first.orders
+            )?;
+        }
         for (what, quarters) in self.rows() {
             writeln!(f, "| {what} | {quarters:?} |")?;
         }

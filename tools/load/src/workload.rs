@@ -56,6 +56,9 @@ pub(crate) enum Outcome {
     Rejected(String),
 }
 
+/// The answer with an order.
+pub(crate) const CREATED: &str = "created";
+
 /// Calls by their numbers.
 #[derive(Debug, Clone)]
 pub(crate) struct Workload {
@@ -216,7 +219,7 @@ fn checked(response: CheckOrderFulfillabilityResponse) -> Outcome {
 
 fn created(response: CreateOrderResponse) -> Outcome {
     match response.result {
-        Some(Created::Order(order)) if !order.order_id.is_empty() => Outcome::Success("created"),
+        Some(Created::Order(order)) if !order.order_id.is_empty() => Outcome::Success(CREATED),
         Some(Created::OrderFailure(failure)) => {
             Outcome::Rejected(failure.cause().as_str_name().to_owned())
         }
