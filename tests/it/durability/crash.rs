@@ -301,6 +301,17 @@ async fn run_until_killed(
     round: u64,
     chance: &mut Rng,
 ) -> History {
+    run_with_an_event(server, workload, round, chance, || {}).await
+}
+
+/// The same, with an event when half was answered.
+async fn run_with_an_event(
+    server: Running,
+    workload: &Workload,
+    round: u64,
+    chance: &mut Rng,
+    event: impl FnOnce(),
+) -> History {
     let (tell, mut told) = mpsc::unbounded_channel();
     let mut shared = Vec::new();
     for _ in 0..CONNECTIONS {
@@ -312,7 +323,14 @@ async fn run_until_killed(
         let client = Client::beside(grpc.clone(), &server).await;
         users.spawn(run_session(user, client, tell.clone()));
     }
-    for _ in 0..chance.usize(ANSWERS) {
+    let answers = chance.usize(ANSWERS);
+    let mut event = Some(event);
+    for answer in 0..answers {
+        if answer >= answers / 2
+            && let Some(event) = event.take()
+        {
+            event();
+        }
         with_timeout("an answer", told.recv()).await.unwrap();
     }
     for _ in 0..chance.usize(..50) {

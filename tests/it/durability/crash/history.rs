@@ -52,7 +52,7 @@ pub(super) enum Anomaly {
     TokenShared { token: String },
     /// Nothing was answered by a server that nobody killed.
     Unanswered { token: String },
-    /// A cart does not hold what it was promised, or holds a part of what it asked for.
+    /// A cart does not hold what it was promised, holds it beyond its end, or holds a part of what it asked for.
     Hold { token: String },
     /// Spots of a pool are missing, or there are too many.
     Spots {
@@ -162,12 +162,24 @@ impl Operation {
     }
 }
 
+/// What is known of a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HoldPromise {
+    /// It was promised, and lasts.
+    Lasts,
+    /// It was promised, and is over.
+    IsOver,
+    /// It was not answered, or its end cannot be foreseen.
+    Unknown,
+}
+
 /// A cart that holds its spots, or may do so.
 #[derive(Debug, Clone)]
 pub(super) struct HeldCart {
     pub(super) cart: CheckOrderFulfillabilityRequest,
-    /// Whether a hold was promised that lasts. Otherwise nobody knows.
-    pub(super) is_promised: bool,
+    pub(super) promise: HoldPromise,
+    /// The second at which it ends, if it was promised.
+    pub(super) expires_sec: i64,
 }
 
 /// Operations since a start of the server, including later requests under the same tokens.
@@ -192,11 +204,18 @@ impl History {
         cart: CheckOrderFulfillabilityRequest,
         checked: Option<&CheckOrderFulfillabilityResponse>,
     ) {
-        let is_promised = checked.is_some_and(|checked| checked.cart_expiration_sec > 0);
-        // Where the answer says that nothing is held, nothing is.
-        if is_promised || checked.is_none() {
-            self.holds.push(HeldCart { cart, is_promised });
-        }
+        let expires_sec = checked.map_or(0, |checked| checked.cart_expiration_sec);
+        let promise = match checked {
+            Some(_) if expires_sec > 0 => HoldPromise::Lasts,
+            // Where the answer says that nothing is held, nothing is.
+            Some(_) => return,
+            None => HoldPromise::Unknown,
+        };
+        self.holds.push(HeldCart {
+            cart,
+            promise,
+            expires_sec,
+        });
     }
 
     /// The holds that no order has consumed.

@@ -9,7 +9,7 @@ use fastrand::Rng;
 use super::{
     Deployment, Started,
     client::Client,
-    history::{Anomaly, HeldCart, History, Operation, Response},
+    history::{Anomaly, HeldCart, History, HoldPromise, Operation, Response},
     run_until_killed,
     verifier::Verifier,
     workload::{self, SimulatedUser},
@@ -223,7 +223,7 @@ async fn a_server_that_keeps_nothing_is_found_out_by_every_order() {
             .operations
             .iter()
             .find(|it| it.token() == held.cart.cart_id);
-        held.is_promised && operation.is_none_or(|operation| !operation.is_open)
+        held.promise == HoldPromise::Lasts && operation.is_none_or(|operation| !operation.is_open)
     };
     let holds = history.standing_holds();
     let broken: BTreeSet<Anomaly> = holds

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::{
     client::Client,
-    history::{Anomaly, HeldCart, History, Operation, Response},
+    history::{Anomaly, HeldCart, History, HoldPromise, Operation, Response},
     workload::{self, Pool},
 };
 use crate::support::{Transport, byte_client::ByteClient, process::Running};
@@ -72,7 +72,11 @@ impl Verifier {
         let differences = own.iter().zip(&others).map(|(own, others)| own - others);
         let is_held = differences.clone().eq(counts);
         let is_nothing = differences.clone().all(|held| held == 0);
-        let is_right = is_held || is_nothing && !held.is_promised;
+        let is_right = match held.promise {
+            HoldPromise::Lasts => is_held,
+            HoldPromise::IsOver => is_nothing,
+            HoldPromise::Unknown => is_held || is_nothing,
+        };
         (!is_right).then(|| Anomaly::Hold {
             token: held.cart.cart_id.clone(),
         })

@@ -17,8 +17,12 @@ const MERCHANT: &str = "workload";
 const SERVICE: &str = "show";
 const HOUR: i64 = 3600;
 
-/// Holds outlast a round.
-const RULES: &str = "[[merchant]]\nid = \"workload\"\ncart_hold_sec = 3600\n";
+/// How long a hold lasts: longer than a round.
+pub(super) const HOLD_SEC: i64 = 3600;
+
+/// However often a cart is checked, each hold has its whole length.
+const RULES: &str =
+    "[[merchant]]\nid = \"workload\"\ncart_hold_sec = 3600\ncart_hold_max = 604800\n";
 
 /// Ticket types, and what one costs in micros.
 const TICKETS: [(&str, i64); 2] = [("floor", 20_000_000), ("balcony", 30_000_000)];
