@@ -32,7 +32,7 @@ use tokio::sync::watch;
 use super::{
     CommitError, CommitFuture, EraseError, EraseFuture, ErrorChain, HoldId, OrderFilter, OrderKey,
     OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth,
-    StoreStats, StoredHold, UnitOfWork, record,
+    StoreStats, StoredHold, UnitOfWork,
 };
 use domain::{
     ids::{Token, UserId},
@@ -443,10 +443,7 @@ impl Store for LogStore {
     }
 
     fn export_person(&self, user_id: &UserId, take: PlacedSink<'_>) -> Result<(), ReadError> {
-        self.reader.each_of_user(user_id, &mut |_, record| {
-            let (public, personal) = reader::parts(record)?;
-            Ok(take(record::decode_placed(public, personal)?))
-        })
+        self.reader.export_person(user_id, take)
     }
 
     fn health(&self) -> watch::Receiver<StoreHealth> {

@@ -30,7 +30,8 @@ use super::{
     summary::RecordSums,
 };
 use crate::{
-    HoldId, OrderFilter, OrderSink, ReadError, Recovered, Replay, Selection, StoredHold,
+    HoldId, OrderFilter, OrderSink, PlacedSink, ReadError, Recovered, Replay, Selection,
+    StoredHold,
     latest_prices::LatestPrices,
     order_key::{KeyDeriver, OrderKey},
     record::{self, RecordFacts, RecordKind},
@@ -220,6 +221,21 @@ impl LogReader {
         take: OrderSink<'_>,
     ) -> Result<(), ReadError> {
         self.each_of_user(user_id, &mut |_, record| hand_over(record, may_see, take))
+    }
+
+    /// Hands over everything that is on record of a user's orders, newest first.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(crate) fn export_person(
+        &self,
+        user_id: &UserId,
+        take: PlacedSink<'_>,
+    ) -> Result<(), ReadError> {
+        self.each_of_user(user_id, &mut |_, record| {
+            let (public, personal) = parts(record)?;
+            Ok(take(record::decode_placed(public, personal)?))
+        })
     }
 
     /// Visits the orders of a user, newest first, until `visit` breaks.

@@ -102,10 +102,15 @@ impl Spares {
         }
         // Empty, not filled and without a length of its own: to fill it now would hold up every order for half a second,
         // and a sparse file allocates with each sync just as one that grows.
-        let file = self.disk.create(&log_name(number))?;
+        let name = log_name(number);
+        let file = self.disk.create(&name)?;
         if !is_planted(PlantedFault::DirectoryNotSynced) {
             // Only here is a name made durable while orders wait: without it the segment would be lost with them.
-            self.disk.sync()?;
+            self.disk.sync().inspect_err(|_| {
+                // After a sync that failed, a later one that succeeds says nothing of this name. The next attempt gives it
+                // anew. Best effort, because what failed may fail again.
+                let _ = self.disk.remove(&name);
+            })?;
         }
         Ok(file)
     }

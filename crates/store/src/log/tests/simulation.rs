@@ -401,10 +401,10 @@ impl Simulation {
                             break;
                         }
                         Err(NotWritten::Unreadable(error)) => {
-                            if !self.is_damaged() {
+                            if !self.is_damaged() && !self.disk.has_stopped() {
                                 return Err(format!("{unit:?}: {error:?}"));
                             }
-                            self.counts.errors += 1;
+                            self.counts.errors += u64::from(self.is_damaged());
                             continue;
                         }
                         Ok(()) | Err(NotWritten::Stale(_)) => {}
