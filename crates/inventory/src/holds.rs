@@ -110,7 +110,8 @@ impl Inventory {
 
     /// Decides with the slots of `keys` locked, as of `revision`, and begins to hold the claims of the decision for
     /// the cart, in place of its earlier hold. The change is `None` if the cart held nothing and holds nothing
-    /// afterwards: because nothing is claimed, its merchant gives it no time, or its time for holds is used up.
+    /// afterwards: because nothing is claimed, its merchant gives it no time, or its time for holds is used up. It is also
+    /// `None` if an order has consumed the hold, and nobody knows whether it is on record.
     ///
     /// # Errors
     /// [`Stale`] if a slot has advanced beyond `revision`; then nothing has changed.
@@ -127,11 +128,15 @@ impl Inventory {
         let (answer, next, recorded) = {
             // Lock order: the cart before the slots.
             let mut held = lock(&known);
-            debug_assert!(!held.is_consumed, "a cart has one change at a time");
             let found = self.find_slots(keys.iter().flatten().copied().chain(held.slots()));
             let mut slots = LockedSlots::lock(&found);
             slots.advance_to(revision)?;
             let (answer, claims) = decide(&slots.open_among(keys));
+            if held.is_consumed {
+                // No order is in flight beside a change of its cart, so this one has met a store that failed: until a
+                // restart its spots stay sold, and nothing is held.
+                return Ok((answer, None));
+            }
             let next = held.next(claims, now, time);
             if let Some(next) = &next {
                 slots.stage(cart, next);

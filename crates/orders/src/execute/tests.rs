@@ -737,6 +737,18 @@ fn a_hold_that_is_over_does_not_take_its_spots_from_the_next_under_a_clock_that_
     }
 }
 
+#[test]
+fn a_cart_whose_order_may_be_on_record_holds_nothing_until_a_restart() {
+    let harbour = Harbour::new();
+    harbour.check(WANTED).unwrap();
+    harbour.store.expects(&[Fate::Failed]);
+    let created = try_to_create(&harbour.app, None, 0);
+    assert_eq!(created.map(drop), Err(OrderError::StoreFailed));
+    assert_eq!(harbour.check(WANTED), None);
+    assert_eq!(harbour.open(), SPOTS - WANTED);
+    assert_eq!(harbour.restarted().open(), SPOTS - WANTED, "held again");
+}
+
 /// Two checks and an order of one cart, on a store that fails at some commit: whatever was promised is held, in memory and
 /// on record alike.
 fn checks_and_an_order(stage: &Stage, fates: &[Fate], forgets: bool) {
