@@ -94,7 +94,7 @@ fn placed(store: &LogStore, number: u64) -> PlacedOrder {
         created_sec: EpochSeconds::new(1_700_000_000),
         created_by: None,
         order: Box::new(Order {
-            id: store.order_id(&token),
+            id: store.order_key(&token).order_id(),
             merchant_id: "museum".into(),
             customer: Customer {
                 given_name: "Grace".into(),

@@ -95,6 +95,9 @@ pub(crate) fn recover(
     }
     let end = tail.end;
     let file = tail.repair().map_err(OpenError::Disk)?;
+    // The process that has given a segment its name may have ended before that was durable. Without its name a segment is
+    // lost with all orders that are written to it from now on.
+    disk.sync().map_err(OpenError::Disk)?;
     Ok(RecoveredLog {
         identity,
         end,

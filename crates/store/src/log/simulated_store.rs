@@ -28,13 +28,12 @@ use super::{
     writer_metrics::WriterMetrics,
 };
 use crate::{
-    CommitFuture, EraseError, EraseFuture, HoldId, OrderFilter, OrderSink, PlacedSink, Read,
-    ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold,
+    CommitFuture, EraseError, EraseFuture, HoldId, OrderFilter, OrderKey, OrderSink, PlacedSink,
+    Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold,
     UnitOfWork,
 };
 use domain::{
     ids::{Token, UserId},
-    order::OrderId,
     time::EpochSeconds,
 };
 use kernel::clock::Clock;
@@ -270,15 +269,15 @@ impl fmt::Debug for SimulatedStore {
 
 impl Store for SimulatedStore {
     fn commit(&self, unit: &UnitOfWork) -> CommitFuture {
-        Box::pin(self.queue.submit(EncodedUnit::new(unit, &self.reader.keys)))
+        self.queue.submit(EncodedUnit::new(unit, &self.reader.keys))
     }
 
-    fn order_id(&self, token: &Token) -> OrderId {
-        self.reader.keys.order_key(token).order_id()
+    fn order_key(&self, token: &Token) -> OrderKey {
+        self.reader.keys.order_key(token)
     }
 
-    fn find_request(&self, token: &Token) -> Read<Option<Replay>> {
-        let key = self.reader.keys.order_key(token);
+    fn find_request(&self, key: &OrderKey) -> Read<Option<Replay>> {
+        let key = *key;
         later(&self.reader, move |reader| reader.replay(&key))
     }
 
@@ -298,8 +297,8 @@ impl Store for SimulatedStore {
         self.reader.list(selection, may_see, take)
     }
 
-    fn failed_attempts(&self, token: &Token) -> Read<u32> {
-        let key = self.reader.keys.order_key(token);
+    fn failed_attempts(&self, key: &OrderKey) -> Read<u32> {
+        let key = *key;
         later(&self.reader, move |reader| reader.last_failed_attempt(&key))
     }
 

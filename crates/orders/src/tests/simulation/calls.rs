@@ -10,7 +10,7 @@ use crate::{App, Cart, Checked, CreateOrder, Created, OrderError, tokens::Reques
 use domain::{
     fixtures::line,
     ids::Token,
-    order::{Customer, LineItem, NewOrder, PaymentDetails},
+    order::{Customer, LineItem, NewOrder},
 };
 use kernel::user::{Scope, User};
 use store::HoldId;
@@ -119,7 +119,7 @@ impl Request {
                     items: self.lines(),
                     cart_id: Some(token(self.token)),
                 };
-                Box::pin(async move { Answer::Checked(app.check(cart, user).await) })
+                Box::pin(async move { Answer::Checked(app.check(cart, user).get().await) })
             }
             CallKind::Create => {
                 let order = Box::new(self.order());
@@ -143,7 +143,7 @@ impl Request {
                 merchant_id: "town".into(),
                 customer: Customer::of("ada"),
                 items: self.lines(),
-                payment: Some(PaymentDetails::default()),
+                payment: Some(Box::default()),
                 method: None,
             },
         }

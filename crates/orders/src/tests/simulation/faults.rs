@@ -7,13 +7,12 @@ use tokio::sync::watch;
 use super::{HAZARDS, Hazard, STEPS, run};
 use domain::{
     ids::{Token, UserId},
-    order::OrderId,
     time::{EpochSeconds, Seconds},
 };
 use store::{
-    CommitFuture, EraseFuture, HoldId, OrderFilter, OrderSink, PlacedSink, Read, ReadError,
-    Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold, UnitOfWork, Write,
-    log::simulated_store::SimulatedStore,
+    CommitFuture, EraseFuture, HoldId, OrderFilter, OrderKey, OrderSink, PlacedSink, Read,
+    ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold,
+    UnitOfWork, Write, log::simulated_store::SimulatedStore,
 };
 
 /// Seeds that are tried for each fault.
@@ -98,21 +97,21 @@ impl Store for FaultyStore {
     fn commit(&self, unit: &UnitOfWork) -> CommitFuture {
         let unit = self.written(unit);
         if unit.writes.is_empty() {
-            return Box::pin(std::future::ready(Ok(())));
+            return CommitFuture::ready(Ok(()));
         }
         let committed = self.inner.commit(&unit);
         if self.fault == StoreFault::AcknowledgedEarly {
-            return Box::pin(std::future::ready(Ok(())));
+            return CommitFuture::ready(Ok(()));
         }
         committed
     }
 
-    fn order_id(&self, token: &Token) -> OrderId {
-        self.inner.order_id(token)
+    fn order_key(&self, token: &Token) -> OrderKey {
+        self.inner.order_key(token)
     }
 
-    fn find_request(&self, token: &Token) -> Read<Option<Replay>> {
-        let (found, fault) = (self.inner.find_request(token), self.fault);
+    fn find_request(&self, key: &OrderKey) -> Read<Option<Replay>> {
+        let (found, fault) = (self.inner.find_request(key), self.fault);
         Read::Later(Box::pin(async move {
             let mut replay = found.get().await?;
             match (fault, &mut replay) {
@@ -140,8 +139,8 @@ impl Store for FaultyStore {
         self.inner.list(selection, may_see, take)
     }
 
-    fn failed_attempts(&self, token: &Token) -> Read<u32> {
-        self.inner.failed_attempts(token)
+    fn failed_attempts(&self, key: &OrderKey) -> Read<u32> {
+        self.inner.failed_attempts(key)
     }
 
     fn erase_person(&self, user_id: &UserId) -> EraseFuture {

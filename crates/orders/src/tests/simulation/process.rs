@@ -163,7 +163,8 @@ impl Process {
     pub(super) fn read_record(&self) -> Result<Record, ReadError> {
         let (mut replays, mut holds, mut listed) = (Vec::new(), Vec::new(), Vec::new());
         for number in 0..TOKENS {
-            replays.push(now(self.store.find_request(&token(number)))?);
+            let key = self.store.order_key(&token(number));
+            replays.push(now(self.store.find_request(&key))?);
             let hold = now(self.store.find_hold(hold_id(number)))?;
             holds.push(hold.filter(|hold| hold.state == HoldState::Active));
         }

@@ -95,6 +95,8 @@ struct Simulation {
     /// Places on disk that were damaged.
     damaged: u64,
     misdirected: u64,
+    /// Whether writes are misdirected in this run, if damage is its hazard. Without, spares can be looked at.
+    misdirects: bool,
     counts: Counts,
 }
 
@@ -143,8 +145,10 @@ impl Counts {
 
 impl Simulation {
     fn new(seed: u64, hazard: Hazard) -> Self {
+        let mut random = Rng::with_seed(seed);
         Self {
-            random: Rng::with_seed(seed),
+            misdirects: random.bool(),
+            random,
             hazard,
             disk: SimulatedDisk::new(seed),
             clock: Arc::new(ManualClock::at(NOW)),
@@ -378,7 +382,10 @@ impl Simulation {
                 plan.with(DiskFault::FailedWrite, FaultTrigger::OneIn(100))
                     .with(DiskFault::FailedSync, FaultTrigger::OneIn(100))
             }
-            Hazard::Damage => plan.with(DiskFault::MisdirectedWrite, FaultTrigger::OneIn(50)),
+            Hazard::Damage if self.misdirects => {
+                plan.with(DiskFault::MisdirectedWrite, FaultTrigger::OneIn(50))
+            }
+            Hazard::Damage => plan,
         }
     }
 
@@ -386,7 +393,12 @@ impl Simulation {
     fn write(&mut self, log: &mut OpenedLog) -> Result<ControlFlow<()>, Finding> {
         let mut units = Vec::new();
         for _ in 0..self.random.u8(1..5) {
-            units.push(random_unit(&mut self.random, &self.model));
+            // Now and then the same one again, as from two callers at once.
+            let unit = match units.last() {
+                Some(unit) if self.random.u8(..8) == 0 => UnitOfWork::clone(unit),
+                Some(_) | None => random_unit(&mut self.random, &self.model),
+            };
+            units.push(unit);
         }
         let encoded = log.encode(&units);
         units.truncate(encoded.len());
@@ -490,7 +502,9 @@ impl Simulation {
     /// The watermark says what was acknowledged, as soon as it was.
     fn check_watermark(&self) -> Result<(), Finding> {
         let says = self.watermark();
-        if says == self.acknowledged || self.disk.has_stopped() {
+        // A write that was meant for another file may have landed in it.
+        let is_hit = self.disk.occurred(DiskFault::MisdirectedWrite) > 0;
+        if says == self.acknowledged || self.disk.has_stopped() || is_hit {
             return Ok(());
         }
         Err(format!(
@@ -587,7 +601,13 @@ impl Simulation {
         if files.is_empty() {
             return Ok(());
         }
-        let file = files[self.random.usize(..files.len())];
+        files.sort_unstable_by_key(|file| file.number());
+        let at = match self.random.u8(..4) {
+            // The newest, such as a spare.
+            0 => files.len() - 1,
+            _ => self.random.usize(..files.len()),
+        };
+        let file = files[at];
         let is_summary = matches!(file, LogFile::Summary(_));
         let name = file.name();
         let kind = self.random.u8(..6);

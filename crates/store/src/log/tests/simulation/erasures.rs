@@ -5,10 +5,9 @@ use std::sync::Arc;
 use kernel::clock::{Clock, ManualClock};
 
 use super::{
-    Finding, contains,
+    Finding, OpenedLog, contains,
     model::Model,
     units::{NOW, USERS, random_unit},
-    world::OpenedLog,
 };
 use crate::log::{
     disk::simulated::{FaultPlan, SimulatedDisk},
@@ -48,7 +47,7 @@ impl Scene {
             let unit = random_unit(&mut random, &scene.model);
             scene.model.commit(&unit);
             log.write(&log.encode(&[unit])).unwrap();
-            log.work_in_background(&mut random).unwrap();
+            log.background.step(&mut random).unwrap();
         }
         (scene, log)
     }
