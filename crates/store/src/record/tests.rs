@@ -6,9 +6,7 @@ use crate::{
 };
 use domain::{
     ids::Token,
-    order::{
-        BookedItem, BookingStatus, Customer, LineItem, Order, OrderId, OrderedTickets,
-    },
+    order::{BookedItem, BookingStatus, Customer, LineItem, Order, OrderId, OrderedTickets},
     time::EpochSeconds,
 };
 use testkit::seeds::seeds;
