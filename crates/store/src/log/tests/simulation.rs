@@ -371,7 +371,6 @@ impl Simulation {
             plan = plan.stop_at(self.disk.calls() + self.random.u64(1..300));
         }
         match self.hazard {
-            Hazard::Crashes => plan,
             Hazard::Failures => {
                 if self.random.u8(..3) == 0 {
                     let names = self.disk.list().unwrap_or_default();
@@ -385,7 +384,7 @@ impl Simulation {
             Hazard::Damage if self.misdirects => {
                 plan.with(DiskFault::MisdirectedWrite, FaultTrigger::OneIn(50))
             }
-            Hazard::Damage => plan,
+            Hazard::Crashes | Hazard::Damage => plan,
         }
     }
 
