@@ -29,7 +29,7 @@ use super::{
     scan::{LogEnd, Tail, TailDamage, scan},
     segment::{HeaderFound, SEGMENT_HEADER_BYTES, SegmentHeader, StoreIdentity},
     segment_files::SegmentFiles,
-    segment_name::{LogFile, log_name, parse, summary_name},
+    segment_name::{LogFile, log_name, new_name, parse, summary_name},
     summary::{SegmentBounds, Summary, SummaryBuilder},
 };
 use crate::{
@@ -95,8 +95,9 @@ pub(crate) fn recover(
     }
     let end = tail.end;
     let file = tail.repair().map_err(OpenError::Disk)?;
-    // The process that has given a segment its name may have ended before that was durable. Without its name a segment is
-    // lost with all orders that are written to it from now on.
+    if log.may_lose_name(&last, &end)? {
+        give_name_anew(&**disk, last.number).map_err(OpenError::Disk)?;
+    }
     disk.sync().map_err(OpenError::Disk)?;
     Ok(RecoveredLog {
         identity,
@@ -162,6 +163,14 @@ fn create_first(
     file.sync_data()?;
     disk.sync()?;
     Ok(file)
+}
+
+/// Gives a segment without frames its name once more, for the next sync of the directory to make durable. A process that is
+/// killed between the two leaves an unfinished spare, of which nothing was acknowledged.
+fn give_name_anew(disk: &dyn Disk, number: u64) -> io::Result<()> {
+    let (name, other) = (log_name(number), new_name(number));
+    disk.rename(&name, &other)?;
+    disk.rename(&other, &name)
 }
 
 /// Writes zeros over `from..until`, and syncs them.
@@ -370,6 +379,18 @@ impl SegmentReader<'_> {
             .into()),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Whether the name of the newest segment may not be durable: the process that gave it may have ended before that, or
+    /// its sync of the directory has failed, after which a later one that succeeds says nothing of the name. Without its
+    /// name a segment is lost with all orders that are written to it from now on. A name is durable before the first frame
+    /// is written, and before the segment before is summarized.
+    fn may_lose_name(&self, last: &SegmentHeader, end: &LogEnd) -> Result<bool, OpenError> {
+        if end.offset > SEGMENT_HEADER_BYTES as u64 {
+            return Ok(false);
+        }
+        let before = read_if_there(self.disk, &summary_name(last.number - 1))?;
+        Ok(before.is_none())
     }
 
     /// The summary on disk, if it is intact and of this segment.

@@ -136,7 +136,7 @@ fn an_erasure_is_whole_or_was_never_begun_wherever_a_crash_comes() {
     for seed in testkit::seeds::seeds(1) {
         let calls = crash_everywhere(seed).unwrap();
         // Recorded, overwritten and synced in more than one segment, summarized, completed.
-        assert!(calls > 30, "{calls}");
+        assert!(calls > 20, "{calls}");
     }
 }
 
