@@ -123,6 +123,9 @@ const WATERMARK: &str = "acknowledged";
 /// Name of the directory of the segments.
 const SEGMENTS: &str = "orders";
 
+/// Name of the file that tells a backup from the data directory of a server.
+const BACKUP_MARK: &str = "backup";
+
 /// Keeps orders on the local disk.
 pub struct LogStore {
     reader: Arc<LogReader>,
@@ -222,6 +225,8 @@ impl LogStore {
             // Before anything is in it, so that it is done again after a crash.
             directory::sync_parents(&home);
         }
+        // From now on it is a data directory: no backup may overwrite what is written to it.
+        directory::remove_if_there(&dir.join(BACKUP_MARK)).map_err(&in_dir)?;
         let disk: Arc<dyn Disk> = Arc::new(DirectoryDisk::open(&home).map_err(&in_dir)?);
         let now = options.clock.now_sec();
         let recovered = recovery::recover(

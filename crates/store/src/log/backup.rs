@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    LogStore, SEGMENTS, WATERMARK,
+    BACKUP_MARK, LogStore, SEGMENTS, WATERMARK,
     appender::segment_capacity,
     directory,
     disk::{DirectoryDisk, Disk, DiskFile},
@@ -35,6 +35,10 @@ mod tests;
 
 /// Behind the name of a file that is not complete yet.
 const PART: &str = "part";
+
+/// What stands in the file that marks a backup.
+const BACKUP_TEXT: &str =
+    "A backup of the store of Box Office, to be restored with `boxoffice backup restore`.\n";
 
 /// The directory of segments that are being restored.
 const RESTORING: &str = "orders.restoring";
@@ -106,6 +110,30 @@ pub enum BackupError {
     /// The directory has a store.
     #[error("{} has a store already: a backup is restored to an empty directory only", .0.display())]
     StoreThere(PathBuf),
+    /// The directory has a store that is not a backup.
+    #[error("{} is the data directory of a server and not a backup: nothing in it was changed; choose another directory", .0.display())]
+    DataDirectory(PathBuf),
+    /// The directory is in that of a store, or of a backup.
+    #[error("{} is inside of {}, which has a store: choose another directory", dir.display(), store.display())]
+    InsideStore {
+        /// The directory.
+        dir: PathBuf,
+        /// The one that has a store.
+        store: PathBuf,
+    },
+    /// The backup has changes that the store does not have.
+    #[error(
+        "the backup in {} has {there} changes, and the store only {here}: it may be all that is left of them; choose another directory",
+        dir.display()
+    )]
+    NewerBackup {
+        /// The directory of the backup.
+        dir: PathBuf,
+        /// Changes in the backup.
+        there: u64,
+        /// Changes in the store.
+        here: u64,
+    },
     /// There is nothing to copy.
     #[error("{} has no store, or one that nothing was written to", .0.display())]
     Empty(PathBuf),
@@ -295,7 +323,7 @@ pub struct BackupReport {
     pub copied: u64,
 }
 
-/// Makes the backup of a manifest in `to`, with segments as `fetch` hands them over, and verifies it. What an earlier
+/// Makes the backup of a manifest in `to`, which has no store or an earlier backup, with segments as `fetch` hands them over, and verifies it. What an earlier
 /// backup of the same store has there is used again.
 ///
 /// # Errors
@@ -306,8 +334,10 @@ pub fn create_backup(
     fetch: &mut FetchSegment<'_>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<BackupReport, BackupError> {
+    require_target(to, manifest)?;
     let home = to.join(SEGMENTS);
     directory::create(&home).map_err(BackupError::in_file(&home))?;
+    write_mark(to)?;
     let mut copied = 0;
     // Half of the work is the verification at the end.
     let mut done = Progress {
@@ -344,6 +374,58 @@ pub fn create_backup(
         verification,
         copied,
     })
+}
+
+/// Fails if a backup in `to` would overwrite something other than an earlier backup of no more changes. The number of a
+/// store says nothing of that: the server that wrote it may use this very directory, and a copy may have gone its own way.
+fn require_target(to: &Path, manifest: &BackupManifest) -> Result<(), BackupError> {
+    // Links are followed, so that no other name of a store passes.
+    let real = fs::canonicalize(to).unwrap_or_else(|_| std::path::absolute(to).unwrap_or_default());
+    for store in real.ancestors().skip(1) {
+        if LogStore::is_in(store) {
+            return Err(BackupError::InsideStore {
+                dir: to.to_owned(),
+                store: store.to_owned(),
+            });
+        }
+    }
+    if !LogStore::is_in(to) {
+        return Ok(());
+    }
+    if !to.join(BACKUP_MARK).exists() {
+        return Err(BackupError::DataDirectory(to.to_owned()));
+    }
+    let there = changes_in(to)?;
+    if there > manifest.changes {
+        return Err(BackupError::NewerBackup {
+            dir: to.to_owned(),
+            there,
+            here: manifest.changes,
+        });
+    }
+    Ok(())
+}
+
+/// The number of changes in a backup; 0 if it was never completed.
+fn changes_in(dir: &Path) -> Result<u64, BackupError> {
+    let read = || match DirectoryDisk::open(dir)?.open(WATERMARK) {
+        Ok(file) => CommitWatermark::new(file).read(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
+    };
+    read().map_err(BackupError::in_file(&dir.join(WATERMARK)))
+}
+
+/// Marks a directory as a backup, durable before there is anything else of it.
+fn write_mark(dir: &Path) -> Result<(), BackupError> {
+    let write = || {
+        let disk = DirectoryDisk::open(dir)?;
+        let file = disk.create(BACKUP_MARK)?;
+        file.write_all_at(BACKUP_TEXT.as_bytes(), 0)?;
+        file.sync_data()?;
+        disk.sync()
+    };
+    write().map_err(BackupError::in_file(&dir.join(BACKUP_MARK)))
 }
 
 /// The bytes of a segment as it was written. A part that a server erases at this very moment may arrive half overwritten;
@@ -405,7 +487,8 @@ impl BackupTarget<'_> {
         put().map_err(BackupError::in_file(&self.home.join(&name)))
     }
 
-    /// Removes segments that the log no longer has: it was restored from an earlier backup meanwhile.
+    /// Removes segments that the log does not have: of a backup that was not completed, before the log was restored from an
+    /// earlier one.
     fn remove_others(&self) -> Result<(), BackupError> {
         let last = self.manifest.segments.len() as u64;
         let remove = || {

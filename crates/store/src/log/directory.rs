@@ -62,6 +62,15 @@ pub(super) fn sync_parents(dir: &Path) {
     }
 }
 
+/// Removes a file for good.
+pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Ok(()) => File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// A directory and its parents, as far as its path names them.
 fn with_parents(dir: &Path) -> impl Iterator<Item = &Path> {
     dir.ancestors().filter(|dir| !dir.as_os_str().is_empty())

@@ -35,6 +35,78 @@ fn a_restored_backup_has_the_orders_and_goes_on_from_there() {
     assert!(matches!(error, BackupError::StoreThere(_)), "{error}");
 }
 
+/// All files of a directory with their content.
+fn files_in(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(files_in(&path));
+        } else {
+            let content = fs::read(&path).unwrap();
+            files.push((path, content));
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn a_data_directory_is_never_overwritten_by_a_backup() {
+    let mut fixture = Fixture::with_orders(100);
+    let (older, link) = (scratch(), scratch());
+    backup(fixture.dir(), older.path()).unwrap();
+    let store = fixture.open();
+    fixture.place_in(&store, 60);
+    let dir = fixture.dir();
+    let linked = link.path().join("link");
+    std::os::unix::fs::symlink(dir, &linked).unwrap();
+    // A store that is in use prepares segments meanwhile.
+    drop(store);
+    let before = files_in(dir);
+    // The store itself, under another name, and from an older copy: source and target were exchanged.
+    for (from, to) in [(dir, dir), (dir, &*linked), (older.path(), dir)] {
+        let error = backup(from, to).unwrap_err();
+        assert!(matches!(error, BackupError::DataDirectory(_)), "{error}");
+    }
+    for inside in [dir.join(SEGMENTS), dir.join("new"), linked.join(SEGMENTS)] {
+        let error = backup(dir, &inside).unwrap_err();
+        assert!(matches!(error, BackupError::InsideStore { .. }), "{error}");
+    }
+    assert!(files_in(dir) == before);
+    assert_eq!(orders_in(dir, &fixture.orders), fixture.orders);
+}
+
+#[test]
+fn a_backup_with_more_changes_than_the_store_is_left_alone() {
+    let mut fixture = Fixture::with_orders(100);
+    let (older, newer, restored) = (scratch(), scratch(), scratch());
+    backup(fixture.dir(), older.path()).unwrap();
+    let store = fixture.open();
+    fixture.place_in(&store, 60);
+    backup(fixture.dir(), newer.path()).unwrap();
+    restore(older.path(), restored.path()).unwrap();
+    let before = files_in(newer.path());
+    let error = backup(restored.path(), newer.path()).unwrap_err();
+    let (there, here) = (160, 100);
+    assert!(
+        matches!(&error, BackupError::NewerBackup { there: t, here: h, .. } if (*t, *h) == (there, here)),
+        "{error}"
+    );
+    assert!(files_in(newer.path()) == before);
+}
+
+#[test]
+fn a_backup_that_a_server_was_started_on_is_a_data_directory() {
+    let fixture = Fixture::with_orders(100);
+    let copy = scratch();
+    backup(fixture.dir(), copy.path()).unwrap();
+    backup(fixture.dir(), copy.path()).unwrap();
+    assert_eq!(orders_in(copy.path(), &fixture.orders), fixture.orders);
+    let error = backup(fixture.dir(), copy.path()).unwrap_err();
+    assert!(matches!(error, BackupError::DataDirectory(_)), "{error}");
+}
+
 #[test]
 fn a_store_is_backed_up_while_it_is_written_and_each_time_only_what_is_new() {
     let mut fixture = Fixture::with_orders(100);
