@@ -325,14 +325,7 @@ impl Simulation {
             self.disk.set_plan(plan.clone());
             let ended = match self.random.u8(..30) {
                 0..14 => self.write(&mut log)?,
-                14..16 => {
-                    if self.misdirects {
-                        // Written over the personal data of another order, it looks as if that was erased, too. A read
-                        // cannot tell; `verify` compares with the records of erasures.
-                        self.disk.set_plan(FaultPlan::default());
-                    }
-                    self.erase(&mut log)?
-                }
+                14..16 => self.erase(&mut log)?,
                 16..29 => {
                     // What is done in the background may fail, and the next step tries again.
                     let _ = log.background.step(&mut self.random);
