@@ -47,6 +47,12 @@ impl Model {
         }
     }
 
+    /// How often anybody was erased.
+    pub(super) fn erasures(&self) -> usize {
+        let is_erasure = |event: &&Event| matches!(event, Event::Erased(_));
+        self.events.iter().filter(is_erasure).count()
+    }
+
     /// Takes units back until this many changes are left; whether a unit ends there.
     pub(super) fn take_back(&mut self, left: u64) -> bool {
         let mut kept = Self::default();
