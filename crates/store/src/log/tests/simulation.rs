@@ -190,7 +190,8 @@ impl Simulation {
                     let erasures = self.model.erasures();
                     self.check_opening(&log, &opening)?;
                     // It goes on only with damage.
-                    let is_whole = !self.model.is_erasing() && erasures == self.model.erasures();
+                    let has_lost = self.is_damaged() && erasures > self.model.erasures();
+                    let is_whole = !self.model.is_erasing() && !has_lost;
                     return Ok(is_whole.then_some(log));
                 }
                 Err(_) if self.disk.has_stopped() || self.failures() > failed => {
