@@ -19,6 +19,7 @@ use store::{
 };
 
 mod handler;
+mod request;
 
 pub(crate) use handler::CustomersHandler;
 
@@ -30,13 +31,6 @@ pub const EXPORT: &str = "/customers/export";
 
 /// The version of the export: another number is another form.
 const FORM: u32 = 1;
-
-/// The body of both requests.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CustomerJson {
-    user_id: String,
-}
 
 /// The answer to an erasure.
 #[derive(Debug, Serialize, Deserialize)]
@@ -70,22 +64,40 @@ pub async fn erase_at(server: &Uri, user_id: &UserId) -> Result<u64, CustomersFe
 ///
 /// # Errors
 /// [`CustomersFetchError`].
-pub async fn export_at(server: &Uri, user_id: &UserId) -> Result<Vec<u8>, CustomersFetchError> {
-    let answer = post_bytes(server, EXPORT, request(user_id)).await?;
+pub async fn export_at(
+    server: &Uri,
+    user_id: &UserId,
+) -> Result<ExportedCustomer, CustomersFetchError> {
+    let json = post_bytes(server, EXPORT, request(user_id)).await?;
     // A server that fails halfway ends its answer early.
-    let is_whole = serde_json::from_slice::<&serde_json::value::RawValue>(answer.trim_ascii());
-    match is_whole {
-        Ok(_) => Ok(answer),
-        Err(_) => Err(CustomersFetchError::Malformed),
-    }
+    let end: UnreadableJson =
+        serde_json::from_slice(&json).map_err(|_| CustomersFetchError::Malformed)?;
+    Ok(ExportedCustomer {
+        json,
+        unreadable: end.unreadable,
+    })
+}
+
+/// The export of a customer.
+#[derive(Debug)]
+pub struct ExportedCustomer {
+    /// As JSON.
+    pub json: Vec<u8>,
+    /// The places of orders that are damaged, and so not in it.
+    pub unreadable: Vec<String>,
+}
+
+/// The end of an export, if orders are damaged.
+#[derive(Debug, Deserialize)]
+struct UnreadableJson {
+    #[serde(default)]
+    unreadable: Vec<String>,
 }
 
 fn request(user_id: &UserId) -> Vec<u8> {
-    json!(CustomerJson {
-        user_id: user_id.as_str().to_owned(),
-    })
-    .to_string()
-    .into_bytes()
+    json!({ "user_id": user_id.as_str() })
+        .to_string()
+        .into_bytes()
 }
 
 /// Why an export is not complete.
@@ -100,7 +112,8 @@ pub enum ExportError {
 }
 
 /// Passes everything that a store has of a customer to `put`, piece by piece, as one JSON object, until `put` breaks. To
-/// be called on a thread that may block, in a runtime.
+/// be called on a thread that may block, in a runtime. Returns the places of orders that are damaged; all others were passed,
+/// and the object ends with these places as `unreadable`.
 ///
 /// # Errors
 /// [`ExportError`]. What was passed is then no export.
@@ -108,15 +121,15 @@ pub fn export(
     store: &dyn Store,
     user_id: &UserId,
     put: &mut dyn FnMut(String) -> ControlFlow<()>,
-) -> Result<(), ExportError> {
+) -> Result<Vec<String>, ExportError> {
     let customer = Value::from(user_id.as_str());
     let begin = format!("{{\"format\":{FORM},\"user_id\":{customer},\"orders\":[");
     if put(begin).is_break() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let mut failure = None;
     let mut separator = "\n";
-    store.export_person(user_id, &mut |placed| match order_json(store, placed) {
+    let exported = store.export_person(user_id, &mut |placed| match order_json(store, placed) {
         Ok(order) => {
             let piece = format!("{separator}{order}");
             separator = ",\n";
@@ -126,13 +139,23 @@ pub fn export(
             failure = Some(error);
             ControlFlow::Break(())
         }
-    })?;
+    });
     if let Some(error) = failure {
         return Err(error);
     }
+    let unreadable = match exported {
+        Ok(()) => Vec::new(),
+        Err(ReadError::DamagedOrders(places)) => places,
+        Err(error) => return Err(error.into()),
+    };
+    let end = if unreadable.is_empty() {
+        "\n]}\n".to_owned()
+    } else {
+        format!("\n],\"unreadable\":{}}}\n", Value::from(unreadable.clone()))
+    };
     // A break above ended the list early, and `put` has said so; the end does no harm.
-    let _ = put("\n]}\n".to_owned());
-    Ok(())
+    let _ = put(end);
+    Ok(unreadable)
 }
 
 fn order_json(store: &dyn Store, placed: PlacedOrder) -> Result<Value, ExportError> {

@@ -197,6 +197,10 @@ pub enum ApiError {
     MerchantOutOfScope(MerchantId),
     /// The application rejects the request.
     Order(OrderError),
+    /// The store has failed, and records nothing more until a restart.
+    RestartNeeded,
+    /// Records of the store cannot be read or overwritten. The text is for the operator: it names places and no customer.
+    Unreadable(String),
     /// A bug. The text is for the log and not for the caller.
     Internal(String),
 }
@@ -227,7 +231,8 @@ impl ApiError {
             Self::Auth(error) => auth_mapping(*error),
             Self::MerchantOutOfScope(_) => MERCHANT_OUT_OF_SCOPE,
             Self::Order(error) => order_mapping(error),
-            Self::Internal(_) => INTERNAL,
+            Self::RestartNeeded => STORE_UNAVAILABLE,
+            Self::Unreadable(_) | Self::Internal(_) => INTERNAL,
         }
     }
 
@@ -260,6 +265,7 @@ impl ApiError {
                 );
             }
             Self::Auth(error) => return error.to_string(),
+            Self::Unreadable(text) => return text.clone(),
             Self::Order(error) => return error.to_string(),
             Self::RequestTooLarge => "the request exceeds the size limit of this server",
             Self::BytesInFlightLimit => "too many bytes of requests and responses in flight",
@@ -286,6 +292,9 @@ impl ApiError {
                  idempotency_token"
             }
             Self::TooManyHeaders => "too many headers",
+            Self::RestartNeeded => {
+                "the store has failed: nothing is recorded until the server is restarted"
+            }
             Self::Internal(_) => "internal error; details are in the server log",
         };
         text.to_owned()
@@ -315,6 +324,10 @@ impl ApiError {
     pub fn retry_delay(&self) -> Option<Duration> {
         if let Self::Auth(AuthError::RateLimited { wait }) = self {
             return Some(*wait);
+        }
+        // No wait helps before the restart.
+        if matches!(self, Self::RestartNeeded) {
+            return None;
         }
         self.mapping().retryable.then_some(RETRY_DELAY)
     }
@@ -521,6 +534,10 @@ mod tests {
                 "this caller exceeds its rate limit; retry after 37 ms",
             ),
             (ApiError::TooManyHeaders, "too many headers"),
+            (
+                ApiError::RestartNeeded,
+                "the store has failed: nothing is recorded until the server is restarted",
+            ),
         ] {
             assert_eq!(error.message(), expected);
         }

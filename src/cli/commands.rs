@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, path::PathBuf};
 
-use clap::{Arg, ArgAction, Command, error::ErrorKind, value_parser};
+use clap::{Arg, ArgAction, ArgGroup, Command, error::ErrorKind, value_parser};
 use clap_complete::Shell;
 use http::Uri;
 
@@ -247,7 +247,8 @@ fn store() -> Command {
 }
 
 fn backup() -> Command {
-    let from = "Operator's address of a running server with `admin_backup`, such as http://127.0.0.1:50052";
+    let from =
+        "Admin listener of a running server with `admin_backup`, such as http://127.0.0.1:50052";
     let data = "Data directory of a server on this machine, which may be running";
     let to = "Directory to write; an earlier backup of the same store there is brought up to date";
     Command::new(BACKUP)
@@ -281,7 +282,8 @@ fn backup() -> Command {
 }
 
 fn customers() -> Command {
-    let from = "Operator's address of a running server with `admin_customers`, such as http://127.0.0.1:50052";
+    let from =
+        "Admin listener of a running server with `admin_customers`, such as http://127.0.0.1:50052";
     let data = "Data directory of a stopped server; to be run as the user of the server";
     let arguments = || {
         [
@@ -290,29 +292,31 @@ fn customers() -> Command {
                 .value_name("ID")
                 .required(true)
                 .allow_hyphen_values(true)
-                .help("User id of the customer as in the orders; `-` reads it from standard input"),
+                .help("User id of the customer as in the orders; `-` reads it from standard input; an erasure takes one on each line"),
             Arg::new(FROM)
                 .long(FROM)
                 .value_name("URL")
                 .help(from)
-                .value_parser(parse_server)
-                .required_unless_present(DATA)
-                .conflicts_with(DATA),
+                .value_parser(parse_server),
             directory(DATA).help(data),
         ]
     };
+    // A group, so that the error of a command line without a source names both.
+    let source = || ArgGroup::new("source").args([FROM, DATA]).required(true);
     Command::new(CUSTOMERS)
         .about("Export or erase the personal data of a customer")
         .subcommand_required(true)
         .subcommand(
             Command::new(ERASE)
                 .about("Erase the customer and the answers of all orders of a customer, for good")
-                .args(arguments()),
+                .args(arguments())
+                .group(source()),
         )
         .subcommand(
             Command::new(EXPORT)
                 .about("Print everything that is on record of a customer, as JSON")
-                .args(arguments()),
+                .args(arguments())
+                .group(source()),
         )
 }
 

@@ -19,7 +19,10 @@ use super::{
     table::grouped,
 };
 use crate::{
-    api::customers::{erase_at, export, export_at},
+    api::{
+        booking::from_proto::user_id,
+        customers::{ExportedCustomer, erase_at, export, export_at},
+    },
     server,
 };
 use domain::ids::UserId;
@@ -76,56 +79,139 @@ pub(super) fn action(arguments: &ArgMatches) -> Action {
 }
 
 impl CustomerCommand {
-    /// Erases or prints the data of the customer. Returns the exit code.
+    /// Erases or prints the data of the customer. Returns the exit code: of several customers, that of the first error.
     pub(super) fn run(&self, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<u8> {
-        match self.answer() {
-            Ok(answer) => {
-                stdout.write_all(&answer)?;
-                Ok(SUCCESS)
+        let opened = match self.open() {
+            Ok(opened) => opened,
+            Err(error) => return error.print(stdout, stderr),
+        };
+        let mut code = SUCCESS;
+        for user in &opened.users {
+            // By its line: whoever keeps the output keeps no user id with it.
+            let place = match opened.users.len() {
+                1 => String::new(),
+                _ => format!("{}: ", user.place),
+            };
+            let done = match self.step {
+                CustomerStep::Erase => opened.erase(&user.id, &place, stdout)?,
+                CustomerStep::Export => opened.export(&user.id, stdout)?,
+            };
+            if let Err(error) = done {
+                stderr.write_all(place.as_bytes())?;
+                let failed = error.print(stdout, stderr)?;
+                code = if code == SUCCESS { failed } else { code };
             }
-            Err(error) => error.print(stdout, stderr),
         }
+        Ok(code)
     }
 
-    fn answer(&self) -> Result<Vec<u8>, CliError> {
-        let user_id = self.user_id()?;
+    fn open(&self) -> Result<OpenedCustomers<'_>, CliError> {
+        // All of them before the first is erased.
+        let users = self.users()?;
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(CliError::Start)?;
-        match (&self.step, &self.source) {
-            (CustomerStep::Erase, CustomerSource::Server(server)) => {
-                let erased = runtime.block_on(erase_at(server, &user_id));
-                let erased = erased
-                    .map_err(|error| CliError::CustomersServer(server.clone(), Box::new(error)))?;
-                Ok(erasure(erased))
+        let source = match &self.source {
+            CustomerSource::Server(server) => OpenedSource::Server(server),
+            CustomerSource::Directory(dir) => OpenedSource::Store(open(dir)?),
+        };
+        Ok(OpenedCustomers {
+            users,
+            runtime,
+            source,
+        })
+    }
+
+    fn users(&self) -> Result<Vec<GivenUser>, CliError> {
+        if self.user != STDIN {
+            return Ok(vec![given_user("--user".to_owned(), &self.user)?]);
+        }
+        let text = io::read_to_string(io::stdin()).map_err(CliError::Input)?;
+        let mut users = Vec::new();
+        for (at, line) in text.lines().enumerate() {
+            if !line.is_empty() {
+                users.push(given_user(format!("line {}", at + 1), line)?);
             }
-            (CustomerStep::Export, CustomerSource::Server(server)) => runtime
-                .block_on(export_at(server, &user_id))
-                .map_err(|error| CliError::CustomersServer(server.clone(), Box::new(error))),
-            (CustomerStep::Erase, CustomerSource::Directory(dir)) => {
-                let store = open(dir)?;
-                let erased = runtime.block_on(async { store.erase_person(&user_id).await });
-                Ok(erasure(erased?))
-            }
-            (CustomerStep::Export, CustomerSource::Directory(dir)) => {
-                export_from(&runtime, open(dir)?, user_id)
-            }
+        }
+        if users.is_empty() {
+            users.push(given_user("standard input".to_owned(), "")?);
+        }
+        if users.len() > 1 && self.step == CustomerStep::Export {
+            return Err(CliError::ManyUsers(users.len()));
+        }
+        Ok(users)
+    }
+}
+
+/// A user id, and where it was given.
+struct GivenUser {
+    place: String,
+    id: UserId,
+}
+
+fn given_user(place: String, id: &str) -> Result<GivenUser, CliError> {
+    match user_id(id.to_owned()) {
+        Ok(id) => Ok(GivenUser { place, id }),
+        Err(violations) => Err(CliError::User { place, violations }),
+    }
+}
+
+/// Customers, and the store that has their orders.
+struct OpenedCustomers<'c> {
+    users: Vec<GivenUser>,
+    runtime: Runtime,
+    source: OpenedSource<'c>,
+}
+
+enum OpenedSource<'c> {
+    Server(&'c Uri),
+    Store(Arc<dyn Store>),
+}
+
+impl OpenedCustomers<'_> {
+    fn erase(
+        &self,
+        user_id: &UserId,
+        place: &str,
+        stdout: &mut dyn Write,
+    ) -> io::Result<Result<(), CliError>> {
+        let erased = match &self.source {
+            OpenedSource::Server(server) => self
+                .runtime
+                .block_on(erase_at(server, user_id))
+                .map_err(|error| CliError::CustomersServer((*server).clone(), Box::new(error))),
+            OpenedSource::Store(store) => self
+                .runtime
+                .block_on(async { store.erase_person(user_id).await })
+                .map_err(CliError::Erase),
+        };
+        match erased {
+            Ok(orders) => writeln!(stdout, "{place}{}", erasure(orders)).map(Ok),
+            Err(error) => Ok(Err(error)),
         }
     }
 
-    fn user_id(&self) -> Result<UserId, CliError> {
-        let mut line = String::new();
-        let user = if self.user == STDIN {
-            io::stdin().read_line(&mut line).map_err(CliError::Input)?;
-            line.trim_end_matches(['\r', '\n'])
-        } else {
-            &self.user
+    fn export(&self, user_id: &UserId, stdout: &mut dyn Write) -> io::Result<Result<(), CliError>> {
+        let exported = match &self.source {
+            OpenedSource::Server(server) => self
+                .runtime
+                .block_on(export_at(server, user_id))
+                .map_err(|error| CliError::CustomersServer((*server).clone(), Box::new(error))),
+            OpenedSource::Store(store) => {
+                export_from(&self.runtime, Arc::clone(store), user_id.clone())
+            }
         };
-        if user.is_empty() {
-            return Err(CliError::NoUser);
+        match exported {
+            Ok(ExportedCustomer { json, unreadable }) => {
+                stdout.write_all(&json)?;
+                if unreadable.is_empty() {
+                    return Ok(Ok(()));
+                }
+                Ok(Err(CliError::ExportPartly(unreadable)))
+            }
+            Err(error) => Ok(Err(error)),
         }
-        Ok(user.into())
     }
 }
 
@@ -139,27 +225,29 @@ fn export_from(
     runtime: &Runtime,
     store: Arc<dyn Store>,
     user_id: UserId,
-) -> Result<Vec<u8>, CliError> {
+) -> Result<ExportedCustomer, CliError> {
     let read = move || {
         let mut text = String::new();
         let exported = export(&*store, &user_id, &mut |piece| {
             text.push_str(&piece);
             ControlFlow::Continue(())
         });
-        exported.map(|()| text.into_bytes())
+        exported.map(|unreadable| ExportedCustomer {
+            json: text.into_bytes(),
+            unreadable,
+        })
     };
     let exported = runtime.block_on(blocking::run(read));
     let exported = exported.map_err(|error| CliError::Start(io::Error::other(error)))?;
     Ok(exported?)
 }
 
-fn erasure(orders: u64) -> Vec<u8> {
-    let text = match orders {
+fn erasure(orders: u64) -> String {
+    match orders {
         0 => {
             "there was nothing to erase: no order has the personal data of this customer".to_owned()
         }
         1 => "the personal data of 1 order was erased".to_owned(),
         orders => format!("the personal data of {} orders was erased", grouped(orders)),
-    };
-    format!("{text}\n").into_bytes()
+    }
 }

@@ -10,6 +10,7 @@ use http::{StatusCode, Uri};
 use crate::{
     api::{
         backup::BackupFetchError,
+        booking::requests::Violations,
         customers::{CustomersFetchError, ExportError},
         feeds::FetchError,
     },
@@ -70,9 +71,19 @@ pub(super) enum CliError {
     /// A customer cannot be exported.
     #[error(transparent)]
     Export(#[from] ExportError),
-    /// There is no user id.
-    #[error("the user id is empty")]
-    NoUser,
+    /// No order can have this user id.
+    #[error("{place}: {violations}")]
+    User {
+        /// Where it is given.
+        place: String,
+        violations: Violations,
+    },
+    /// Several user ids where one is taken.
+    #[error("standard input has {0} user ids; an export takes one")]
+    ManyUsers(usize),
+    /// Orders are damaged, so they are not in an export.
+    #[error("the export is not complete: orders cannot be read: {}", .0.join("; "))]
+    ExportPartly(Vec<String>),
     /// Standard input cannot be read.
     #[error("standard input cannot be read: {0}")]
     Input(io::Error),
@@ -126,9 +137,12 @@ impl CliError {
         match self {
             // Help and version arrive as errors of the parser.
             Self::Usage(error) if !error.use_stderr() => SUCCESS,
-            Self::Usage(_) | Self::Settings(_) | Self::Day(_) | Self::TooFar(_) | Self::NoUser => {
-                USAGE
-            }
+            Self::Usage(_)
+            | Self::Settings(_)
+            | Self::Day(_)
+            | Self::TooFar(_)
+            | Self::User { .. }
+            | Self::ManyUsers(_) => USAGE,
             Self::Catalog(_) => CATALOG,
             Self::Offline { error, .. } => error.exit_code(),
             Self::Server(_, error) if matches!(**error, FetchError::Taker(_)) => IO,
@@ -141,6 +155,7 @@ impl CliError {
             | Self::StoreInUse(_)
             | Self::Erase(_)
             | Self::Export(_)
+            | Self::ExportPartly(_)
             | Self::Input(_)
             | Self::Backup(_) => IO,
             Self::Start(_) => INTERNAL,
@@ -165,7 +180,9 @@ impl CliError {
             | Self::CustomersServer(..)
             | Self::Erase(_)
             | Self::Export(_)
-            | Self::NoUser
+            | Self::User { .. }
+            | Self::ManyUsers(_)
+            | Self::ExportPartly(_)
             | Self::Input(_)
             | Self::StoreInUse(_)
             | Self::Write(_)

@@ -28,9 +28,6 @@ use store::{
     memory::MemoryStore,
 };
 
-/// Maximum length of a token, cart id or user id, in bytes.
-const MAX_ID_BYTES: usize = 1024;
-
 /// Reads the catalogue on a blocking thread, and summarizes it.
 pub(super) async fn load_catalog(config: &Config) -> Result<(Loaded, CatalogSummary), ServeError> {
     let (dir, horizon) = (config.sales.catalog.clone(), limits(config).horizon);
@@ -169,7 +166,7 @@ pub(super) fn call_limits(config: &Config) -> CallLimits {
         request: RequestLimits {
             max_items_per_order: config.sales.max_items_per_order,
             max_slots_per_lookup: config.sales.max_slots_per_lookup,
-            max_id_bytes: MAX_ID_BYTES,
+            max_id_bytes: crate::api::booking::requests::MAX_ID_BYTES,
         },
     }
 }

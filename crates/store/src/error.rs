@@ -16,6 +16,9 @@ pub enum ReadError {
     /// A record is not what was written.
     #[error("the store cannot be read: a record is damaged ({0})")]
     Damaged(String),
+    /// Orders of a customer are damaged, at these places; all others were read.
+    #[error("orders cannot be read: {}", .0.join("; "))]
+    DamagedOrders(Vec<String>),
     /// The system gives no thread to read with.
     #[error("the store cannot be read: no thread is free")]
     NoThread,
@@ -76,6 +79,17 @@ pub enum EraseError {
     /// An order cannot be read. Nothing of it is erased.
     #[error("the personal data cannot be found")]
     Read(#[from] ReadError),
+    /// The data of `erased` orders is erased, and orders at the places of `damage` cannot be read. Nothing of them is erased.
+    #[error(
+        "not everything is erased: the personal data of {erased} orders was erased, and orders cannot be read: {}",
+        .damage.join("; ")
+    )]
+    Partly {
+        /// Number of orders.
+        erased: u64,
+        /// Where the damage is, and what it is.
+        damage: Vec<String>,
+    },
     /// That the data is erased, or was overwritten, cannot be recorded.
     #[error("the erasure cannot be recorded")]
     Commit(#[from] CommitError),

@@ -100,7 +100,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// recognized, and by its id and its time, but under no user. Erased again, it does not count. To be called in a
     /// runtime; dropping the future does not cancel the erasure.
     ///
-    /// [`EraseError::Overwrite`] if the orders are erased for all readers and their bytes are not overwritten yet.
+    /// [`EraseError::Partly`] if some orders are damaged: all others are erased then. [`EraseError::Overwrite`] if the orders are erased for all readers and their bytes are not overwritten yet.
     fn erase_person(&self, user_id: &UserId) -> EraseFuture;
 
     /// Erases the same of orders whose last slot ended before a second, of `most` orders at most. If none was erased, there
@@ -110,7 +110,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Hands over everything that is on record of a user's orders, newest first, until `take` breaks. It may block.
     ///
     /// # Errors
-    /// [`ReadError`].
+    /// [`ReadError`]. With [`ReadError::DamagedOrders`] all others were handed over.
     fn export_person(&self, user_id: &UserId, take: PlacedSink<'_>) -> Result<(), ReadError>;
 
     /// Contents of the store when it was opened. To be called once, before the first commit. It may block.

@@ -5,10 +5,13 @@
 
 use super::{
     proto::v3,
-    requests::{Decoded, MAX_ORDER_IDS, RequestLimits, Violations},
+    requests::{Decoded, MAX_ID_BYTES, MAX_ORDER_IDS, RequestLimits, Violations},
     violations::FieldPath,
 };
-use domain::{ids::Token, order::OrderId};
+use domain::{
+    ids::{Token, UserId},
+    order::OrderId,
+};
 use orders::{Cart, CreateOrder, Lookup, SlotLookup};
 use store::{Fingerprint, Selection};
 
@@ -17,7 +20,10 @@ mod order;
 mod payment;
 mod validator;
 
-use validator::{Validator, Violated};
+use validator::{Validator, Violated, given_id_rule};
+
+/// The field of a customer's id.
+const USER_ID: &str = "user_id";
 
 /// A CheckOrderFulfillability request.
 ///
@@ -120,13 +126,30 @@ pub fn list_request(
     validator.finish(selection)
 }
 
+/// The id of a customer by itself, by the rules that ListOrders has for it.
+///
+/// # Errors
+/// The rule that it violates.
+pub fn user_id(text: String) -> Result<UserId, Violations> {
+    match user_id_rule(&text, MAX_ID_BYTES) {
+        Some(rule) => Err(Violations::one(USER_ID, &rule)),
+        None => Ok(text.into()),
+    }
+}
+
+fn user_id_rule(id: &str, max_bytes: usize) -> Option<String> {
+    if id.is_empty() {
+        return Some("must not be empty".to_owned());
+    }
+    given_id_rule(id, max_bytes)
+}
+
 impl Validator<'_> {
     fn orders_of_user(&mut self, user_id: String) -> Result<Selection, Violated> {
-        if user_id.is_empty() {
-            return Err(self.violate("user_id", "must not be empty"));
+        match user_id_rule(&user_id, self.limits().max_id_bytes) {
+            Some(rule) => Err(self.violate(USER_ID, &rule)),
+            None => Ok(Selection::User(user_id.into())),
         }
-        self.check_given_id(FieldPath::field("user_id"), &user_id);
-        Ok(Selection::User(user_id.into()))
     }
 
     fn orders_by_id(&mut self, order_ids: Vec<String>) -> Result<Selection, Violated> {

@@ -32,6 +32,9 @@ pub const MAX_EMAIL_CHARS: usize = 254;
 /// The longest telephone number, in characters.
 pub const MAX_TELEPHONE_CHARS: usize = 32;
 
+/// The longest token or id of any kind, in bytes.
+pub const MAX_ID_BYTES: usize = 1024;
+
 /// The longest field of an address, in characters.
 pub const MAX_ADDRESS_CHARS: usize = 256;
 

@@ -12,15 +12,12 @@ use tokio::{
 };
 use tonic::body::Body;
 
-use super::{CustomerJson, ErasedJson, ExportError, export};
-use crate::api::{
-    booking::{requests::Violations, rest},
-    error::ApiError,
-};
+use super::{ErasedJson, ExportError, export, request};
+use crate::api::{booking::rest, error::ApiError};
 use domain::ids::UserId;
 use kernel::blocking;
 use orders::{App, OrderError, audit::AuditEvent};
-use store::{EraseError, ErrorChain};
+use store::{CommitError, EraseError, ErrorChain};
 
 /// Maximum concurrent requests, each with a thread of its own.
 const MAX_REQUESTS: usize = 2;
@@ -67,10 +64,14 @@ impl CustomersHandler {
         // In a task of its own, so that an erasure whose client is gone is recorded in the audit log, too.
         let erasing = tokio::spawn(async move {
             let _permit = permit;
-            let orders = app.store().erase_person(&user_id).await?;
+            let erased = app.store().erase_person(&user_id).await;
+            let orders = match &erased {
+                Ok(orders) | Err(EraseError::Partly { erased: orders, .. }) => *orders,
+                Err(_) => return erased,
+            };
             tracing::info!(orders, "the personal data of a customer was erased");
             app.audit().record(AuditEvent::CustomerErased { orders });
-            Ok(orders)
+            erased
         });
         let erased = erasing.await.unwrap_or(Err(EraseError::Panicked));
         let orders = erased.map_err(|error| failed(&error))?;
@@ -125,13 +126,7 @@ async fn user_id(request: Request<axum::body::Body>) -> Result<UserId, ApiError>
         .await
         .map_err(|_| ApiError::DeadlineExceeded)?
         .map_err(|_| ApiError::RequestTooLarge)?;
-    // Without the text of the error, which may quote the user id.
-    let customer: CustomerJson = serde_json::from_slice(&body)
-        .map_err(|_| ApiError::Malformed("expected an object with a `user_id`".to_owned()))?;
-    if customer.user_id.is_empty() {
-        return Err(Violations::one("user_id", "must not be empty").into());
-    }
-    Ok(customer.user_id.into())
+    request::read(&body)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -144,12 +139,23 @@ fn is_json(headers: &HeaderMap) -> bool {
 fn failed(error: &EraseError) -> ApiError {
     tracing::error!(error = %ErrorChain(error), "the personal data of a customer was not erased, or not all of it");
     match error {
-        EraseError::Commit(_) => OrderError::StoreFailed,
-        EraseError::NoThread => OrderError::NoThread,
-        EraseError::Read(_) | EraseError::Overwrite(_) => OrderError::Unreadable,
-        EraseError::Panicked => OrderError::Bug,
+        EraseError::Commit(CommitError::Unavailable) => OrderError::StoreUnavailable.into(),
+        EraseError::Commit(
+            CommitError::Write(_)
+            | CommitError::WriterPanicked
+            | CommitError::WriterStopped
+            | CommitError::FilesRemoved
+            | CommitError::FilesMoved(_),
+        ) => ApiError::RestartNeeded,
+        EraseError::NoThread => OrderError::NoThread.into(),
+        EraseError::Partly { .. } | EraseError::Read(_) | EraseError::Overwrite(_) => {
+            ApiError::Unreadable(ErrorChain(error).to_string())
+        }
+        EraseError::Commit(
+            CommitError::Stale(_) | CommitError::Unreadable(_) | CommitError::TooLarge(_),
+        )
+        | EraseError::Panicked => OrderError::Bug.into(),
     }
-    .into()
 }
 
 /// An export that is being read for a client.
@@ -163,7 +169,16 @@ struct CustomerExport {
 impl CustomerExport {
     fn run(self) {
         match self.send() {
-            Ok(()) => self.app.audit().record(AuditEvent::CustomerExported),
+            Ok(unreadable) => {
+                if !unreadable.is_empty() {
+                    let damage = unreadable.join("; ");
+                    tracing::error!(
+                        damage,
+                        "the export of a customer lacks orders that cannot be read"
+                    );
+                }
+                self.app.audit().record(AuditEvent::CustomerExported);
+            }
             Err(error) => {
                 tracing::error!(%error, "the personal data of a customer could not be exported");
                 // The error ends the response early; a client that is gone needs none.
@@ -172,7 +187,7 @@ impl CustomerExport {
         }
     }
 
-    fn send(&self) -> Result<(), ExportError> {
+    fn send(&self) -> Result<Vec<String>, ExportError> {
         export(self.app.store(), &self.user_id, &mut |piece| {
             // Blocks this thread, which is the back-pressure of a slow client.
             match self.sender.blocking_send(Ok(piece.into())) {

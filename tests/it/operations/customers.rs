@@ -313,3 +313,115 @@ async fn old_visits_are_erased_by_their_age_and_others_stay() {
     let ended = run(&["store", "verify", "--data-dir", text(&data)]).await;
     assert!(ended.text().contains("no damage"), "{}", ended.text());
 }
+
+/// Runs the program with this standard input.
+async fn run_reading(words: &[&str], input: &str) -> Ended {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("input");
+    fs::write(&file, input).unwrap();
+    let file = fs::File::open(file).unwrap();
+    Program::new().args(words).reading(file).run().await
+}
+
+#[tokio::test]
+async fn every_customer_of_a_list_is_erased_or_none_if_one_is_wrong() {
+    let data = TempDir::new().unwrap();
+    let running = server(data.path()).start().await;
+    let mut client = BookingServiceClient::new(running.connect().await);
+    create(&mut client, "first", USER).await;
+    create(&mut client, "other", "somebody-else").await;
+    running.stop().await;
+    let command = |step| ["customers", step, "--user", "-", "--data-dir", text(&data)];
+    let list = format!("{USER}\n\nsomebody-else\n");
+    for (step, input, expected) in [
+        ("export", &*list, "2 user ids"),
+        ("erase", "", "must not be empty"),
+        (
+            "erase",
+            &format!("{USER}\na\0\n"),
+            "line 2: user_id has the character U+0000",
+        ),
+        (
+            "erase",
+            &"x".repeat(1025),
+            "user_id has 1025 bytes; at most 1024 are taken",
+        ),
+        ("erase", "a\u{200b}", "U+200B"),
+    ] {
+        let ended = run_reading(&command(step), input).await;
+        assert_eq!(ended.code(), 64, "{}", ended.text());
+        assert!(
+            ended.text().contains(expected),
+            "{expected}: {}",
+            ended.text()
+        );
+    }
+    assert!(files_with(data.path(), EMAIL.as_bytes()) > 0);
+    let ended = run_reading(&command("erase"), &list).await;
+    assert_eq!(ended.code(), 0, "{}", ended.text());
+    for line in [1, 3] {
+        let expected = format!("line {line}: the personal data of 1 order was erased");
+        assert!(ended.text().contains(&expected), "{}", ended.text());
+    }
+    assert_gone(data.path());
+}
+
+#[tokio::test]
+async fn a_command_without_a_source_names_both() {
+    let ended = run(&["customers", "erase", "--user", USER]).await;
+    assert_eq!(ended.code(), 64);
+    for source in ["--from", "--data-dir"] {
+        assert!(ended.text().contains(source), "{}", ended.text());
+    }
+}
+
+/// Changes a byte of the first e-mail address in the first segment.
+fn damage_email(dir: &Path) {
+    let path = dir.join("orders/000001.log");
+    let mut bytes = fs::read(&path).unwrap();
+    let email = EMAIL.as_bytes();
+    let at = bytes
+        .windows(email.len())
+        .position(|window| window == email);
+    bytes[at.unwrap()] ^= 1;
+    fs::write(&path, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_order_hinders_neither_the_erasure_nor_the_export_of_others() {
+    let data = TempDir::new().unwrap();
+    let mut running = server(data.path()).start().await;
+    let from = admin(&mut running).await;
+    let mut client = BookingServiceClient::new(running.connect().await);
+    for token in ["first", "second", "third"] {
+        create(&mut client, token, USER).await;
+    }
+    damage_email(data.path());
+    let what = "the personal data of the order is not what was written";
+    let ended = run(&["customers", "export", "--user", USER, "--from", &from]).await;
+    assert_eq!(ended.code(), 74, "{}", ended.text());
+    for expected in [
+        what,
+        "segment 1, offset ",
+        "\"second\"",
+        "\"third\"",
+        "\"unreadable\"",
+    ] {
+        assert!(
+            ended.text().contains(expected),
+            "{expected}: {}",
+            ended.text()
+        );
+    }
+    let ended = run(&["customers", "erase", "--user", USER, "--from", &from]).await;
+    assert_eq!(ended.code(), 69, "{}", ended.text());
+    for expected in [what, "segment 1, offset ", "data of 2 orders was erased"] {
+        assert!(
+            ended.text().contains(expected),
+            "{expected}: {}",
+            ended.text()
+        );
+    }
+    assert_eq!(files_with(data.path(), EMAIL.as_bytes()), 0);
+    running.stop().await;
+}

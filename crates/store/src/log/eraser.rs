@@ -106,14 +106,22 @@ impl Eraser {
         // not keep this person's data from being erased.
         let earlier = self.complete_all(commit);
         let mut orders = Vec::new();
-        self.reader.each_of_user(user_id, &mut |position, _| {
-            orders.push(position);
-            Ok(ControlFlow::Continue(()))
-        })?;
+        let damage = self
+            .reader
+            .each_readable_of_user(user_id, &mut |position, _| {
+                orders.push(position);
+                Ok(ControlFlow::Continue(()))
+            });
         orders.sort_unstable();
         let scope = ErasureScope::Customer(self.reader.keys.user_key(user_id));
         self.erase(scope, &orders, commit)?;
-        earlier.map(|()| orders.len() as u64)
+        earlier?;
+        let erased = orders.len() as u64;
+        if damage.is_empty() {
+            Ok(erased)
+        } else {
+            Err(EraseError::Partly { erased, damage })
+        }
     }
 
     /// Erases the personal data of orders whose visit ended before a second, of the oldest segments first and of about
@@ -359,7 +367,7 @@ pub(super) fn overwrite_in_copy(disk: &Arc<dyn Disk>, orders: &[Position]) -> io
 /// [`ReadError`].
 pub(crate) fn erasure_of(record: &RecordRead) -> Result<PersonErased, ReadError> {
     if record.header.kind != RecordKind::PersonErased.number() {
-        return Err(record.damaged());
+        return Err(record.damaged("it is not the record of an erasure"));
     }
     Ok(record::decode_person_erased(parts(record)?.0)?)
 }

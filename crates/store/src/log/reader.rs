@@ -1,6 +1,7 @@
 //! Reading orders, holds and payments from the log by its index. All of it may be called while the log is written.
 
 use std::{
+    collections::BTreeSet,
     io,
     ops::ControlFlow,
     sync::{
@@ -23,15 +24,16 @@ use super::{
     record_header::PersonalPart,
     record_reader::{self, RecordRead, disk_error},
     recovery::{header_of, read_file},
+    salvage::salvage,
     scan::scan,
-    segment::{HeaderFound, SegmentHeader, StoreIdentity},
+    segment::{HeaderFound, SEGMENT_HEADER_BYTES, SegmentHeader, StoreIdentity},
     segment_files::SegmentFiles,
     segment_name::log_name,
     summary::RecordSums,
 };
 use crate::{
-    HoldId, OrderFilter, OrderSink, PlacedSink, ReadError, Recovered, Replay, Selection,
-    StoredHold,
+    ErrorChain, HoldId, OrderFilter, OrderSink, PlacedSink, ReadError, Recovered, Replay,
+    Selection, StoredHold,
     latest_prices::LatestPrices,
     order_key::{KeyDeriver, OrderKey},
     record::{self, RecordFacts, RecordKind},
@@ -232,10 +234,98 @@ impl LogReader {
         user_id: &UserId,
         take: PlacedSink<'_>,
     ) -> Result<(), ReadError> {
-        self.each_of_user(user_id, &mut |_, record| {
+        let damage = self.each_readable_of_user(user_id, &mut |_, record| {
             let (public, personal) = parts(record)?;
             Ok(take(record::decode_placed(public, personal)?))
-        })
+        });
+        if damage.is_empty() {
+            Ok(())
+        } else {
+            Err(ReadError::DamagedOrders(damage))
+        }
+    }
+
+    /// Visits the orders of a user that can be read, newest first, until `visit` breaks. Returns where the others are, and
+    /// why they cannot be read. Whose order a damaged one is may be unknown: it may be that of another user whose key has
+    /// the same prefix.
+    pub(crate) fn each_readable_of_user(
+        &self,
+        user_id: &UserId,
+        visit: VisitOrder<'_>,
+    ) -> Vec<String> {
+        let mut damage = Vec::new();
+        let mut next = self.index.newest(&self.keys.user_key(user_id));
+        let mut found_by_search = None;
+        while let Some(position) = next {
+            let record = self.read(position);
+            let visited = match &record {
+                Ok(record) => visit_if_of_user(position, record, user_id, visit),
+                Err(error) => {
+                    damage.push(place(position, error));
+                    Ok(ControlFlow::Continue(()))
+                }
+            };
+            match visited {
+                Ok(ControlFlow::Break(())) => break,
+                Ok(ControlFlow::Continue(())) => {}
+                Err(error) => damage.push(place(position, &error)),
+            }
+            next = match (&record, &mut found_by_search) {
+                (_, Some(found)) => BTreeSet::pop_last(found),
+                (Ok(record), None) => record.header.link,
+                // The link to the older orders is in the header that cannot be read.
+                (Err(_), None) => {
+                    let SearchedOrders { orders, faults } = self.search_before(position, user_id);
+                    damage.extend(faults);
+                    found_by_search.insert(orders).pop_last()
+                }
+            };
+        }
+        damage
+    }
+
+    /// The orders of a user before a position, by reading all segments up to it.
+    fn search_before(&self, end: Position, user_id: &UserId) -> SearchedOrders {
+        let mut searched = SearchedOrders::default();
+        for segment in self.segments() {
+            if segment > end.segment() {
+                break;
+            }
+            let orders = &mut searched.orders;
+            let read = self.each_order_in(segment, &mut |stored| {
+                if is_intact_of(stored, user_id)? {
+                    orders.insert(stored.position);
+                }
+                Ok(())
+            });
+            let Err(error) = read else {
+                continue;
+            };
+            searched.faults.push(format!(
+                "segment {segment} may have more orders: {}",
+                ErrorChain(&error)
+            ));
+            // Behind the damage, record by record: slow, so not where all frames are whole.
+            if let Ok(orders) = self.salvaged_of_user(segment, user_id) {
+                searched.orders.extend(orders);
+            }
+        }
+        searched.orders.retain(|order| *order < end);
+        searched
+    }
+
+    fn salvaged_of_user(&self, segment: u64, user_id: &UserId) -> Result<Vec<Position>, ReadError> {
+        let published = self.next_sequence.load(Ordering::Acquire);
+        let bytes = read_file(&*self.disk, &log_name(segment)).map_err(disk_error)?;
+        let piece = SEGMENT_HEADER_BYTES as u64..bytes.len() as u64;
+        let mut orders = Vec::new();
+        for stored in salvage(&bytes, self.seed, segment, piece, 1..published).intact {
+            let is_order = stored.header.kind == RecordKind::OrderPlaced.number();
+            if is_order && is_intact_of(&stored, user_id)? {
+                orders.push(stored.position);
+            }
+        }
+        Ok(orders)
     }
 
     /// Visits the orders of a user, newest first, until `visit` breaks.
@@ -251,9 +341,7 @@ impl LogReader {
         while let Some(position) = next {
             let record = self.read(position)?;
             next = record.header.link;
-            // The chain has the orders of all users with the same prefix.
-            let (_, personal) = parts(&record)?;
-            if record::is_of_user(personal, user_id)? && visit(position, &record)?.is_break() {
+            if visit_if_of_user(position, &record, user_id, visit)?.is_break() {
                 break;
             }
         }
@@ -355,13 +443,54 @@ impl LogReader {
     }
 }
 
+/// The orders of a user that a search has found, and why it may have missed some.
+#[derive(Debug, Default)]
+struct SearchedOrders {
+    orders: BTreeSet<Position>,
+    faults: Vec<String>,
+}
+
+/// Where an order cannot be read, and why.
+fn place(position: Position, error: &ReadError) -> String {
+    match error {
+        // It names the position.
+        ReadError::Damaged(place) => place.clone(),
+        error => format!("{position}: {}", ErrorChain(error)),
+    }
+}
+
+/// Whether the personal data of an order is there and that of this user.
+fn is_intact_of(stored: &StoredRecord<'_>, user_id: &UserId) -> Result<bool, ReadError> {
+    match stored.personal {
+        PersonalPart::Intact(personal) => Ok(record::is_of_user(Some(personal), user_id)?),
+        PersonalPart::Erased | PersonalPart::Unreadable => Ok(false),
+    }
+}
+
+fn visit_if_of_user(
+    position: Position,
+    record: &RecordRead,
+    user_id: &UserId,
+    visit: VisitOrder<'_>,
+) -> Result<ControlFlow<()>, ReadError> {
+    // The chain has the orders of all users with the same prefix.
+    let (_, personal) = parts(record)?;
+    if record::is_of_user(personal, user_id)? {
+        visit(position, record)
+    } else {
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
 /// The parts of a record; the personal one is `None` if it was erased.
 pub(crate) fn parts(record: &RecordRead) -> Result<(&[u8], Option<&[u8]>), ReadError> {
     let (public, personal) = record.parts()?;
     match personal {
         PersonalPart::Intact(personal) => Ok((public, Some(personal))),
         PersonalPart::Erased => Ok((public, None)),
-        PersonalPart::Unreadable => Err(record.damaged()),
+        PersonalPart::Unreadable => {
+            Err(record.damaged("the personal data of the order is not what was written"))
+        }
     }
 }
 

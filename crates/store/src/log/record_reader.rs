@@ -41,16 +41,17 @@ impl RecordRead {
     /// [`ReadError::Damaged`].
     pub(crate) fn parts(&self) -> Result<(&[u8], PersonalPart<'_>), ReadError> {
         let parts = self.header.parts(&self.bytes, self.seed, self.position);
-        let (public, personal) = parts.ok_or_else(|| damaged(self.position))?;
+        let (public, personal) =
+            parts.ok_or_else(|| self.damaged("the record is not what was written"))?;
         match self.personal {
             PersonalView::AsRead => Ok((public, personal)),
             PersonalView::Erased => Ok((public, PersonalPart::Erased)),
         }
     }
 
-    /// That it is damaged.
-    pub(crate) fn damaged(&self) -> ReadError {
-        damaged(self.position)
+    /// That it is damaged, and how.
+    pub(crate) fn damaged(&self, fault: &str) -> ReadError {
+        damaged(self.position, fault)
     }
 
     /// Whether the personal part is neither as written nor erased.
@@ -103,11 +104,12 @@ pub(crate) fn read(
     let mut bytes = vec![0; usize::try_from(rest.min(FIRST_READ)).unwrap_or(0)];
     file.read_exact_at(&mut bytes, position.offset())
         .map_err(disk_error)?;
-    let header = RecordHeader::decode(&bytes, seed, position).ok_or_else(|| damaged(position))?;
+    let header = RecordHeader::decode(&bytes, seed, position)
+        .ok_or_else(|| damaged(position, "the header of the record is not what was written"))?;
     let whole = header.record_bytes();
     // The header is verified, so its lengths are those that were written; the file may be shorter all the same.
     if whole as u64 > rest {
-        return Err(damaged(position));
+        return Err(damaged(position, "the segment is cut short"));
     }
     let first = bytes.len();
     bytes.resize(whole, 0);
@@ -126,8 +128,8 @@ pub(crate) fn read(
     })
 }
 
-fn damaged(position: Position) -> ReadError {
-    ReadError::Damaged(position.to_string())
+fn damaged(position: Position, fault: &str) -> ReadError {
+    ReadError::Damaged(format!("{position}: {fault}"))
 }
 
 pub(crate) fn disk_error(error: io::Error) -> ReadError {

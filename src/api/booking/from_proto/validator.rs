@@ -66,32 +66,21 @@ impl<'l> Validator<'l> {
 
     /// An optional token or id whose meaning the request itself defines, so that it must not be blank.
     pub(super) fn check_given_id(&mut self, field: FieldPath<'_>, id: &str) {
-        if !id.is_empty() && id.trim().is_empty() {
-            self.violate(field, "must not be blank");
-        } else {
-            self.check_id(field, id);
+        if let Some(rule) = given_id_rule(id, self.limits.max_id_bytes) {
+            self.violate(field, &rule);
         }
     }
 
     /// The form of an id; whether it names something known is decided elsewhere.
     pub(super) fn check_id(&mut self, field: FieldPath<'_>, id: &str) {
-        // The length first, so that a huge id is not searched character by character.
-        if id.len() > self.limits.max_id_bytes {
-            self.check_bytes(field, id, self.limits.max_id_bytes);
-        } else if let Some(letter) = id.chars().find(|&letter| !is_printable(letter)) {
-            let code_point = u32::from(letter);
-            let rule = format!("has the character U+{code_point:04X}, which cannot be printed");
+        if let Some(rule) = id_rule(id, self.limits.max_id_bytes) {
             self.violate(field, &rule);
         }
     }
 
     pub(super) fn check_bytes(&mut self, field: FieldPath<'_>, text: &str, max_bytes: usize) {
-        let bytes = text.len();
-        if bytes > max_bytes {
-            self.violate(
-                field,
-                &format!("has {bytes} bytes; at most {max_bytes} are taken"),
-            );
+        if text.len() > max_bytes {
+            self.violate(field, &too_long(text, max_bytes));
         }
     }
 
@@ -147,6 +136,32 @@ impl<'l> Validator<'l> {
             self.violate(field, &rule);
         }
     }
+}
+
+/// The rule that an id violates whose meaning the request itself defines, so that it must not be blank.
+pub(super) fn given_id_rule(id: &str, max_bytes: usize) -> Option<String> {
+    if !id.is_empty() && id.trim().is_empty() {
+        return Some("must not be blank".to_owned());
+    }
+    id_rule(id, max_bytes)
+}
+
+/// The rule that the form of an id violates.
+fn id_rule(id: &str, max_bytes: usize) -> Option<String> {
+    // The length first, so that a huge id is not searched character by character.
+    if id.len() > max_bytes {
+        return Some(too_long(id, max_bytes));
+    }
+    let letter = id.chars().find(|&letter| !is_printable(letter))?;
+    let code_point = u32::from(letter);
+    Some(format!(
+        "has the character U+{code_point:04X}, which cannot be printed"
+    ))
+}
+
+fn too_long(text: &str, max_bytes: usize) -> String {
+    let bytes = text.len();
+    format!("has {bytes} bytes; at most {max_bytes} are taken")
 }
 
 /// Whether a character of an id can be seen or is an ordinary space: no control character, none that

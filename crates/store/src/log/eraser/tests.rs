@@ -10,7 +10,7 @@ use crate::{
     conformance::samples,
     log::{
         error::DamageFault,
-        fixtures::{Fixture, SEGMENT_BYTES, contents, orders_in},
+        fixtures::{Fixture, SEGMENT_BYTES, contents, flip, orders_in},
         planted::plant,
         verify::{Verification, verify},
     },
@@ -305,4 +305,40 @@ fn old_visits_are_found_again_only_where_there_may_be_some() {
     assert_eq!(bytes, EpochSeconds::MAX);
     drop(store);
     assert_eq!(verified(&fixture).findings, []);
+}
+
+#[test]
+fn a_damaged_order_keeps_no_other_from_being_erased() {
+    // In the header, which has the link to the older orders, and in the public part.
+    for offset in [16, RECORD_HEADER_BYTES as u64 + 1] {
+        let mut fixture = Fixture::with_orders(3);
+        fixture.place(60);
+        fixture.place_of(USER, 2);
+        let texts = texts(&fixture, USER);
+        let store = fixture.open();
+        let mut orders = Vec::new();
+        store
+            .reader
+            .each_of_user(&USER.into(), &mut |position, _| {
+                orders.push(position);
+                Ok(ControlFlow::Continue(()))
+            })
+            .unwrap();
+        // The middle one of the three orders in the first segment; `orders` begins with the newest.
+        let damaged = orders[orders.len() - 2];
+        flip(
+            &fixture.segment(damaged.segment()),
+            damaged.offset() + offset,
+        );
+        let erasing = fixture.run(async { store.erase_person(&USER.into()).await });
+        let Err(EraseError::Partly { erased, damage }) = erasing else {
+            panic!("{erasing:?}");
+        };
+        assert_eq!(erased, orders.len() as u64 - 1, "{damage:?}");
+        assert!(damage[0].starts_with(&damaged.to_string()), "{damage:?}");
+        let kept = texts[1..]
+            .iter()
+            .filter(|text| has_bytes(fixture.dir(), text.as_bytes()));
+        assert_eq!(kept.count(), 1);
+    }
 }
