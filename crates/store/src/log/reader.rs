@@ -455,7 +455,13 @@ fn place(position: Position, error: &ReadError) -> String {
     match error {
         // It names the position.
         ReadError::Damaged(place) => place.clone(),
-        error => format!("{position}: {}", ErrorChain(error)),
+        error @ (ReadError::Disk(_)
+        | ReadError::Record(_)
+        | ReadError::DamagedOrders(_)
+        | ReadError::NoThread
+        | ReadError::Panicked
+        | ReadError::MissingFromList
+        | ReadError::AlreadyRecovered) => format!("{position}: {}", ErrorChain(error)),
     }
 }
 
