@@ -87,7 +87,7 @@ impl CustomerCommand {
         };
         let mut code = SUCCESS;
         for user in &opened.users {
-            // By its line: whoever keeps the output keeps no user id with it.
+            // By its line: an output that is kept has no user id in it.
             let place = match opened.users.len() {
                 1 => String::new(),
                 _ => format!("{}: ", user.place),

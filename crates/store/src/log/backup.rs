@@ -323,8 +323,8 @@ pub struct BackupReport {
     pub copied: u64,
 }
 
-/// Makes the backup of a manifest in `to`, which has no store or an earlier backup, with segments as `fetch` hands them over, and verifies it. What an earlier
-/// backup of the same store has there is used again.
+/// Makes the backup of a manifest in `to`, which has no store or an earlier backup, with segments as `fetch` hands them
+/// over, and verifies it. What an earlier backup of the same store has there is used again.
 ///
 /// # Errors
 /// [`BackupError`]. What has been copied stays for the next time.
@@ -419,11 +419,9 @@ fn changes_in(dir: &Path) -> Result<u64, BackupError> {
 /// Marks a directory as a backup, durable before there is anything else of it.
 fn write_mark(dir: &Path) -> Result<(), BackupError> {
     let write = || {
-        let disk = DirectoryDisk::open(dir)?;
-        let file = disk.create(BACKUP_MARK)?;
-        file.write_all_at(BACKUP_TEXT.as_bytes(), 0)?;
-        file.sync_data()?;
-        disk.sync()
+        replace(&DirectoryDisk::open(dir)?, BACKUP_MARK, |file| {
+            file.write_all_at(BACKUP_TEXT.as_bytes(), 0)
+        })
     };
     write().map_err(BackupError::in_file(&dir.join(BACKUP_MARK)))
 }
@@ -476,15 +474,8 @@ impl BackupTarget<'_> {
     /// Writes a segment. Until it is durable, the one that is there keeps its name.
     fn put(&self, number: u64, bytes: &[u8]) -> Result<(), BackupError> {
         let name = log_name(number);
-        let part = format!("{name}.{PART}");
-        let put = || {
-            let file = self.disk.create(&part)?;
-            file.write_all_at(bytes, 0)?;
-            file.sync_data()?;
-            self.disk.rename(&part, &name)?;
-            self.disk.sync()
-        };
-        put().map_err(BackupError::in_file(&self.home.join(&name)))
+        replace(self.disk, &name, |file| file.write_all_at(bytes, 0))
+            .map_err(BackupError::in_file(&self.home.join(&name)))
     }
 
     /// Removes segments that the log does not have: of a backup that was not completed, before the log was restored from an
@@ -645,17 +636,26 @@ fn without_findings(dir: &Path, verification: Verification) -> Result<Verificati
 
 /// Writes the number of changes, durable and as a whole.
 fn write_watermark(dir: &Path, changes: u64) -> Result<(), BackupError> {
-    let path = dir.join(WATERMARK);
     let write = || {
-        let disk = DirectoryDisk::open(dir)?;
-        let part = format!("{WATERMARK}.{PART}");
-        let file = disk.create(&part)?;
-        CommitWatermark::new(Arc::clone(&file)).advance_to(changes)?;
-        file.sync_data()?;
-        disk.rename(&part, WATERMARK)?;
-        disk.sync()
+        replace(&DirectoryDisk::open(dir)?, WATERMARK, |file| {
+            CommitWatermark::new(Arc::clone(file)).advance_to(changes)
+        })
     };
-    write().map_err(BackupError::in_file(&path))
+    write().map_err(BackupError::in_file(&dir.join(WATERMARK)))
+}
+
+/// Writes a file that is durable when this returns. Until then, the one that is there keeps its name.
+fn replace(
+    disk: &DirectoryDisk,
+    name: &str,
+    write: impl FnOnce(&Arc<dyn DiskFile>) -> io::Result<()>,
+) -> io::Result<()> {
+    let part = format!("{name}.{PART}");
+    let file = disk.create(&part)?;
+    write(&file)?;
+    file.sync_data()?;
+    disk.rename(&part, name)?;
+    disk.sync()
 }
 
 /// Whether these are the bytes of a segment from its header to the end of its last frame.

@@ -24,7 +24,7 @@ impl StoreLock {
     /// [`OpenError::InUse`].
     pub(super) fn add_directory(&mut self, home: &Path) -> Result<(), OpenError> {
         let Ok(directory) = File::open(home) else {
-            // Not there, or reported by whoever reads it.
+            // Not there, or reported where it is read.
             return Ok(());
         };
         match directory.try_lock() {
