@@ -10,3 +10,10 @@ mod load_balancers;
 mod logs;
 mod metrics;
 mod traces;
+
+use tempfile::TempDir;
+
+/// A directory as an argument of a command.
+fn text(dir: &TempDir) -> &str {
+    dir.path().to_str().unwrap()
+}

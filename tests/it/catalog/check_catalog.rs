@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     Item, Setup, config,
-    process::{Ended, Program},
+    process::{Ended, run},
     sample_catalog,
 };
 
@@ -71,10 +71,6 @@ impl Harbour {
     async fn json(&self, words: &[&str]) -> (i32, Value) {
         parsed(&self.check(&[&["--format", "json"], words].concat()).await)
     }
-}
-
-async fn run(words: &[&str]) -> Ended {
-    Program::new().args(words).run().await
 }
 
 fn parsed(ended: &Ended) -> (i32, Value) {

@@ -398,10 +398,7 @@ async fn a_server_that_does_not_run_is_exported_from_its_store() {
             .contains("another process has it open; if that is a running server, ask it: --from")
     );
     assert!(out.is_untouched(&[]));
-    let listening = program
-        .line("listening", |line| line["message"] == "listening")
-        .await;
-    let address = format!("http://{}", listening["admin_address"].as_str().unwrap());
+    let address = format!("http://{}", program.admin_address().await);
     succeeded(&out.export(&["--from", &address]).await);
     assert_eq!(out.spots_open("museum-entry", start_sec, None), 48);
     assert_eq!(program.stop().await.code(), 0);

@@ -3,7 +3,7 @@
 //!
 //! What single bytes do is tested beside the store, in `crates/store/src/log/tests/damage.rs`.
 
-use std::{net::SocketAddr, path::Path};
+use std::path::Path;
 
 use boxoffice::api::booking::proto::v3::{
     CheckOrderFulfillabilityRequest, CreateOrderRequest, ListOrdersRequest, Order,
@@ -179,14 +179,7 @@ async fn has_failed(server: &mut Running, caller: &Caller, reason: &str) {
             .as_u16()
     };
     assert_eq!(get(server.address(), "/v3/HealthCheck").await, 503);
-    let listening = server
-        .line("listening", |line| line["message"] == "listening")
-        .await;
-    let admin: SocketAddr = listening["admin_address"]
-        .as_str()
-        .unwrap()
-        .parse()
-        .unwrap();
+    let admin = server.admin_address().await;
     for probe in ["/livez", "/readyz"] {
         assert_eq!(get(admin, probe).await, 503, "{probe}");
     }

@@ -33,7 +33,7 @@ use crate::support::{
     doubles::GatewayDouble,
     keys::{Keys, basic},
     order_request, paid_with,
-    process::{Program, Running, in_days, until, with_timeout},
+    process::{Program, in_days, until, with_timeout},
     rest_client::{Answer, send, without_body},
 };
 
@@ -79,17 +79,6 @@ async fn metric(admin: SocketAddr, name: &str) -> u64 {
         .unwrap()
 }
 
-async fn admin_address(server: &mut Running) -> SocketAddr {
-    let listening = server
-        .line("listening", |line| line["message"] == "listening")
-        .await;
-    listening["admin_address"]
-        .as_str()
-        .unwrap()
-        .parse()
-        .unwrap()
-}
-
 /// Connections that never say anything.
 async fn silent(address: SocketAddr, count: usize) -> Vec<TcpStream> {
     let mut silent = Vec::new();
@@ -131,7 +120,7 @@ async fn where_descriptors_are_few_connections_leave_some_for_everything_else() 
         (&warned["max_connections"], &warned["file_descriptors"]),
         (&10_000.into(), &200.into())
     );
-    let admin = admin_address(&mut server).await;
+    let admin = server.admin_address().await;
     let _silent = silent(server.address(), 180).await;
     let client = BookingServiceClient::new(server.connect().await);
     for number in 0..3 {
@@ -163,7 +152,7 @@ async fn where_descriptors_are_few_connections_leave_some_for_everything_else() 
 async fn a_soft_limit_of_descriptors_is_raised_to_the_hard_one() {
     let args = ["--admin-listen=127.0.0.1:0", "--max-connections=300"];
     let mut server = Program::after("ulimit -Sn 100").args(args).start().await;
-    let admin = admin_address(&mut server).await;
+    let admin = server.admin_address().await;
     assert_eq!(metric(admin, "boxoffice_connections_max").await, 300);
     assert!(metric(admin, "process_max_fds").await > 1000);
     server.stop().await;
@@ -339,7 +328,7 @@ async fn incomplete_heads_at_the_admin_listener_do_not_keep_probes_out() {
 async fn an_unread_log_blocks_nothing() {
     let words = ["--admin-listen=127.0.0.1:0", "--log=trace"];
     let mut server = Program::new().args(words).start().await;
-    let admin = admin_address(&mut server).await;
+    let admin = server.admin_address().await;
     let client = ByteClient::connect(server.address()).await;
     server.read_output(false);
     until("lines are dropped", async || {
@@ -369,7 +358,7 @@ async fn an_unread_log_does_not_block_the_shutdown() {
             drain_delay,
         ];
         let mut server = Program::new().args(words).start().await;
-        let admin = admin_address(&mut server).await;
+        let admin = server.admin_address().await;
         server.read_output(false);
         let client = ByteClient::connect(server.address()).await;
         until("lines are dropped", async || {

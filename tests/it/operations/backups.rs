@@ -11,9 +11,10 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tonic::transport::Channel;
 
+use super::text;
 use crate::support::{
     Item, order_request,
-    process::{Ended, Program, Running, in_days, with_timeout},
+    process::{Program, Running, in_days, run, with_timeout},
 };
 
 /// Orders that are there when a backup begins, and in all.
@@ -23,22 +24,6 @@ const ALL: usize = 160;
 fn server(dir: &Path) -> Program {
     let program = Program::new().with_store(dir);
     program.args(["--admin-listen=127.0.0.1:0", "--admin-backup=true"])
-}
-
-async fn run(words: &[&str]) -> Ended {
-    Program::new().args(words).run().await
-}
-
-fn text(dir: &TempDir) -> &str {
-    dir.path().to_str().unwrap()
-}
-
-/// The address of its admin listener.
-async fn admin(server: &mut Running) -> String {
-    let line = server
-        .line("listening", |line| line["message"] == "listening")
-        .await;
-    format!("http://{}", line["admin_address"].as_str().unwrap())
 }
 
 async fn create(client: &mut BookingServiceClient<Channel>, number: usize) -> Order {
@@ -71,7 +56,7 @@ async fn a_server_is_backed_up_while_it_sells_and_goes_on_from_the_backup() {
         TempDir::new().unwrap(),
     );
     let mut running = server(data.path()).start().await;
-    let admin = admin(&mut running).await;
+    let admin = format!("http://{}", running.admin_address().await);
     let (sold, mut watched) = watch::channel(Vec::new());
     let mut client = BookingServiceClient::new(running.connect().await);
     let selling = tokio::spawn(async move {
@@ -182,7 +167,7 @@ async fn a_server_hands_out_its_store_only_where_that_is_set() {
     let (data, copy) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let program = Program::new().with_store(data.path());
     let mut running = program.args(["--admin-listen=127.0.0.1:0"]).start().await;
-    let from = admin(&mut running).await;
+    let from = format!("http://{}", running.admin_address().await);
     let words = ["backup", "create", "--to", text(&copy), "--from", &from];
     let ended = run(&words).await;
     assert_eq!(ended.code(), 69, "{}", ended.text());

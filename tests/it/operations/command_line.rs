@@ -5,11 +5,7 @@ use std::{fs, net::TcpListener};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::process::{Ended, Program};
-
-async fn run(words: &[&str]) -> Ended {
-    Program::new().args(words).run().await
-}
+use crate::support::process::{Program, run};
 
 #[tokio::test]
 async fn a_check_of_the_settings_tells_what_is_in_force_and_from_where() {

@@ -14,9 +14,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tonic::transport::Channel;
 
+use super::text;
 use crate::support::{
     Item, open_store, order_request,
-    process::{Ended, Program, Running, in_days},
+    process::{Ended, Program, in_days, run},
 };
 
 /// Who is erased. The texts are long enough to be found in files.
@@ -27,22 +28,6 @@ const NAME: &str = "Wilhelmina-Augusta";
 fn server(dir: &Path) -> Program {
     let program = Program::new().with_store(dir);
     program.args(["--admin-listen=127.0.0.1:0", "--admin-customers=true"])
-}
-
-async fn run(words: &[&str]) -> Ended {
-    Program::new().args(words).run().await
-}
-
-fn text(dir: &TempDir) -> &str {
-    dir.path().to_str().unwrap()
-}
-
-/// The address of its admin listener.
-async fn admin(server: &mut Running) -> String {
-    let line = server
-        .line("listening", |line| line["message"] == "listening")
-        .await;
-    format!("http://{}", line["admin_address"].as_str().unwrap())
 }
 
 async fn create(client: &mut BookingServiceClient<Channel>, token: &str, user_id: &str) -> Order {
@@ -101,7 +86,7 @@ fn exported(ended: &Ended) -> Value {
 async fn a_customer_of_a_running_server_is_exported_and_erased() {
     let data = TempDir::new().unwrap();
     let mut running = server(data.path()).start().await;
-    let admin = admin(&mut running).await;
+    let admin = format!("http://{}", running.admin_address().await);
     let mut client = BookingServiceClient::new(running.connect().await);
     let first = create(&mut client, "first", USER).await;
     let other = create(&mut client, "other", "somebody-else").await;
@@ -246,7 +231,7 @@ async fn a_server_erases_customers_only_where_that_is_set() {
     let data = TempDir::new().unwrap();
     let program = Program::new().with_store(data.path());
     let mut running = program.args(["--admin-listen=127.0.0.1:0"]).start().await;
-    let from = admin(&mut running).await;
+    let from = format!("http://{}", running.admin_address().await);
     for step in ["erase", "export"] {
         let ended = run(&["customers", step, "--user", USER, "--from", &from]).await;
         assert_eq!(ended.code(), 69, "{}", ended.text());
@@ -391,7 +376,7 @@ fn damage_email(dir: &Path) {
 async fn a_damaged_order_hinders_neither_the_erasure_nor_the_export_of_others() {
     let data = TempDir::new().unwrap();
     let mut running = server(data.path()).start().await;
-    let from = admin(&mut running).await;
+    let from = format!("http://{}", running.admin_address().await);
     let mut client = BookingServiceClient::new(running.connect().await);
     for token in ["first", "second", "third"] {
         create(&mut client, token, USER).await;

@@ -213,9 +213,23 @@ pub(crate) struct Running {
     _dir: TempDir,
 }
 
+/// Runs a command of the program until it ends.
+pub(crate) async fn run(words: &[&str]) -> Ended {
+    Program::new().args(words).run().await
+}
+
 impl Running {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address.unwrap()
+    }
+
+    /// The address of its admin listener.
+    pub(crate) async fn admin_address(&mut self) -> SocketAddr {
+        let listening = self
+            .line("listening", |line| line["message"] == "listening")
+            .await;
+        let address = listening["admin_address"].as_str().unwrap();
+        address.parse().unwrap()
     }
 
     /// Whether it has a file open.
