@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`domain`] | the rules, pure: prices, limits, fees, questions, verdicts |
 //! | [`catalog`] | the catalogue on disk: feeds and rules, read with diagnostics, written |
+//! | [`lifecycle_files`] | lifecycle definitions on disk, read with diagnostics, described |
 //! | [`inventory`] | slots and cart holds in memory |
 //! | [`store`] | orders, tokens, payments and prices, durable |
 //! | [`payments`] | the payment gateway |
@@ -24,7 +25,7 @@
 /// The version, with commit and date of the build where they are known.
 pub const VERSION: &str = env!("STAMPED_VERSION");
 
-pub use ::{catalog, domain, inventory, kernel, orders, payments, store};
+pub use ::{catalog, domain, inventory, kernel, lifecycle_files, orders, payments, store};
 
 pub mod api;
 

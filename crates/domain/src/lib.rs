@@ -25,5 +25,10 @@ pub mod fulfillability;
 pub mod failure;
 pub mod payment;
 
+pub mod ledger;
+pub mod lifecycle;
+pub mod refunds;
+pub mod shipment;
+
 #[cfg(any(test, feature = "fixtures"))]
 pub mod fixtures;

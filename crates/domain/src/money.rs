@@ -81,6 +81,36 @@ impl fmt::Display for TaxRate {
     }
 }
 
+/// A whole number of per cent from 0 to 100: the part of a price that is given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Percent(u8);
+
+impl Percent {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+    /// All of it.
+    pub const FULL: Self = Self(100);
+
+    /// `None` above 100.
+    #[must_use]
+    pub fn new(percent: u8) -> Option<Self> {
+        (percent <= Self::FULL.0).then_some(Self(percent))
+    }
+
+    /// The number, from 0 to 100.
+    #[must_use]
+    pub fn get(self) -> u8 {
+        self.0
+    }
+
+    /// The sum of two parts, at most all of it.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        // Cannot overflow: two hundred fit a byte.
+        Self((self.0 + other.0).min(Self::FULL.0))
+    }
+}
+
 /// Why an amount could not be computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
@@ -222,6 +252,21 @@ impl Money {
             .and_then(|amount| amount.checked_div(Decimal::ONE_HUNDRED))
             .ok_or(MoneyError::Overflow)?;
         Ok(Self { amount, ..self })
+    }
+
+    /// That part of the amount, unrounded.
+    ///
+    /// # Errors
+    /// [`MoneyError::Overflow`].
+    pub fn share(self, percent: Percent) -> Result<Self, MoneyError> {
+        let kept = Decimal::from(Percent::FULL.0 - percent.0);
+        self.less_percent(kept)
+    }
+
+    /// Whether the amount is below zero.
+    #[must_use]
+    pub fn is_negative(self) -> bool {
+        self.amount < Decimal::ZERO
     }
 
     /// The tax on this amount, rounded to the smallest unit, half to even.

@@ -105,6 +105,18 @@ impl<'t> TomlValue<'t> {
         }
     }
 
+    /// Whether the value is a text.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        self.value.is_str()
+    }
+
+    /// Whether the value is a table.
+    #[must_use]
+    pub fn is_table(&self) -> bool {
+        self.value.is_table()
+    }
+
     fn expected(&self, what: impl Display) {
         self.unfit("wrong_type", what);
     }
