@@ -27,6 +27,7 @@ mod check_config;
 mod completions;
 mod customers;
 mod export_feeds;
+mod lifecycle;
 mod manual;
 mod password;
 mod progress;
@@ -37,12 +38,13 @@ use backups::{CreateBackup, RestoreBackup};
 use check_catalog::CheckCatalog;
 use check_config::CheckConfig;
 use commands::{
-    BACKUP, CHECK_CATALOG, CHECK_CONFIG, COMPLETIONS, CUSTOMERS, FEEDS, HASH_PASSWORD, MAN,
+    BACKUP, CHECK_CATALOG, CHECK_CONFIG, COMPLETIONS, FEEDS, HASH_PASSWORD, LIFECYCLE, MAN,
     SETTINGS, STORE, command,
 };
 use customers::CustomerCommand;
 use error::CliError;
 use export_feeds::ExportFeeds;
+use lifecycle::{CheckLifecycle, DescribeLifecycle};
 use serve::serve;
 use store_reports::{StoreInformation, StoreVerification};
 
@@ -52,7 +54,7 @@ const EXIT_CODES: [(u8, &str); 7] = [
         USAGE,
         "the command line, a setting or a file that one names is wrong",
     ),
-    (CATALOG, "the catalogue is wrong"),
+    (CATALOG, "the catalogue or a lifecycle is wrong"),
     (
         UNAVAILABLE,
         "the address cannot be bound, or the server asked does not answer as it should",
@@ -77,6 +79,8 @@ enum Action {
     Write(Vec<u8>),
     CheckCatalog(Box<CheckCatalog>),
     ExportFeeds(Box<ExportFeeds>),
+    CheckLifecycle(CheckLifecycle),
+    DescribeLifecycle(DescribeLifecycle),
     VerifyStore(StoreVerification),
     ShowStore(StoreInformation),
     CreateBackup(CreateBackup),
@@ -102,6 +106,8 @@ pub fn run(
         Ok(Action::Write(bytes)) => stdout.write_all(&bytes).map(|()| SUCCESS),
         Ok(Action::CheckCatalog(command)) => command.run(stdout, stderr),
         Ok(Action::ExportFeeds(command)) => command.run(stdout, stderr),
+        Ok(Action::CheckLifecycle(command)) => command.run(stdout, stderr),
+        Ok(Action::DescribeLifecycle(command)) => command.run(stdout, stderr),
         Ok(Action::VerifyStore(command)) => command.run(stdout, stderr),
         Ok(Action::ShowStore(command)) => command.run(stdout, stderr),
         Ok(Action::CreateBackup(command)) => command.run(stdout, stderr),
@@ -133,7 +139,7 @@ fn parse(
             let flags = with_flags_of(flags, arguments)?;
             check_config::action(flags, arguments, environment, read_file)
         }
-        CHECK_CATALOG | STORE | BACKUP | CUSTOMERS | COMPLETIONS | MAN | SETTINGS
+        CHECK_CATALOG | LIFECYCLE | STORE | BACKUP | COMPLETIONS | MAN | SETTINGS
         | HASH_PASSWORD => {
             reject_flags(&flags, name)?;
             action_without_settings(name, arguments)
@@ -146,6 +152,7 @@ fn parse(
 fn action_without_settings(name: &str, arguments: &ArgMatches) -> Result<Action, CliError> {
     match name {
         CHECK_CATALOG => Ok(check_catalog::action(arguments)),
+        LIFECYCLE => Ok(lifecycle::action(arguments)),
         STORE => Ok(store_reports::action(arguments)),
         BACKUP => Ok(backups::action(arguments)),
         CUSTOMERS => Ok(customers::action(arguments)),
@@ -417,6 +424,105 @@ mod tests {
         ] {
             check_rejected(text, expected);
         }
+    }
+
+    #[test]
+    fn errors_in_a_command_for_lifecycles_are_reported_by_the_parser() {
+        for (text, expected) in [
+            ("lifecycle", "requires a subcommand"),
+            ("lifecycle chekc", "a similar subcommand exists: 'check'"),
+            ("lifecycle check", "<FILE>"),
+            (
+                "lifecycle check here --format yaml",
+                "[possible values: text, json]",
+            ),
+            (
+                "lifecycle describe --entity parcle",
+                "there is no entity \"parcle\"; entities are order, line_item, fulfillment, refund",
+            ),
+            (
+                "lifecycle describe --action send_alrt",
+                "did you mean send_alert?",
+            ),
+            (
+                "lifecycle describe --state procesing",
+                "did you mean processing?",
+            ),
+            (
+                "--workers 3 lifecycle describe",
+                "the argument '--workers' cannot be used with 'lifecycle'",
+            ),
+        ] {
+            check_rejected(text, expected);
+        }
+    }
+
+    #[test]
+    fn a_lifecycle_is_checked_for_people_and_for_programs() {
+        let folder = tempfile::tempdir().unwrap();
+        let (right, wrong) = (
+            folder.path().join("right.toml"),
+            folder.path().join("wrong.toml"),
+        );
+        std::fs::write(&right, lifecycle_files::DEFAULT).unwrap();
+        let broken = lifecycle_files::DEFAULT.replace("delete_shipment", "delete_shipmet");
+        std::fs::write(&wrong, broken).unwrap();
+        let missing = folder.path().join("missing.toml");
+        for (file, code, stdout, stderr) in [
+            (
+                &right,
+                SUCCESS,
+                "lifecycle \"default\"; order: 7 states, 11 transitions; line_item: 6 states",
+                "",
+            ),
+            (&wrong, CATALOG, "", "did you mean delete_shipment?"),
+            (&missing, CATALOG, "", "error[unreadable]: "),
+        ] {
+            let (exit, out, err) = ran(&format!("lifecycle check {}", file.display()));
+            assert_eq!(exit, ExitCode::from(code), "{out}{err}");
+            assert!(
+                out.starts_with(stdout) && err.contains(stderr),
+                "{out}{err}"
+            );
+            assert_eq!(err.is_empty(), code == SUCCESS);
+            assert_eq!(err.ends_with("\n1 error\n"), code != SUCCESS, "{err}");
+            let (exit, out, err) =
+                ran(&format!("lifecycle check {} --format json", file.display()));
+            assert_eq!((exit, err.as_str()), (ExitCode::from(code), ""));
+            let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+            assert_eq!(json["format"], 1);
+            assert_eq!(json["ok"], code == SUCCESS, "{out}");
+            assert_eq!(json["errors"]["total"], u64::from(code != SUCCESS), "{out}");
+        }
+    }
+
+    #[test]
+    fn a_lifecycle_is_described_in_tables_and_as_a_diagram() {
+        let (code, tables, _) = ran("lifecycle describe");
+        assert_eq!(code, ExitCode::SUCCESS);
+        for text in [
+            "order\n\n  state",
+            "customer_action_required",
+            "line_item\n",
+            "CANCELED",
+        ] {
+            assert!(tables.contains(text), "{text} is not in {tables}");
+        }
+        let (code, some, _) = ran("lifecycle describe --entity refund --action send_alert");
+        assert_eq!(code, ExitCode::SUCCESS);
+        assert!(
+            some.len() < tables.len() && some.starts_with("refund\n"),
+            "{some}"
+        );
+        let (code, diagram, _) = ran("lifecycle describe --mermaid");
+        assert_eq!(code, ExitCode::SUCCESS);
+        assert!(diagram.starts_with("stateDiagram-v2\n"), "{diagram}");
+        let (code, out, err) = ran("lifecycle describe /missing/lifecycle.toml");
+        assert_eq!((code, out.as_str()), (ExitCode::from(CATALOG), ""));
+        assert!(
+            err.starts_with("error[unreadable]: /missing/lifecycle.toml"),
+            "{err}"
+        );
     }
 
     #[test]

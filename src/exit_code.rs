@@ -4,7 +4,7 @@
 pub const SUCCESS: u8 = 0;
 /// The command line, a setting or a file that one names is invalid (`EX_USAGE`).
 pub const USAGE: u8 = 64;
-/// The catalogue is invalid (`EX_DATAERR`).
+/// The catalogue or a lifecycle definition is invalid (`EX_DATAERR`).
 pub const CATALOG: u8 = 65;
 /// The address cannot be bound, or the server there did not answer as expected (`EX_UNAVAILABLE`).
 pub const UNAVAILABLE: u8 = 69;

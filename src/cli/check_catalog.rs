@@ -33,7 +33,7 @@ use calendar::{CalendarBasis, DayCalendar};
 use report::Findings;
 use zone::Day;
 
-pub(super) use report::Format;
+pub(super) use report::{Format, diagnostics_json};
 pub(super) use zone::{ShownDay, ShownZone};
 
 /// The version of the JSON of `--format json`: another number is another form.

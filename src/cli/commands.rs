@@ -44,6 +44,14 @@ pub(super) const ZONE: &str = "zone";
 pub(super) const DATA: &str = "data-dir";
 pub(super) const STRICT: &str = "strict";
 pub(super) const FORMAT: &str = "format";
+pub(super) const LIFECYCLE: &str = "lifecycle";
+pub(super) const CHECK: &str = "check";
+pub(super) const DESCRIBE: &str = "describe";
+pub(super) const FILE: &str = "file";
+pub(super) const MERMAID: &str = "mermaid";
+pub(super) const ENTITY: &str = "entity";
+pub(super) const STATE: &str = "state";
+pub(super) const ACTION: &str = "action";
 
 /// Fewest days of availability that Google wants.
 pub(super) const MIN_DAYS: u32 = 30;
@@ -72,6 +80,7 @@ pub(super) fn command() -> Command {
                 .subcommand_required(true)
                 .subcommand(export()),
         )
+        .subcommand(lifecycle())
         .subcommand(store())
         .subcommand(backup())
         .subcommand(customers())
@@ -107,12 +116,7 @@ fn check_catalog() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Treat warnings as errors"),
         )
-        .arg(
-            text(FORMAT, "FORMAT")
-                .help("Output format: `text` for people, `json` for programs")
-                .value_parser(Format::parser())
-                .default_value("text"),
-        )
+        .arg(format_argument())
         .arg(
             text(SHOW, "DATE")
                 .help(show)
@@ -217,6 +221,49 @@ fn export() -> Command {
         .args(config::args())
 }
 
+fn lifecycle() -> Command {
+    let file = || {
+        Arg::new(FILE)
+            .value_name("FILE")
+            .value_parser(value_parser!(PathBuf))
+    };
+    let only = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("NAME").help(help)
+    };
+    Command::new(LIFECYCLE)
+        .about("Check or describe what orders go through after their sale")
+        .subcommand_required(true)
+        .subcommand(
+            Command::new(CHECK)
+                .about("Check a lifecycle definition and report all errors")
+                .arg(file().required(true).help("The definition, a TOML file"))
+                .arg(format_argument()),
+        )
+        .subcommand(
+            Command::new(DESCRIBE)
+                .about("Print states, transitions, conditions and actions of a definition")
+                .arg(file().help("The definition; without it the default"))
+                .arg(
+                    Arg::new(MERMAID)
+                        .long(MERMAID)
+                        .action(ArgAction::SetTrue)
+                        .help("Print a state diagram for Mermaid instead of tables"),
+                )
+                .arg(only(ENTITY, "Limit to an entity, such as `line_item`"))
+                .arg(only(STATE, "Limit to transitions from or to a state"))
+                .arg(only(ACTION, "Limit to transitions with an action")),
+        )
+}
+
+fn format_argument() -> Arg {
+    Arg::new(FORMAT)
+        .long(FORMAT)
+        .value_name("FORMAT")
+        .help("Output format: `text` for people, `json` for programs")
+        .value_parser(Format::parser())
+        .default_value("text")
+}
+
 fn store() -> Command {
     let data = || {
         directory(DATA)
@@ -235,14 +282,7 @@ fn store() -> Command {
             Command::new(INFO)
                 .about("Tell the format, orders, size, times and open work of a store")
                 .arg(data())
-                .arg(
-                    Arg::new(FORMAT)
-                        .long(FORMAT)
-                        .value_name("FORMAT")
-                        .help("Output format: `text` for people, `json` for programs")
-                        .value_parser(Format::parser())
-                        .default_value("text"),
-                ),
+                .arg(format_argument()),
         )
 }
 
@@ -345,4 +385,9 @@ fn parse_server(text: &str) -> Result<Uri, String> {
 /// That arguments do not go together, in a way that the parser cannot tell.
 pub(super) fn conflict(text: String) -> clap::Error {
     command().error(ErrorKind::ArgumentConflict, text)
+}
+
+/// That the value of an argument is not one of those that there are.
+pub(super) fn invalid_value(text: String) -> clap::Error {
+    command().error(ErrorKind::InvalidValue, text)
 }

@@ -34,7 +34,7 @@ pub(super) enum CliError {
     /// Settings are wrong.
     #[error("{0}\n\nFor more information, try 'boxoffice --help'.")]
     Settings(Diagnostics),
-    /// The catalogue is wrong.
+    /// The catalogue or a lifecycle is wrong.
     #[error("{0}")]
     Catalog(Diagnostics),
     /// The files or the store of a server cannot be used.

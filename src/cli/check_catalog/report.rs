@@ -269,7 +269,8 @@ fn date(second: EpochSeconds) -> String {
     )
 }
 
-fn diagnostics_json(found: &Diagnostics, severity: Severity) -> Value {
+/// Diagnostics of a severity, for programs.
+pub(in crate::cli) fn diagnostics_json(found: &Diagnostics, severity: Severity) -> Value {
     let list: Vec<Value> = found.of(severity).map(diagnostic_json).collect();
     json!({
         "total": found.total(severity),

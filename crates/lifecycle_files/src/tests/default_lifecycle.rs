@@ -1,1 +1,307 @@
+//! What the default lifecycle does with an order, from its sale to its end.
 
+use domain::{
+    ledger::PaidBy,
+    lifecycle::{Effect, OrderPart, Refused, SkipReason, Spots, StepKind, StepResult, Trigger},
+    order::BookingStatus,
+    shipment::{DeliveryType, ShipmentReport, ShipmentStatus},
+    time::Seconds,
+};
+
+use super::{
+    World,
+    world::{NOW, START, dollars, launched, released},
+};
+
+const ORDER: OrderPart = OrderPart::ORDER;
+const FULFILLMENT: OrderPart = OrderPart {
+    entity: domain::lifecycle::Entity::Fulfillment,
+    index: 0,
+};
+
+#[test]
+fn a_plain_order_is_processing_and_confirmed_with_nothing_to_do() {
+    let world = World::usual();
+    for paid_by in [PaidBy::Google, PaidBy::Merchant, PaidBy::Nobody] {
+        let begun = world.begin(2, paid_by);
+        assert_eq!(world.order_state(&begun.tree), "processing");
+        assert_eq!(world.item_states(&begun.tree), ["confirmed", "confirmed"]);
+        assert_eq!(world.events(&begun), ["order.created"]);
+        assert_eq!(begun.effects.len(), 1, "{:?}", begun.effects);
+        let tree = &begun.tree;
+        assert!(tree.steps.is_empty() && tree.timers.is_empty() && tree.fulfillments.is_empty());
+        assert_eq!((tree.version, tree.events), (1, 1));
+        let again = world.run(
+            tree,
+            Trigger::Begin {
+                unavailable: vec![],
+            },
+        );
+        assert_eq!(again, Err(Refused::Begun));
+    }
+}
+
+#[test]
+fn a_charged_order_is_placed_once_it_is_paid() {
+    let world = World::usual();
+    let begun = world.begin(2, PaidBy::Partner);
+    assert_eq!(launched(&begun), [StepKind::Charge]);
+    let paid = world.end_step(&begun.tree, &StepKind::Charge, StepResult::Done);
+    assert_eq!(world.order_state(&paid.tree), "processing");
+    assert_eq!(world.events(&paid), ["order.created"]);
+    // What is placed is the same tree as that of any plain order, but for the payment.
+    assert_eq!(paid.tree.items, world.begin(2, PaidBy::Google).tree.items);
+}
+
+#[test]
+fn nothing_due_is_nothing_to_charge() {
+    let world = World::usual();
+    let mut tree = world.sold(0, PaidBy::Partner);
+    tree.version = 0;
+    let begun = world
+        .run(
+            &tree,
+            Trigger::Begin {
+                unavailable: vec![],
+            },
+        )
+        .unwrap();
+    assert_eq!(
+        (world.order_state(&begun.tree), launched(&begun)),
+        ("processing".to_owned(), vec![])
+    );
+}
+
+#[test]
+fn callers_hear_of_items_in_googles_words() {
+    let world = World::usual();
+    let items = &world.def.entity(domain::lifecycle::Entity::LineItem).states;
+    let heard: Vec<_> = items
+        .iter()
+        .map(|it| (it.name.as_str(), it.booking_status))
+        .collect();
+    assert_eq!(
+        heard,
+        [
+            ("held", None),
+            ("confirmed", Some(BookingStatus::Confirmed)),
+            ("fulfilled", Some(BookingStatus::Confirmed)),
+            ("unavailable", Some(BookingStatus::Canceled)),
+            ("cancelled", Some(BookingStatus::Canceled)),
+            ("no_show", Some(BookingStatus::NoShow)),
+        ]
+    );
+}
+
+#[test]
+fn two_items_by_post_reach_their_customer() {
+    let mut world = World::usual();
+    world.delivery = DeliveryType::Post;
+    let tree = world.charged(2);
+    assert_eq!(tree.fulfillments[0].items.as_slice(), [0, 1]);
+    let tree = world
+        .end_step(&tree, &StepKind::BookDelivery, StepResult::Done)
+        .tree;
+    assert_eq!(world.state(&tree, FULFILLMENT), "booked");
+    let shipped = |status| Trigger::Shipped {
+        fulfillment: 0,
+        report: ShipmentReport {
+            reference: Some("R2".to_owned()),
+            status,
+            updated: NOW,
+        },
+    };
+    let skipping = world.run(&tree, shipped(ShipmentStatus::Delivered));
+    assert!(
+        matches!(skipping, Err(Refused::Action { .. })),
+        "{skipping:?}"
+    );
+    let tree = world
+        .run(&tree, shipped(ShipmentStatus::Dispatched))
+        .unwrap()
+        .tree;
+    let outcome = world
+        .run(&tree, shipped(ShipmentStatus::Delivered))
+        .unwrap();
+    assert_eq!(world.order_state(&outcome.tree), "completed");
+    assert_eq!(world.item_states(&outcome.tree), ["fulfilled", "fulfilled"]);
+    let cancel = world.run(&outcome.tree, world.to(ORDER, "cancelled"));
+    assert!(cancel.is_err());
+}
+
+#[test]
+fn e_tickets_are_delivered_without_a_way() {
+    let mut world = World::usual();
+    world.delivery = DeliveryType::ETicket;
+    let tree = world.begin(1, PaidBy::Google).tree;
+    let tree = world
+        .end_step(&tree, &StepKind::BookDelivery, StepResult::Done)
+        .tree;
+    let done = world.go(&tree, FULFILLMENT, "delivered");
+    assert_eq!(world.order_state(&done.tree), "completed");
+    let shipment = done.tree.fulfillments[0].shipment.as_ref().unwrap();
+    assert_eq!(shipment.status, ShipmentStatus::Delivered);
+    world.delivery = DeliveryType::Post;
+    assert!(
+        world
+            .run(&tree, world.to(FULFILLMENT, "delivered"))
+            .is_err()
+    );
+}
+
+#[test]
+fn an_item_that_is_withdrawn_asks_the_customer() {
+    let world = World::usual();
+    let tree = world.charged(2);
+    let lost = world.go(&tree, OrderPart::item(0), "unavailable");
+    assert_eq!(
+        world.moves(&lost),
+        [
+            "line_item0 confirmed>unavailable",
+            "order0 processing>customer_action_required"
+        ]
+    );
+    assert_eq!(
+        (released(&lost), world.events(&lost)),
+        (vec![0], vec!["order.action_required".to_owned()])
+    );
+    let amended = world.go(&lost.tree, ORDER, "processing");
+    assert_eq!(world.item_states(&amended.tree), ["cancelled", "confirmed"]);
+    assert_eq!(amended.tree.refunds[0].amount.total, dollars(10));
+    assert_eq!((released(&amended), amended.tree.timers.len()), (vec![], 0));
+    assert_eq!(
+        world.events(&amended),
+        ["order.replace", "order.return.submitted"]
+    );
+    let cancelled = world.go(&lost.tree, ORDER, "cancelled");
+    assert_eq!(cancelled.tree.refunds[0].amount.total, dollars(20));
+    assert_eq!(released(&cancelled), [1]);
+}
+
+#[test]
+fn the_customer_has_a_day_or_until_two_hours_before_the_start() {
+    let mut world = World::usual();
+    for (before_start, expected) in [
+        (Seconds::days(5), NOW.saturating_add(Seconds::DAY)),
+        (
+            Seconds::new(14_400),
+            START.saturating_sub(Seconds::new(7_200)),
+        ),
+        (
+            Seconds::new(3_600),
+            START.saturating_sub(Seconds::new(3_600)),
+        ),
+    ] {
+        world.now = START.saturating_sub(before_start);
+        let tree = world.begin(2, PaidBy::Google).tree;
+        // The second item is lost, so that it is the start of the first that counts.
+        let tree = world.go(&tree, OrderPart::item(1), "unavailable").tree;
+        let due = tree.timer(ORDER, "customer_action").unwrap().due;
+        let expected = if before_start == Seconds::days(5) {
+            world.now.saturating_add(Seconds::DAY)
+        } else {
+            expected
+        };
+        assert_eq!(due, expected, "{before_start}");
+    }
+}
+
+#[test]
+fn who_does_not_answer_gets_everything_back() {
+    let mut world = World::usual();
+    let tree = world.charged(2);
+    let tree = world.go(&tree, OrderPart::item(0), "unavailable").tree;
+    world.now = NOW.saturating_add(Seconds::DAY);
+    let fired = Trigger::Fired {
+        part: ORDER,
+        name: "customer_action".into(),
+    };
+    let outcome = world.run(&tree, fired.clone()).unwrap();
+    assert_eq!(world.order_state(&outcome.tree), "timed_out");
+    assert_eq!(world.item_states(&outcome.tree), ["cancelled", "cancelled"]);
+    assert_eq!(outcome.tree.refunds[0].amount.total, dollars(20));
+    assert_eq!(released(&outcome), [1]);
+    let again = world.run(&outcome.tree, fired).unwrap();
+    assert_eq!(
+        (&again.tree, again.skipped[0].why),
+        (&outcome.tree, SkipReason::LateTimer)
+    );
+}
+
+#[test]
+fn a_performance_may_be_withdrawn_after_its_tickets_were_delivered() {
+    let mut world = World::usual();
+    world.delivery = DeliveryType::ETicket;
+    let tree = world.charged(2);
+    let tree = world
+        .end_step(&tree, &StepKind::BookDelivery, StepResult::Done)
+        .tree;
+    let tree = world.go(&tree, FULFILLMENT, "delivered").tree;
+    let both = vec![
+        world.to(OrderPart::item(0), "unavailable"),
+        world.to(OrderPart::item(1), "unavailable"),
+    ];
+    let lost = world.run_all(&tree, both).unwrap();
+    assert_eq!(world.order_state(&lost.tree), "customer_action_required");
+    let cancelled = world.go(&lost.tree, ORDER, "cancelled");
+    assert_eq!(cancelled.tree.refunds[0].amount.total, dollars(20));
+    assert!(
+        cancelled
+            .tree
+            .items
+            .iter()
+            .all(|it| it.spots == Spots::Released)
+    );
+}
+
+#[test]
+fn a_failed_delivery_can_be_tried_again_while_another_goes_on() {
+    let mut world = World::usual();
+    world.delivery = DeliveryType::Post;
+    let mut tree = world.charged(2);
+    // A second fulfillment, as an amendment makes one.
+    let second = tree.fulfillments[0].clone();
+    tree.fulfillments.push(second);
+    let failed = world
+        .end_step(&tree, &StepKind::BookDelivery, StepResult::Failed)
+        .tree;
+    assert_eq!(world.order_state(&failed), "processing");
+    let again = world.go(&failed, FULFILLMENT, "pending");
+    assert_eq!(
+        (again.tree.alerts.len(), launched(&again)),
+        (0, vec![StepKind::BookDelivery])
+    );
+    let tried = world
+        .run(&again.tree, Trigger::Tried { part: FULFILLMENT })
+        .unwrap();
+    assert_eq!(world.state(&tried.tree, FULFILLMENT), "pending");
+}
+
+#[test]
+fn a_cancelled_order_has_its_delivery_cancelled() {
+    let mut world = World::usual();
+    world.delivery = DeliveryType::Post;
+    let tree = world.begin(1, PaidBy::Google).tree;
+    let tree = world
+        .end_step(&tree, &StepKind::BookDelivery, StepResult::Done)
+        .tree;
+    let outcome = world.go(&tree, ORDER, "cancelled");
+    assert_eq!(launched(&outcome), [StepKind::CancelDelivery]);
+    assert!(
+        outcome
+            .effects
+            .iter()
+            .any(|it| matches!(it, Effect::Release { item: 0 }))
+    );
+}
+
+#[test]
+fn a_customer_who_did_not_come_is_told_of() {
+    let world = World::usual();
+    let tree = world.begin(1, PaidBy::Google).tree;
+    let outcome = world.go(&tree, OrderPart::item(0), "no_show");
+    assert_eq!(
+        (world.events(&outcome), released(&outcome)),
+        (vec!["order.no_show".to_owned()], vec![])
+    );
+}
