@@ -7,10 +7,12 @@ mod scratch;
 mod requests;
 
 mod catalog;
+mod lifecycle;
 mod records;
 mod settings;
 
 pub use catalog::{catalog, rules};
+pub use lifecycle::lifecycle;
 pub use records::records;
 pub use requests::{json, protobuf};
 pub use settings::settings;
