@@ -15,7 +15,7 @@ use domain::{
 };
 use kernel::diagnostics::Cursor;
 
-use super::{draft::EntityDraft, loops, timers};
+use super::{draft::EntityDraft, loops, timers, words::explain};
 
 /// States that the program itself speaks of: every order can come to them.
 const ANCHORS: [&str; 3] = ["processing", "cancelled", "failed"];
@@ -35,17 +35,7 @@ pub(crate) fn check_together(drafts: &[EntityDraft<'_>; 4]) {
 }
 
 fn check_reachable(draft: &EntityDraft<'_>) {
-    let mut begin = StateSet::default().with(draft.start);
-    if draft.entity == Entity::LineItem {
-        // Items that could not be taken begin there.
-        let lost = draft
-            .states
-            .iter()
-            .position(|it| it.name.as_str() == "unavailable");
-        begin = lost
-            .and_then(StateIx::new)
-            .map_or(begin, |lost| begin.with(lost));
-    }
+    let begin = StateSet::default().with(draft.start);
     let reached = draft.reached(begin, |_| true);
     for state in draft.all().iter().filter(|state| !reached.contains(*state)) {
         let (entity, name) = (draft.entity.name(), draft.name(state));
@@ -186,7 +176,8 @@ pub(crate) fn check_placed(definition: &Definition, at: &Cursor<'_>) {
         let state = match sample.place(definition, paid_by, due) {
             Ok(state) => state,
             Err(error) => {
-                let text = format!("an order {words} cannot be placed: {error:?}");
+                let error = explain(definition, &error);
+                let text = format!("an order {words} cannot be placed: {error}");
                 at.error("not_placed", text);
                 continue;
             }

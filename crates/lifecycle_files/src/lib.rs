@@ -32,6 +32,7 @@ mod words;
 
 pub use describe::{DescribeFilter, Described, DescribedRow, FilterError, describe};
 pub use mermaid::mermaid;
+pub use words::explain;
 pub use registry::{ActionType, action_names, condition_names, type_of_action};
 
 /// The lifecycle of a server that names no other.

@@ -1,9 +1,13 @@
 //! Conditions and actions as they would stand in a file, for people.
 
-use domain::lifecycle::{
-    AlertChange, Condition, Definition, Destination, Entity, EventIx, GuardedAction, InfoValue,
-    ItemScope, LaunchTime, LifecycleAction, LinkBy, Name, PaymentMove, PercentRule, RefundScope,
-    StateIx, StateSet, StepResult, TimerDue, TimerRule, UpdateRule, UpdateScope,
+use domain::{
+    ledger::LedgerFault,
+    lifecycle::{
+        AlertChange, Condition, Definition, Destination, Entity, EventIx, GuardedAction, InfoValue,
+        Invariant, ItemScope, LaunchTime, LifecycleAction, LinkBy, Name, OrderPart, PaymentMove,
+        PercentRule, RefundScope, Refused, StateIx, StateSet, StepResult, TimerDue, TimerRule,
+        UpdateRule, UpdateScope,
+    },
 };
 
 use super::{
@@ -81,7 +85,15 @@ impl Describer<'_> {
                 let lists: Vec<String> = lists.iter().map(|all| self.all(all)).collect();
                 format!("({})", lists.join(" or "))
             }
-            _ => plain_condition(condition),
+            Condition::PaymentIn(_)
+            | Condition::DeliveryIn(_)
+            | Condition::PaidByIn(_)
+            | Condition::ChannelIn(_)
+            | Condition::MerchantIn(_)
+            | Condition::InformationIn { .. }
+            | Condition::ReasonIn(_)
+            | Condition::StepEnded(..)
+            | Condition::StartsWithin(_) => plain_condition(condition),
         }
     }
 
@@ -176,6 +188,79 @@ impl Describer<'_> {
     }
 }
 
+/// Why a run changed nothing, in the words of its definition.
+#[must_use]
+pub fn explain(definition: &Definition, refused: &Refused) -> String {
+    let words = Describer(definition);
+    let state = |part: &OrderPart, state| words.state(part.entity, state);
+    match refused {
+        Refused::NoPart(part) => format!("there is no {}", part_name(part)),
+        Refused::Begun => "the order has begun already".to_owned(),
+        Refused::NotInState { part, state: is } => {
+            format!("{} is in state {:?}", part_name(part), state(part, *is))
+        }
+        Refused::NoTransition {
+            part,
+            from,
+            to,
+            allowed,
+        } => format!(
+            "{} cannot go from {:?} to {:?}; possible are: {}",
+            part_name(part),
+            state(part, *from),
+            state(part, *to),
+            words.states(part.entity, *allowed)
+        ),
+        Refused::Condition {
+            part,
+            to,
+            condition,
+        } => format!(
+            "{} cannot go to {:?}: {} does not hold",
+            part_name(part),
+            state(part, *to),
+            words.condition(condition)
+        ),
+        Refused::Action { part, error } => format!("{}: {error}", part_name(part)),
+        Refused::TooDeep { transitions } => {
+            format!("after {transitions} transitions there is no end in sight")
+        }
+        Refused::Invariant(broken) => invariant(*broken),
+    }
+}
+
+/// A part, numbered from 1 as in its id.
+fn part_name(part: &OrderPart) -> String {
+    match part.entity {
+        Entity::Order => "order".to_owned(),
+        Entity::LineItem | Entity::Fulfillment | Entity::Refund => {
+            format!("{} {}", part.entity.name(), u32::from(part.index) + 1)
+        }
+    }
+}
+
+fn invariant(broken: Invariant) -> String {
+    let number = |index: u16| u32::from(index) + 1;
+    match broken {
+        Invariant::Money(LedgerFault::CapturedAboveDue) => {
+            "more would be captured than is due".to_owned()
+        }
+        Invariant::Money(LedgerFault::RefundedAboveCaptured) => {
+            "more would be given back than was captured".to_owned()
+        }
+        Invariant::LedgerShrank => "the ledger would lose entries".to_owned(),
+        Invariant::Unpaid { fulfillment } => {
+            format!("fulfillment {} would leave unpaid", number(fulfillment))
+        }
+        Invariant::ShipmentBackwards { fulfillment } => {
+            format!("the delivery of fulfillment {} would go backwards", number(fulfillment))
+        }
+        Invariant::SpotsTwice { item } => {
+            format!("the spots of line_item {} would be given back twice", number(item))
+        }
+    }
+}
+
 /// The name of an action in a file.
 pub(crate) fn action_name(action: &LifecycleAction) -> &'static str {
     match action {
@@ -232,7 +317,18 @@ fn plain_condition(condition: &Condition) -> String {
         }
         Condition::StartsWithin(length) if length.get() == 0 => "started".to_owned(),
         Condition::StartsWithin(length) => format!("starts_within({})", duration_text(*length)),
-        _ => String::new(),
+        Condition::OrderIn(_)
+        | Condition::AllItemsIn(..)
+        | Condition::OneItemIn(..)
+        | Condition::ItemsInFulfillments(_)
+        | Condition::AllFulfillmentsIn { .. }
+        | Condition::OneFulfillmentIn(_)
+        | Condition::FulfillmentsHaveShipment
+        | Condition::HoldsSpots
+        | Condition::InStock
+        | Condition::EventSent(_)
+        | Condition::Not(_)
+        | Condition::AnyOf(_) => String::new(),
     }
 }
 

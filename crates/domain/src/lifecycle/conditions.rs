@@ -56,34 +56,23 @@ impl Run<'_> {
             Condition::AnyOf(lists) => lists
                 .iter()
                 .any(|all| all.iter().all(|it| self.holds(part, it))),
-            Condition::DeliveryIn(_)
-            | Condition::InStock
-            | Condition::ChannelIn(_)
-            | Condition::MerchantIn(_)
-            | Condition::StartsWithin(_) => self.is_fact(part, condition),
-        }
-    }
-
-    /// Whether a condition on facts alone holds.
-    fn is_fact(&self, part: OrderPart, condition: &Condition) -> bool {
-        let facts = self.facts;
-        match condition {
-            Condition::DeliveryIn(types) => types.contains(&facts.delivery),
+            Condition::DeliveryIn(types) => types.contains(&self.facts.delivery),
             Condition::ChannelIn(channels) => {
-                channels.iter().any(|it| it.as_str() == facts.channel)
+                let mut channels = channels.iter();
+                channels.any(|it| it.as_str() == self.facts.channel)
             }
             Condition::MerchantIn(merchants) => {
-                merchants.iter().any(|it| *facts.merchant == it.as_str())
+                let mut merchants = merchants.iter();
+                merchants.any(|it| *self.facts.merchant == it.as_str())
             }
             Condition::InStock => {
-                let item = facts.items.get(usize::from(part.index));
+                let item = self.facts.items.get(usize::from(part.index));
                 item.is_some_and(|item| item.spots_open >= item.spots)
             }
             Condition::StartsWithin(length) => {
                 let start = self.earliest_start(part);
-                start.is_some_and(|start| start.since(facts.now) <= *length)
+                start.is_some_and(|start| start.since(self.facts.now) <= *length)
             }
-            _ => false,
         }
     }
 

@@ -84,16 +84,14 @@ do = [
     .world();
     let tree = world.begin(1, PaidBy::Google).tree;
     let outcome = world.go(&tree, item(0), "a");
-    let kinds: Vec<&str> = outcome
-        .effects
-        .iter()
-        .map(|effect| match effect {
-            Effect::Emit { .. } => "emit",
-            Effect::Release { .. } => "release",
-            _ => "other",
-        })
-        .collect();
-    assert_eq!(kinds, ["emit", "release", "emit"]);
+    assert!(
+        matches!(
+            outcome.effects.as_slice(),
+            [Effect::Emit { .. }, Effect::Release { item: 0 }, Effect::Emit { .. }]
+        ),
+        "{:?}",
+        outcome.effects
+    );
     let failed = world.run(&tree, world.to(item(0), "b"));
     let error = ActionError::SpotsReleased;
     assert_eq!(
@@ -248,6 +246,38 @@ fn r5_a_manual_transition_says_why_it_does_not_run() {
     assert!(matches!(*condition, Condition::OneItemIn(..)));
     let nowhere = world.run(&tree, world.to(item(1), "no_show"));
     assert_eq!(nowhere, Err(Refused::NoPart(item(1))));
+}
+
+#[test]
+fn r5_errors_are_explained_in_the_words_of_the_definition() {
+    let world = World::usual();
+    let tree = world.begin(1, PaidBy::Google).tree;
+    for (trigger, expected) in [
+        (
+            world.to(ORDER, "timed_out"),
+            "order cannot go from \"processing\" to \"timed_out\"; possible are: customer_action_required, cancelled",
+        ),
+        (
+            world.to(ORDER, "customer_action_required"),
+            "order cannot go to \"customer_action_required\": one_line_item_in_states(unavailable) does not hold",
+        ),
+        (world.to(item(3), "no_show"), "there is no line_item 4"),
+        (Trigger::Begin { unavailable: vec![] }, "the order has begun already"),
+        (
+            Trigger::Shipped {
+                fulfillment: 0,
+                report: domain::shipment::ShipmentReport {
+                    reference: None,
+                    status: domain::shipment::ShipmentStatus::Booked,
+                    updated: NOW,
+                },
+            },
+            "there is no fulfillment 1",
+        ),
+    ] {
+        let refused = world.run(&tree, trigger).unwrap_err();
+        assert_eq!(crate::explain(&world.def, &refused), expected);
+    }
 }
 
 #[test]
