@@ -254,6 +254,9 @@ impl PaymentLedger {
     /// What a capture would take: what is authorized, less what is not to be captured.
     #[must_use]
     pub fn capturable(&self) -> Money {
+        if self.balance.authorized.is_zero() {
+            return self.balance.authorized;
+        }
         less(self.balance.authorized, self.balance.reduced)
     }
 
@@ -334,6 +337,10 @@ impl PaymentLedger {
     /// The promise that the entries break, if they break one.
     #[must_use]
     pub fn fault(&self) -> Option<LedgerFault> {
+        // Of most orders nothing is noted, and sums of decimals take time.
+        if self.entries.is_empty() {
+            return None;
+        }
         let balance = &self.balance;
         if exceeds(balance.captured, self.due) {
             return Some(LedgerFault::CapturedAboveDue);

@@ -85,28 +85,26 @@ fn chosen_entity(filter: &DescribeFilter) -> Result<Option<Entity>, FilterError>
     let Some(name) = &filter.entity else {
         return Ok(None);
     };
-    match names::entity(name) {
-        Some(entity) => Ok(Some(entity)),
-        None => {
-            let known = Entity::ALL.map(Entity::name);
-            let hint = suggestion("entities", name, known.into_iter());
-            Err(FilterError(format!("there is no entity {name:?}; {hint}")))
-        }
+    let entity = names::entity(name);
+    if entity.is_none() {
+        let known = Entity::ALL.map(Entity::name);
+        let hint = suggestion("entities", name, known.into_iter());
+        return Err(FilterError(format!("there is no entity {name:?}; {hint}")));
     }
+    Ok(entity)
 }
 
 fn chosen_action(filter: &DescribeFilter) -> Result<Option<&'static str>, FilterError> {
     let Some(name) = &filter.action else {
         return Ok(None);
     };
-    match registry::action(name) {
-        Some(entry) => Ok(Some(entry.name)),
-        None => {
-            let known: Vec<&str> = registry::action_names().collect();
-            let hint = suggestion("actions", name, known.iter().copied());
-            Err(FilterError(format!("there is no action {name:?}; {hint}")))
-        }
+    let action = registry::action(name);
+    if action.is_none() {
+        let known: Vec<&str> = registry::action_names().collect();
+        let hint = suggestion("actions", name, known.iter().copied());
+        return Err(FilterError(format!("there is no action {name:?}; {hint}")));
     }
+    Ok(action.map(|entry| entry.name))
 }
 
 fn check_state(definition: &Definition, filter: &DescribeFilter) -> Result<(), FilterError> {

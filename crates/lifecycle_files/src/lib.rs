@@ -32,8 +32,8 @@ mod words;
 
 pub use describe::{DescribeFilter, Described, DescribedRow, FilterError, describe};
 pub use mermaid::mermaid;
-pub use words::explain;
 pub use registry::{ActionType, action_names, condition_names, type_of_action};
+pub use words::explain;
 
 /// The lifecycle of a server that names no other.
 pub const DEFAULT: &str = include_str!("default.toml");

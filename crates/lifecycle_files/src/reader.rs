@@ -318,22 +318,7 @@ fn read_verb<'t>(
     let at: Cursor<'_> = named.map_or(draft.at, |value| value.at);
     let state = match named {
         Some(value) => names.state(entity, &value)?,
-        None => match names.known(entity, default) {
-            Some(state) => state,
-            None => {
-                let text = format!(
-                    "{} has no state {default:?}, which `{verb}` leads to; name another one in `[verb]`; {}",
-                    entity.name(),
-                    suggestion(
-                        "states",
-                        default,
-                        draft.states.iter().map(|it| it.name.as_str())
-                    )
-                );
-                at.error("unknown_state", text);
-                return None;
-            }
-        },
+        None => usual_state(names, draft, verb, default)?,
     };
     let is_reached = draft
         .transitions
@@ -348,4 +333,24 @@ fn read_verb<'t>(
         at.error("no_transition", text);
     }
     Some(state)
+}
+
+/// The state that a verb leads to where the file says nothing; its absence is reported.
+fn usual_state(
+    names: &FileNames<'_>,
+    draft: &EntityDraft<'_>,
+    verb: &str,
+    name: &str,
+) -> Option<StateIx> {
+    let state = names.known(draft.entity, name);
+    if state.is_none() {
+        let known = draft.states.iter().map(|it| it.name.as_str());
+        let text = format!(
+            "{} has no state {name:?}, which `{verb}` leads to; name another one in `[verb]`; {}",
+            draft.entity.name(),
+            suggestion("states", name, known)
+        );
+        draft.at.error("unknown_state", text);
+    }
+    state
 }

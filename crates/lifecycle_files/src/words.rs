@@ -194,10 +194,10 @@ pub fn explain(definition: &Definition, refused: &Refused) -> String {
     let words = Describer(definition);
     let state = |part: &OrderPart, state| words.state(part.entity, state);
     match refused {
-        Refused::NoPart(part) => format!("there is no {}", part_name(part)),
+        Refused::NoPart(part) => format!("there is no {}", part_name(*part)),
         Refused::Begun => "the order has begun already".to_owned(),
         Refused::NotInState { part, state: is } => {
-            format!("{} is in state {:?}", part_name(part), state(part, *is))
+            format!("{} is in state {:?}", part_name(*part), state(part, *is))
         }
         Refused::NoTransition {
             part,
@@ -206,7 +206,7 @@ pub fn explain(definition: &Definition, refused: &Refused) -> String {
             allowed,
         } => format!(
             "{} cannot go from {:?} to {:?}; possible are: {}",
-            part_name(part),
+            part_name(*part),
             state(part, *from),
             state(part, *to),
             words.states(part.entity, *allowed)
@@ -217,11 +217,11 @@ pub fn explain(definition: &Definition, refused: &Refused) -> String {
             condition,
         } => format!(
             "{} cannot go to {:?}: {} does not hold",
-            part_name(part),
+            part_name(*part),
             state(part, *to),
             words.condition(condition)
         ),
-        Refused::Action { part, error } => format!("{}: {error}", part_name(part)),
+        Refused::Action { part, error } => format!("{}: {error}", part_name(*part)),
         Refused::TooDeep { transitions } => {
             format!("after {transitions} transitions there is no end in sight")
         }
@@ -230,7 +230,7 @@ pub fn explain(definition: &Definition, refused: &Refused) -> String {
 }
 
 /// A part, numbered from 1 as in its id.
-fn part_name(part: &OrderPart) -> String {
+fn part_name(part: OrderPart) -> String {
     match part.entity {
         Entity::Order => "order".to_owned(),
         Entity::LineItem | Entity::Fulfillment | Entity::Refund => {
@@ -253,10 +253,16 @@ fn invariant(broken: Invariant) -> String {
             format!("fulfillment {} would leave unpaid", number(fulfillment))
         }
         Invariant::ShipmentBackwards { fulfillment } => {
-            format!("the delivery of fulfillment {} would go backwards", number(fulfillment))
+            format!(
+                "the delivery of fulfillment {} would go backwards",
+                number(fulfillment)
+            )
         }
         Invariant::SpotsTwice { item } => {
-            format!("the spots of line_item {} would be given back twice", number(item))
+            format!(
+                "the spots of line_item {} would be given back twice",
+                number(item)
+            )
         }
     }
 }

@@ -1,6 +1,12 @@
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    LedgerKind::{
+        Authorized, Captured, Declined, InDoubt, Reduced, RefundFailed, RefundRequested, Refunded,
+        Settled, Voided,
+    },
+    *,
+};
 use crate::money::Currency;
 
 fn dollars(amount: i64) -> Money {
@@ -18,7 +24,6 @@ fn ledger(entries: &[(LedgerKind, i64)]) -> PaymentLedger {
 
 #[test]
 fn the_status_follows_from_the_entries() {
-    use LedgerKind::*;
     for (entries, expected) in [
         (&[][..], PaymentStatus::Pending),
         (&[(Authorized, 10)], PaymentStatus::Authorized),
@@ -50,7 +55,6 @@ fn the_status_follows_from_the_entries() {
 
 #[test]
 fn an_amount_that_is_not_the_due_one_covers_nothing() {
-    use LedgerKind::*;
     for (entries, expected) in [
         (&[(Captured, 10)][..], true),
         (&[(Captured, 9)], false),
@@ -70,7 +74,6 @@ fn an_amount_that_is_not_the_due_one_covers_nothing() {
 
 #[test]
 fn sums_follow_from_the_entries() {
-    use LedgerKind::*;
     for (entries, refundable, capturable) in [
         (&[(Captured, 10)][..], 10, 0),
         (&[(Captured, 10), (RefundRequested, 4)], 6, 0),
@@ -92,7 +95,6 @@ fn sums_follow_from_the_entries() {
 
 #[test]
 fn broken_promises_are_named() {
-    use LedgerKind::*;
     for (entries, expected) in [
         (&[(Captured, 10)][..], None),
         (&[(Captured, 11)], Some(LedgerFault::CapturedAboveDue)),
@@ -163,7 +165,6 @@ fn an_entry_that_is_no_amount_of_this_order_changes_nothing() {
 }
 
 fn kind() -> impl Strategy<Value = LedgerKind> {
-    use LedgerKind::*;
     proptest::sample::select(vec![
         Authorized,
         Captured,

@@ -3,7 +3,7 @@
 use super::{
     ActionError, AlertChange, Effect, Entity, EventIx, Fulfillment, LaunchTime, LifecycleAction,
     LinkBy, Name, OpenStep, OrderPart, Refused, Spots, StateIx, StateSet, StepKind, Timer,
-    TimerDue, TimerRule, run::Run,
+    TimerDue, TimerRule, payments::StepMoney, run::Run,
 };
 use crate::{
     lifecycle::Destination,
@@ -199,8 +199,10 @@ impl<'d> Run<'d> {
         kind: &StepKind,
         due: EpochSeconds,
     ) -> Result<(), ActionError> {
-        let Some(amount) = self.step_amount(part, kind)? else {
-            return Ok(());
+        let amount = match self.step_money(part, kind)? {
+            StepMoney::NotItsWork => None,
+            StepMoney::Amount(amount) => Some(amount),
+            StepMoney::NothingLeft => return Ok(()),
         };
         let number = self
             .tree

@@ -147,7 +147,7 @@ impl Run<'_> {
     }
 }
 
-/// Whether a text of a customer is that value. Fractions are cut, as in OneStock.
+/// Whether a text of a customer is that value. Fractions are cut.
 fn is_value(text: &str, value: &InfoValue) -> bool {
     match value {
         InfoValue::Text(name) => text == name.as_str(),

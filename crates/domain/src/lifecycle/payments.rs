@@ -15,6 +15,16 @@ use crate::{
     shipment::{Shipment, ShipmentStatus},
 };
 
+/// The money that a step moves.
+pub(super) enum StepMoney {
+    /// It does other work.
+    NotItsWork,
+    /// That much.
+    Amount(Money),
+    /// There is none to move, so that the step is not opened.
+    NothingLeft,
+}
+
 /// The reason that makes a cancellation the customer's; any other is the merchant's doing.
 const OF_CUSTOMER: &str = "customer";
 
@@ -205,29 +215,35 @@ impl Run<'_> {
         self.create_refund(part, amount, RefundCause::Merchant)
     }
 
-    /// The amount that a step moves: `None` if it has nothing to move and is not to be opened.
-    pub(super) fn step_amount(
+    /// The money that a step moves.
+    pub(super) fn step_money(
         &mut self,
         part: OrderPart,
         kind: &StepKind,
-    ) -> Result<Option<Option<Money>>, ActionError> {
+    ) -> Result<StepMoney, ActionError> {
         let amount = match kind {
             StepKind::Charge => self.charge_amount()?,
             StepKind::Capture => self.tree.ledger.capturable(),
             StepKind::Void => self.tree.ledger.balance().authorized,
             StepKind::Refund => self.refund_of_step(part)?,
-            StepKind::ReverseCharge => return Ok(Some(Some(self.tree.ledger.due()))),
+            StepKind::ReverseCharge => return Ok(StepMoney::Amount(self.tree.ledger.due())),
             StepKind::BookDelivery | StepKind::CancelDelivery | StepKind::Custom(_) => {
-                return Ok(Some(None));
+                return Ok(StepMoney::NotItsWork);
             }
         };
-        Ok((!amount.is_zero()).then_some(Some(amount)))
+        Ok(if amount.is_zero() {
+            StepMoney::NothingLeft
+        } else {
+            StepMoney::Amount(amount)
+        })
     }
 
     /// What a charge takes; nothing where money was taken already or is not ours to take.
     fn charge_amount(&mut self) -> Result<Money, ActionError> {
         let nothing = Money::zero(self.tree.ledger.due().currency());
-        if !self.tree.ledger.is_untouched() {
+        let ledger = &self.tree.ledger;
+        // First of all: most orders are paid elsewhere, and their bill need not be added up.
+        if ledger.paid_by() != PaidBy::Partner || !ledger.is_untouched() {
             return Ok(nothing);
         }
         if let Some(bill) = self.facts.bill {
@@ -268,7 +284,7 @@ impl Run<'_> {
     }
 
     /// What the outcome of a step means.
-    pub(super) fn settle(&mut self, step: OpenStep, answer: StepAnswer) -> Result<(), Refused> {
+    pub(super) fn settle(&mut self, step: &OpenStep, answer: StepAnswer) -> Result<(), Refused> {
         let refund = (step.kind == StepKind::Refund).then_some(step.part.index);
         if let Some(mut entry) = answer.entry {
             entry.refund = refund;

@@ -248,9 +248,8 @@ impl<'d> Run<'d> {
             part: step.part,
             result: answer.result,
         });
-        let part = step.part;
-        self.settle(step, answer)?;
-        self.try_automatic(part)
+        self.settle(&step, answer)?;
+        self.try_automatic(step.part)
     }
 
     fn shipped(&mut self, part: OrderPart, report: &ShipmentReport) -> Result<(), Refused> {

@@ -266,6 +266,10 @@ fn fulfillments() {
             "{condition} of {part:?}"
         );
     }
+}
+
+#[test]
+fn an_order_without_fulfillments() {
     for (condition, expected) in [
         (
             r#"{ cond = "all_fulfillments_in_states", states = ["dispatched"] }"#,

@@ -257,10 +257,11 @@ fn definition(numbers: &[u16], shape: Shape) -> String {
     );
     for entity in Entity::ALL {
         let (name, states) = (entity.name(), states(entity));
-        text.push_str(&format!(
+        let block = format!(
             "[entity.{name}]\nstart = {:?}\nstates = {states:?}\n",
             states[0]
-        ));
+        );
+        text.push_str(&block);
         let begin = match entity {
             Entity::Order => r#"{ action = "launch", step = "charge" }"#.to_owned(),
             Entity::Refund => r#"{ action = "launch", step = "refund" }"#.to_owned(),
@@ -268,7 +269,8 @@ fn definition(numbers: &[u16], shape: Shape) -> String {
             Entity::LineItem => String::new(),
             Entity::Fulfillment => actions(choices, entity, 1),
         };
-        text.push_str(&format!("on_start = [{begin}]\n"));
+        let block = format!("on_start = [{begin}]\n");
+        text.push_str(&block);
         if entity == Entity::LineItem {
             text.push_str("[entity.line_item.booking_status]\nheld = \"BOOKING_STATUS_UNSPECIFIED\"\nconfirmed = \"CONFIRMED\"\ni1 = \"CONFIRMED\"\nunavailable = \"CANCELED\"\ni2 = \"CANCELED\"\n");
         }
@@ -290,9 +292,10 @@ fn definition(numbers: &[u16], shape: Shape) -> String {
         } else {
             actions(choices, entity, 3)
         };
-        text.push_str(&format!(
+        let block = format!(
             "[[entity.{name}.transition]]\nfrom = [{from:?}]\nto = {to:?}\nkind = \"manual\"\ndo = [{actions}]\n"
-        ));
+        );
+        text.push_str(&block);
     }
     let mut known: BTreeSet<_> = FRAME.iter().copied().collect();
     if choices.is(2) {

@@ -87,7 +87,11 @@ do = [
     assert!(
         matches!(
             outcome.effects.as_slice(),
-            [Effect::Emit { .. }, Effect::Release { item: 0 }, Effect::Emit { .. }]
+            [
+                Effect::Emit { .. },
+                Effect::Release { item: 0 },
+                Effect::Emit { .. }
+            ]
         ),
         "{:?}",
         outcome.effects
@@ -262,7 +266,12 @@ fn r5_errors_are_explained_in_the_words_of_the_definition() {
             "order cannot go to \"customer_action_required\": one_line_item_in_states(unavailable) does not hold",
         ),
         (world.to(item(3), "no_show"), "there is no line_item 4"),
-        (Trigger::Begin { unavailable: vec![] }, "the order has begun already"),
+        (
+            Trigger::Begin {
+                unavailable: vec![],
+            },
+            "the order has begun already",
+        ),
         (
             Trigger::Shipped {
                 fulfillment: 0,
@@ -495,10 +504,10 @@ fn r12_a_timer_moves_its_part_when_it_is_due_and_is_cleared_before() {
 
 #[test]
 fn r12_a_timer_checks_conditions_again() {
-    let mut world = Sketch {
+    let sketch = Sketch {
         more: r#"
 [[entity.order.transition]]
-from = ["timed_out"]
+from = ["timed_out", "failed"]
 to = "cancelled"
 kind = "manual"
 if = [{ cond = "sales_channel_in", values = ["other"] }]
@@ -506,14 +515,7 @@ if = [{ cond = "sales_channel_in", values = ["other"] }]
         processing: r#"{ action = "set_expiration_date", name = "t", before_start = "0s", to = "cancelled" }"#,
         ..Sketch::default()
     };
-    world.more = r#"
-[[entity.order.transition]]
-from = ["timed_out", "failed"]
-to = "cancelled"
-kind = "manual"
-if = [{ cond = "sales_channel_in", values = ["other"] }]
-"#;
-    let mut world = world.world();
+    let mut world = sketch.world();
     let tree = world.begin(1, PaidBy::Google).tree;
     let tree = world.go(&tree, ORDER, "timed_out").tree;
     world.now = START;

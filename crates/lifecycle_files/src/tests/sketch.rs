@@ -33,7 +33,8 @@ impl Sketch {
             .filter(|it| !it.trim().is_empty())
         {
             let state = state.trim().trim_matches('"');
-            statuses.push_str(&format!("{state} = \"CONFIRMED\"\n"));
+            let line = format!("{state} = \"CONFIRMED\"\n");
+            statuses.push_str(&line);
         }
         let Self {
             order_states,
