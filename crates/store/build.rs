@@ -6,13 +6,16 @@ use std::error::Error;
 /// The root of the published files and the records.
 const PROTO: &str = "../../proto";
 
-/// The records of the order log.
-const RECORDS: &str = "boxoffice/store/v3/record.proto";
+/// The records of the order log; it imports the others.
+const RECORDS: &str = "boxoffice/store/v3/update.proto";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={PROTO}/boxoffice/store");
     let mut protos = protox::Compiler::new([PROTO])?;
-    protos.include_source_info(true).open_file(RECORDS)?;
+    protos
+        .include_imports(true)
+        .include_source_info(true)
+        .open_file(RECORDS)?;
     prost_build::Config::new().compile_fds(protos.file_descriptor_set())?;
     Ok(())
 }

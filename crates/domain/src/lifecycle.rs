@@ -18,6 +18,7 @@
 
 mod definition;
 mod name;
+mod naming;
 mod tree;
 mod vocabulary;
 
@@ -39,13 +40,14 @@ pub use definition::{
 pub use facts::{Facts, ItemFacts};
 pub use invariants::Invariant;
 pub use name::Name;
+pub use naming::UnknownState;
 pub use outcome::{
     ActionError, AlertLevel, Effect, Moved, Refused, RunOutcome, SkipReason, Skipped,
 };
 pub use run::{MAX_DEPTH, MAX_TRANSITIONS, run, run_all};
 pub use tree::{
-    Destination, EndedStep, Entity, Fulfillment, OpenStep, OrderPart, OrderTree, Refund, Spots,
-    StepKind, StepResult, Timer, TreeItem,
+    Destination, EndedStep, Entity, Fulfillment, NamedTree, OpenStep, OrderPart, OrderTree, Refund,
+    Spots, StepKind, StepResult, Timer, TreeItem,
 };
 pub use trigger::{StepAnswer, Trigger};
 pub use vocabulary::{

@@ -7,7 +7,7 @@
 //! | module | content |
 //! |---|---|
 //! | `unit` | what is written: units of work, with their preconditions |
-//! | `commit` | the result of a commit |
+//! | `update` | what becomes of an order after its sale |
 //! | `read` | what is answered, and what a server needs when it starts |
 //! | `stats` | health and statistics |
 //! | [`record`] | the records on disk: encoded, decoded strictly |
@@ -37,6 +37,7 @@ mod read;
 pub mod record;
 mod stats;
 mod unit;
+mod update;
 
 use claim_totals::ClaimTotals;
 
@@ -51,6 +52,10 @@ pub use unit::{
     Fingerprint, HoldId, HoldRecord, HoldState, NamedClaim, PaymentAttempt, PaymentIntent,
     PaymentOutcome, PlacedOrder, Precondition, Preconditions, PriceBook, PriceEntry, ReleaseReason,
     StoredHold, UnitOfWork, Write, Writes,
+};
+pub use update::{
+    AnswerKey, EmittedEvent, HistoryEntry, OrderUpdate, RequestAnswer, SkippedChange, StateChange,
+    UpdateCause, UpdateTexts,
 };
 
 /// The result of an erasure: of how many orders the personal data was erased.

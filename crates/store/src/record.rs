@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `encode` | values to records, straight from the borrowed values |
 //! | `decode` | records to values |
-//! | `erasures` | the records of erasures, which are no writes of a unit |
+//! | `update` | updates of orders, both ways |
 //! | `facts` | what index and summaries need of a record, without the rest |
 //! | [`proto`] | the generated messages |
 
@@ -26,6 +26,7 @@ mod encode;
 mod erasures;
 mod facts;
 pub mod proto;
+mod update;
 mod writer;
 
 pub(crate) use decode::erased_customer;
@@ -40,6 +41,7 @@ pub use erasures::{
 pub use facts::{
     OrderFacts, RecordFacts, created_sec, decode_facts, is_of_user, order_key, visit_end_sec,
 };
+pub use update::decode_update;
 
 /// Why bytes are not a record that some version of this program has written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

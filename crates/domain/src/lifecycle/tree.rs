@@ -1,6 +1,9 @@
 //! The order as it stands: one value with one version.
+//!
+//! While the interpreter works on it, states and events are those of one definition, interned. On record they have names,
+//! which outlive definitions: [`NamedTree`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use smallvec::SmallVec;
 
@@ -103,9 +106,9 @@ pub enum Spots {
 
 /// A line item.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TreeItem {
+pub struct TreeItem<S = StateIx> {
     /// Its state.
-    pub state: StateIx,
+    pub state: S,
     /// Its spots.
     pub spots: Spots,
     /// The fulfillment that it is in.
@@ -125,9 +128,9 @@ pub enum Destination {
 
 /// Items that reach the customer together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fulfillment {
+pub struct Fulfillment<S = StateIx> {
     /// Its state.
-    pub state: StateIx,
+    pub state: S,
     /// Its items, in the order in which they were linked. Empty once it was removed.
     pub items: SmallVec<[u16; 4]>,
     /// Where it goes.
@@ -140,9 +143,9 @@ pub struct Fulfillment {
 
 /// Money that is given back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refund {
+pub struct Refund<S = StateIx> {
     /// Its state.
-    pub state: StateIx,
+    pub state: S,
     /// How much, and of which items.
     pub amount: RefundAmount,
     /// Who caused it.
@@ -151,7 +154,7 @@ pub struct Refund {
 
 /// A later transition. A part has one timer of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Timer {
+pub struct Timer<S = StateIx> {
     /// Its name.
     pub name: Name,
     /// The part that it moves.
@@ -159,7 +162,7 @@ pub struct Timer {
     /// When it fires.
     pub due: EpochSeconds,
     /// The state that it asks for.
-    pub to: StateIx,
+    pub to: S,
 }
 
 /// A piece of work in the outside world.
@@ -220,21 +223,21 @@ pub struct EndedStep {
 
 /// An order with all its parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OrderTree {
+pub struct OrderTree<S = StateIx, E = EventSet> {
     /// State of the order itself.
-    pub state: StateIx,
+    pub state: S,
     /// Line items, in the order of the order.
-    pub items: SmallVec<[TreeItem; 4]>,
+    pub items: SmallVec<[TreeItem<S>; 4]>,
     /// Fulfillments, in the order of creation.
-    pub fulfillments: Vec<Fulfillment>,
+    pub fulfillments: Vec<Fulfillment<S>>,
     /// Refunds, in the order of creation.
-    pub refunds: Vec<Refund>,
+    pub refunds: Vec<Refund<S>>,
     /// What is not to be captured of an authorization, in the form of refunds.
     pub reductions: Vec<RefundAmount>,
     /// What was paid and given back.
     pub ledger: PaymentLedger,
     /// Timers that are set.
-    pub timers: Vec<Timer>,
+    pub timers: Vec<Timer<S>>,
     /// Steps without an outcome.
     pub steps: Vec<OpenStep>,
     /// The last outcome of each kind of step that each part had.
@@ -248,12 +251,15 @@ pub struct OrderTree {
     /// Levels of alerts above 0.
     pub alerts: BTreeMap<Name, u32>,
     /// The events that it has emitted.
-    pub emitted: EventSet,
+    pub emitted: E,
     /// The number of events that it has emitted.
     pub events: u32,
     /// The number of runs that have changed it.
     pub version: u32,
 }
+
+/// An order as it is on record: with the names of its states and events.
+pub type NamedTree = OrderTree<Name, BTreeSet<Name>>;
 
 impl OrderTree {
     /// An order before its beginning, with its spots taken.

@@ -280,7 +280,7 @@ pub(super) fn decode_hold_id(bytes: &[u8]) -> Result<HoldId, RecordError> {
     fixed("hold id", bytes).map(HoldId)
 }
 
-fn decode_fingerprint(bytes: &[u8]) -> Result<Fingerprint, RecordError> {
+pub(super) fn decode_fingerprint(bytes: &[u8]) -> Result<Fingerprint, RecordError> {
     fixed("fingerprint", bytes)
 }
 

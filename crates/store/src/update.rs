@@ -1,0 +1,127 @@
+//! What becomes of an order after its sale, as the store keeps it.
+
+use std::sync::Arc;
+
+use domain::{
+    ledger::LedgerEntry,
+    lifecycle::{InfoValue, Name, NamedTree, OrderPart, SkipReason},
+    order::OrderId,
+    time::EpochSeconds,
+};
+
+use crate::{Fingerprint, NamedClaim};
+
+/// A change of an order after it was placed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderUpdate {
+    /// The order.
+    pub order: OrderId,
+    /// Which change, from 1. An order that was only placed has revision 0.
+    pub revision: u32,
+    /// When.
+    pub updated_sec: EpochSeconds,
+    /// The order as it stands after it.
+    pub tree: NamedTree,
+    /// What has happened.
+    pub entry: HistoryEntry,
+    /// The spots that are given back. They are for sale once the update is on record.
+    pub released: Vec<NamedClaim>,
+    /// The request that asked for it.
+    pub answer: Option<RequestAnswer>,
+}
+
+/// What a change of an order was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryEntry {
+    /// What caused it.
+    pub cause: UpdateCause,
+    /// The user who asked for it, where somebody did.
+    pub actor: Option<Arc<str>>,
+    /// The revision of the lifecycle that decided.
+    pub lifecycle: u32,
+    /// The states that changed, in their sequence.
+    pub changes: Vec<StateChange>,
+    /// What was asked for and not possible.
+    pub skipped: Vec<SkippedChange>,
+    /// Events, in their sequence.
+    pub events: Vec<EmittedEvent>,
+    /// Entries in the payment ledger.
+    pub ledger: Vec<LedgerEntry>,
+    /// The items whose spots were given back, by index.
+    pub released_items: Vec<u16>,
+    /// What people have written. Erased with the person.
+    pub texts: UpdateTexts,
+}
+
+/// What people have written about a change of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UpdateTexts {
+    /// A note; empty if there is none.
+    pub note: String,
+    /// The reason, in words; empty if none was given.
+    pub reason: String,
+}
+
+/// What causes a change of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpdateCause {
+    /// An operator.
+    Operator,
+    /// The customer.
+    Customer,
+    /// The merchant, by a withdrawal or an answer.
+    Merchant,
+    /// A timer.
+    Timer,
+    /// The outcome of a step.
+    Step,
+}
+
+/// A change of a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateChange {
+    /// The part.
+    pub part: OrderPart,
+    /// The state before.
+    pub from: Name,
+    /// The state after.
+    pub to: Name,
+}
+
+/// A change that was asked for and not possible.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedChange {
+    /// The part.
+    pub part: OrderPart,
+    /// The state, if one was asked for.
+    pub to: Option<Name>,
+    /// Why it was not possible.
+    pub reason: SkipReason,
+}
+
+/// An event that was emitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmittedEvent {
+    /// Its name.
+    pub name: Name,
+    /// The part that emitted it.
+    pub part: OrderPart,
+    /// What goes with it.
+    pub params: Vec<(Name, InfoValue)>,
+}
+
+/// A hash of caller, method and request id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AnswerKey(pub [u8; 16]);
+
+/// A request that was answered, so that it is never carried out twice. Its answer is the order as it stood after the
+/// update that it is a part of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestAnswer {
+    /// Identifies the request.
+    pub key: AnswerKey,
+    /// Digest of the request, which tells a repetition from another request under the same id.
+    pub fingerprint: Fingerprint,
+    /// The request id as stated.
+    pub request_id: String,
+}
