@@ -107,6 +107,25 @@ impl ClaimTotals {
         self.counts.iter().map(|(key, count)| (*key, *count))
     }
 
+    /// The totals less those of spots that were given back. A total that is used up is left out.
+    pub(super) fn less(mut self, released: &Self) -> Self {
+        let mut numbers = Vec::with_capacity(released.ids.len());
+        for id in &released.ids {
+            numbers.push(self.add_id(id));
+        }
+        for (key, count) in &released.counts {
+            let number_here = |id| numbers.get(usize::try_from(id).ok()?).copied();
+            if let Some(key) = key.map_ids(number_here)
+                && let Some(total) = self.counts.get_mut(&key)
+            {
+                // Never more than was sold: no store has an update that gives back what its order did not take.
+                *total = total.saturating_sub(*count);
+            }
+        }
+        self.counts.retain(|_, total| *total > 0);
+        self
+    }
+
     /// The totals as claims.
     pub(super) fn into_claims(self) -> Vec<NamedClaim> {
         let mut claims = Vec::with_capacity(self.counts.len());

@@ -46,6 +46,7 @@ pub use error::{CommitError, EraseError, ErrorChain, ReadError};
 pub use order_key::{KeyDeriver, OrderKey, UserKey};
 pub use read::{
     OrderFilter, OrderSink, PlacedSink, Provenance, Read, ReadFuture, Recovered, Replay, Selection,
+    UpdateSink,
 };
 pub use stats::{DiskUsage, ScrubStats, StoreHealth, StoreStats, WriteStats};
 pub use unit::{
@@ -54,8 +55,8 @@ pub use unit::{
     StoredHold, UnitOfWork, Write, Writes,
 };
 pub use update::{
-    AnswerKey, EmittedEvent, HistoryEntry, OrderUpdate, RequestAnswer, SkippedChange, StateChange,
-    UpdateCause, UpdateTexts,
+    EmittedEvent, HistoryEntry, ListedOrder, OrderUpdate, RequestAnswer, SkippedChange,
+    StateChange, StoredOrder, UpdateCause, UpdateTexts,
 };
 
 /// The result of an erasure: of how many orders the personal data was erased.
@@ -78,6 +79,16 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// The order of this key, if there is one.
     fn find_request(&self, key: &OrderKey) -> Read<Option<Replay>>;
+
+    /// An order as it was placed and as it stands, if it is on record.
+    fn find_order(&self, id: &OrderId) -> Read<Option<StoredOrder>>;
+
+    /// Hands over the updates of an order one by one, newest first, until `take` breaks; none if the order is unknown. It
+    /// may block: to be called where blocking is allowed.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn history(&self, id: &OrderId, take: UpdateSink<'_>) -> Result<(), ReadError>;
 
     /// A hold, if it is on record, as it was placed last. One that ended is found for [`HOLD_RETENTION`], as long as
     /// [`ENDED_HOLDS_MAX`] others have not ended since.

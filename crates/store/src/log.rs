@@ -32,7 +32,7 @@ use tokio::sync::watch;
 use super::{
     CommitError, CommitFuture, EraseError, EraseFuture, ErrorChain, HoldId, OrderFilter, OrderKey,
     OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth,
-    StoreStats, StoredHold, UnitOfWork,
+    StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink, record,
 };
 use domain::{
     ids::{Token, UserId},
@@ -400,6 +400,20 @@ impl Store for LogStore {
             return Read::Now(Ok(None));
         }
         later(&self.reader, move |reader| reader.replay(&key))
+    }
+
+    fn find_order(&self, id: &OrderId) -> Read<Option<StoredOrder>> {
+        match OrderKey::of_id(id) {
+            Some(key) => later(&self.reader, move |reader| reader.stored_order(&key)),
+            None => Read::Now(Ok(None)),
+        }
+    }
+
+    fn history(&self, id: &OrderId, take: UpdateSink<'_>) -> Result<(), ReadError> {
+        match OrderKey::of_id(id) {
+            Some(key) => self.reader.each_update(&key, take),
+            None => Ok(()),
+        }
     }
 
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {

@@ -9,9 +9,9 @@ use tokio::sync::watch;
 
 use super::{
     ClaimTotals, CommitError, CommitFuture, EraseError, EraseFuture, HoldId, HoldRecord, HoldState,
-    OrderFilter, OrderSink, PaymentIntent, PlacedOrder, PlacedSink, Precondition, Provenance, Read,
-    ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold,
-    UnitOfWork, Write,
+    ListedOrder, OrderFilter, OrderSink, OrderUpdate, PaymentIntent, PlacedOrder, PlacedSink,
+    Precondition, Provenance, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth,
+    StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink, UpdateTexts, Write,
     latest_prices::LatestPrices,
     order_key::{KeyDeriver, OrderKey},
     record::erased_customer,
@@ -30,12 +30,17 @@ pub struct MemoryStore {
     health: watch::Sender<StoreHealth>,
 }
 
+/// An order with its newest update, if it has one.
+type SelectedOrder = (Arc<PlacedOrder>, Option<Arc<OrderUpdate>>);
+
 #[derive(Debug, Default)]
 struct MemoryContents {
     /// In the order of their commits.
     orders: Vec<Arc<PlacedOrder>>,
     by_key: HashMap<OrderKey, usize>,
     by_user: HashMap<UserId, Vec<usize>>,
+    /// The updates of each updated order, oldest first.
+    updates: HashMap<OrderKey, Vec<Arc<OrderUpdate>>>,
     holds: HashMap<HoldId, StoredHold>,
     /// Which placement of all was the last one of each hold.
     placements: HashMap<HoldId, usize>,
@@ -109,8 +114,8 @@ impl MemoryStore {
         Box::pin(std::future::ready(erase()))
     }
 
-    /// The selected orders that pass the filter.
-    fn select(&self, selection: &Selection, may_see: OrderFilter<'_>) -> Vec<Arc<PlacedOrder>> {
+    /// The selected orders that pass the filter, each with its newest update.
+    fn select(&self, selection: &Selection, may_see: OrderFilter<'_>) -> Vec<SelectedOrder> {
         let contents = self.lock();
         let mut selected = contents.select(selection);
         selected.retain(|placed| {
@@ -119,7 +124,12 @@ impl MemoryStore {
                 merchant_id: &placed.order.merchant_id,
             })
         });
-        selected
+        let with_newest = selected.into_iter().map(|placed| {
+            let key = OrderKey::of_id(&placed.order.id);
+            let newest = key.and_then(|key| contents.newest_update(&key).cloned());
+            (placed, newest)
+        });
+        with_newest.collect()
     }
 }
 
@@ -133,6 +143,9 @@ impl MemoryContents {
                     .get(id)
                     .filter(|stored| stored.state == HoldState::Active);
                 active.map_or(0, |stored| stored.hold.revision) == *revision
+            }
+            Precondition::OrderRevision { order, revision } => {
+                self.revision_of(order) == Some(*revision)
             }
         }
     }
@@ -165,7 +178,26 @@ impl MemoryContents {
             Write::SlotsForgotten(until) => {
                 self.slots_forgotten_until = self.slots_forgotten_until.max(Some(*until));
             }
+            Write::OrderUpdated(update) => {
+                if let Some(key) = OrderKey::of_id(&update.order) {
+                    let updates = self.updates.entry(key).or_default();
+                    updates.push(Arc::new(OrderUpdate::clone(update)));
+                }
+            }
         }
+    }
+
+    /// How often an order was updated; `None` for one that is not on record.
+    fn revision_of(&self, id: &OrderId) -> Option<u32> {
+        let key = OrderKey::of_id(id)?;
+        match self.newest_update(&key) {
+            Some(newest) => Some(newest.revision),
+            None => self.by_key.contains_key(&key).then_some(0),
+        }
+    }
+
+    fn newest_update(&self, key: &OrderKey) -> Option<&Arc<OrderUpdate>> {
+        self.updates.get(key)?.last()
     }
 
     fn place(&mut self, placed: &PlacedOrder, keys: &KeyDeriver) {
@@ -215,6 +247,11 @@ impl MemoryContents {
             for item in &mut placed.order.items {
                 item.line.answers = None;
             }
+            let key = OrderKey::of_id(&placed.order.id);
+            let updates = key.and_then(|key| self.updates.get_mut(&key));
+            for update in updates.into_iter().flatten() {
+                Arc::make_mut(update).entry.texts = UpdateTexts::default();
+            }
             erased += 1;
         }
         erased
@@ -261,9 +298,15 @@ impl MemoryContents {
 
     fn recover(&self) -> Recovered {
         let mut sold = ClaimTotals::default();
+        let mut released = ClaimTotals::default();
         for placed in &self.orders {
-            sold.add(placed.claims.iter().cloned());
+            sold.add(&placed.claims);
         }
+        for update in self.updates.values().flatten() {
+            released.add(&update.released);
+        }
+        let newest = self.updates.values().filter_map(|updates| updates.last());
+        let updated = newest.filter(|update| update.tree.has_work());
         let active = self
             .holds
             .values()
@@ -272,7 +315,8 @@ impl MemoryContents {
         holds.sort_by_key(|hold| self.placements.get(&hold.id));
         Recovered {
             orders: self.count(),
-            sold: sold.into_claims(),
+            sold: sold.less(&released).into_claims(),
+            updated: updated.map(|update| OrderUpdate::clone(update)).collect(),
             pending: self.pending.values().cloned().collect(),
             holds,
             prices: self.prices.to_book(),
@@ -314,6 +358,31 @@ impl Store for MemoryStore {
         })))
     }
 
+    fn find_order(&self, id: &OrderId) -> Read<Option<StoredOrder>> {
+        let contents = self.lock();
+        let stored = OrderKey::of_id(id).and_then(|key| {
+            let at = *contents.by_key.get(&key)?;
+            let newest = contents.newest_update(&key);
+            Some(StoredOrder {
+                placed: PlacedOrder::clone(&contents.orders[at]),
+                update: newest.map(|update| OrderUpdate::clone(update)),
+            })
+        });
+        Read::Now(Ok(stored))
+    }
+
+    fn history(&self, id: &OrderId, take: UpdateSink<'_>) -> Result<(), ReadError> {
+        let key = OrderKey::of_id(id);
+        // As in `list`.
+        let updates = key.and_then(|key| self.lock().updates.get(&key).cloned());
+        for update in updates.into_iter().flatten().rev() {
+            if take(OrderUpdate::clone(&update)).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {
         Read::Now(Ok(self.lock().holds.get(&id).cloned()))
     }
@@ -325,8 +394,12 @@ impl Store for MemoryStore {
         take: OrderSink<'_>,
     ) -> Result<(), ReadError> {
         // The lock is free again before the first order is handed over: the sink may take its time.
-        for placed in self.select(selection, may_see) {
-            if take(Order::clone(&placed.order)).is_break() {
+        for (placed, newest) in self.select(selection, may_see) {
+            let listed = ListedOrder {
+                order: Order::clone(&placed.order),
+                tree: newest.map(|newest| newest.tree.clone()),
+            };
+            if take(listed).is_break() {
                 break;
             }
         }
@@ -348,7 +421,7 @@ impl Store for MemoryStore {
 
     fn export_person(&self, user_id: &UserId, take: PlacedSink<'_>) -> Result<(), ReadError> {
         // As in `list`.
-        for placed in self.select(&Selection::User(user_id.clone()), &|_| true) {
+        for (placed, _) in self.select(&Selection::User(user_id.clone()), &|_| true) {
             if take(PlacedOrder::clone(&placed)).is_break() {
                 break;
             }

@@ -11,7 +11,7 @@ use domain::{
 pub(crate) const KEY_BYTES: usize = 16;
 
 /// The key of an order. It follows from the order's token, and in letters it is the order's id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct OrderKey(pub [u8; KEY_BYTES]);
 
 /// The key of a user's list of orders.

@@ -9,7 +9,8 @@ use domain::{
 };
 
 use super::{
-    Fingerprint, HoldRecord, NamedClaim, PaymentIntent, PlacedOrder, PriceBook, ReadError,
+    Fingerprint, HoldRecord, ListedOrder, NamedClaim, OrderUpdate, PaymentIntent, PlacedOrder,
+    PriceBook, ReadError,
 };
 
 /// An answer that is there at once, or needs the disk or a network. A store never blocks the thread that asks.
@@ -80,8 +81,10 @@ pub enum Selection {
 pub struct Recovered {
     /// Number of orders on record.
     pub orders: u64,
-    /// The spots that the orders take, added up by slot and ticket type, in no particular sequence.
+    /// The spots that the orders take, less those that were given back, added up by slot and ticket type, in no particular sequence.
     pub sold: Vec<NamedClaim>,
+    /// The newest updates of the orders that have timers or steps, in no particular sequence.
+    pub updated: Vec<OrderUpdate>,
     /// Payments without an outcome on record.
     pub pending: Vec<PaymentIntent>,
     /// Holds that are neither consumed nor released, whatever their time, in the order in which they were placed last.
@@ -98,4 +101,7 @@ pub struct Recovered {
 pub type PlacedSink<'t> = &'t mut (dyn FnMut(PlacedOrder) -> ControlFlow<()> + 't);
 
 /// Receives the orders of a list one by one, until it wants no more.
-pub type OrderSink<'t> = &'t mut (dyn FnMut(Order) -> ControlFlow<()> + 't);
+pub type OrderSink<'t> = &'t mut (dyn FnMut(ListedOrder) -> ControlFlow<()> + 't);
+
+/// Receives the updates of an order one by one, until it wants no more.
+pub type UpdateSink<'t> = &'t mut (dyn FnMut(OrderUpdate) -> ControlFlow<()> + 't);

@@ -16,7 +16,7 @@
 use prost::DecodeError;
 
 use super::{
-    HoldId, PlacedOrder, ReleaseReason, Write,
+    HoldId, OrderUpdate, PlacedOrder, ReleaseReason, Write,
     order_key::{KeyDeriver, OrderKey, UserKey},
 };
 use domain::{money::Money, time::EpochSeconds};
@@ -39,7 +39,8 @@ pub use erasures::{
     encode_erasure_completed, encode_person_erased,
 };
 pub use facts::{
-    OrderFacts, RecordFacts, created_sec, decode_facts, is_of_user, order_key, visit_end_sec,
+    OrderFacts, RecordFacts, UpdateFacts, created_sec, decode_facts, is_of_user, order_key,
+    visit_end_sec,
 };
 pub use update::decode_update;
 
@@ -83,7 +84,7 @@ pub enum RecordError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum RecordKind {
-    /// [`Write::OrderPlaced`]. The only kind with a personal part.
+    /// [`Write::OrderPlaced`]. Its personal part has customer and answers.
     OrderPlaced = 1,
     /// [`Write::PaymentIntent`].
     PaymentIntent = 2,
@@ -101,11 +102,13 @@ pub enum RecordKind {
     PersonErased = 8,
     /// All of that data is overwritten.
     ErasureCompleted = 9,
+    /// [`Write::OrderUpdated`]. Its personal part is what people have written.
+    OrderUpdated = 10,
 }
 
 impl RecordKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::OrderPlaced,
         Self::PaymentIntent,
         Self::PaymentEnded,
@@ -115,6 +118,7 @@ impl RecordKind {
         Self::SlotsForgotten,
         Self::PersonErased,
         Self::ErasureCompleted,
+        Self::OrderUpdated,
     ];
 
     /// The number on disk.
@@ -195,6 +199,15 @@ pub enum RecordKeys {
     PersonErased,
     /// The erasure that began with the record at this position, in bits, is complete.
     ErasureCompleted(u64),
+    /// An order has this revision now.
+    Update {
+        /// The order.
+        order: OrderKey,
+        /// Its revision.
+        revision: u32,
+        /// Whether it has timers or steps.
+        has_work: bool,
+    },
 }
 
 /// A write as it goes to disk.
@@ -202,6 +215,7 @@ pub enum RecordKeys {
 pub fn encode(write: &Write, keys: &KeyDeriver) -> EncodedRecord {
     let (kind, public, record_keys) = match write {
         Write::OrderPlaced(placed) => return encode_order(placed, keys),
+        Write::OrderUpdated(update) => return encode_update(update),
         Write::PaymentIntent(intent) => {
             let key = keys.order_key(&intent.token);
             let public = encode::intent(intent, &key);
@@ -263,6 +277,22 @@ fn encode_order(placed: &PlacedOrder, keys: &KeyDeriver) -> EncodedRecord {
             created_sec: placed.created_sec,
             hold: placed.hold,
             ends_intent: placed.payment.is_some(),
+        },
+    }
+}
+
+fn encode_update(change: &OrderUpdate) -> EncodedRecord {
+    // The caller has the id from the store. One that no store gives out belongs to no order, and its unit is stale.
+    let key = OrderKey::of_id(&change.order).unwrap_or_default();
+    let (public, personal) = update::encode(change, &key);
+    EncodedRecord {
+        kind: RecordKind::OrderUpdated,
+        public,
+        personal,
+        keys: RecordKeys::Update {
+            order: key,
+            revision: change.revision,
+            has_work: change.tree.has_work(),
         },
     }
 }

@@ -11,10 +11,12 @@ use crate::OrderKey;
 use domain::{
     ids::{MerchantId, ServiceId, TicketId, Token},
     money::Money,
-    order::{LineItem, Order},
+    order::{LineItem, Order, OrderId},
     slot::SlotDuration,
     time::{EpochSeconds, Seconds},
 };
+
+use crate::OrderUpdate;
 
 /// A digest of a request; equal requests have equal fingerprints, whatever their encoding.
 pub type Fingerprint = [u8; 32];
@@ -78,6 +80,13 @@ pub enum Precondition {
         /// The expected revision.
         revision: u32,
     },
+    /// The order is on record and was updated this often.
+    OrderRevision {
+        /// The order.
+        order: OrderId,
+        /// The expected revision; 0 for one that was only placed.
+        revision: u32,
+    },
 }
 
 /// One record of a unit.
@@ -104,6 +113,8 @@ pub enum Write {
     Prices(PriceBook),
     /// Slots that ended before this second are forgotten: none of them is opened again.
     SlotsForgotten(EpochSeconds),
+    /// An order that is on record changes. The unit requires the revision before.
+    OrderUpdated(Box<OrderUpdate>),
 }
 
 /// An order with everything that belongs to it.

@@ -5,11 +5,37 @@ use std::sync::Arc;
 use domain::{
     ledger::LedgerEntry,
     lifecycle::{InfoValue, Name, NamedTree, OrderPart, SkipReason},
-    order::OrderId,
+    order::{Order, OrderId},
     time::EpochSeconds,
 };
 
-use crate::{Fingerprint, NamedClaim};
+use crate::{Fingerprint, NamedClaim, PlacedOrder};
+
+/// An order as it was placed and as it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredOrder {
+    /// The order as it was placed.
+    pub placed: PlacedOrder,
+    /// Its newest update; `None` for an order that was only placed.
+    pub update: Option<OrderUpdate>,
+}
+
+impl StoredOrder {
+    /// How often it was updated.
+    #[must_use]
+    pub fn revision(&self) -> u32 {
+        self.update.as_ref().map_or(0, |update| update.revision)
+    }
+}
+
+/// An order of a list: as it was placed, and as it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListedOrder {
+    /// The order of the first response.
+    pub order: Order,
+    /// How it stands; `None` for an order that was only placed.
+    pub tree: Option<NamedTree>,
+}
 
 /// A change of an order after it was placed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,18 +136,12 @@ pub struct EmittedEvent {
     pub params: Vec<(Name, InfoValue)>,
 }
 
-/// A hash of caller, method and request id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AnswerKey(pub [u8; 16]);
-
-/// A request that was answered, so that it is never carried out twice. Its answer is the order as it stood after the
-/// update that it is a part of.
+/// A request that was answered, so that it is never carried out twice on one order. It is found in the history of the
+/// order, and its answer is the order as it stood after that update.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestAnswer {
-    /// Identifies the request.
-    pub key: AnswerKey,
-    /// Digest of the request, which tells a repetition from another request under the same id.
-    pub fingerprint: Fingerprint,
     /// The request id as stated.
     pub request_id: String,
+    /// Digest of caller, method and request, which tells a repetition from another request under the same id.
+    pub fingerprint: Fingerprint,
 }

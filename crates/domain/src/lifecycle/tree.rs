@@ -261,6 +261,14 @@ pub struct OrderTree<S = StateIx, E = EventSet> {
 /// An order as it is on record: with the names of its states and events.
 pub type NamedTree = OrderTree<Name, BTreeSet<Name>>;
 
+impl<S, E> OrderTree<S, E> {
+    /// Whether anything of it happens by itself: it has a timer, or a step without an outcome.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        !self.timers.is_empty() || !self.steps.is_empty()
+    }
+}
+
 impl OrderTree {
     /// An order before its beginning, with its spots taken.
     #[must_use]

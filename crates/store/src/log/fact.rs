@@ -2,7 +2,11 @@
 
 use domain::time::EpochSeconds;
 
-use super::{index::OrderEntry, open_work::HoldPlacement, position::Position};
+use super::{
+    index::OrderEntry,
+    open_work::{HoldPlacement, UpdateEntry},
+    position::Position,
+};
 use crate::{
     HoldId, NamedClaim, ReleaseReason,
     order_key::{KeyDeriver, OrderKey, UserKey},
@@ -67,6 +71,19 @@ pub(super) enum Fact {
         /// Where the record is with which it began.
         erasure: Position,
     },
+    /// An order was updated.
+    OrderUpdated(UpdateFact),
+}
+
+/// An update of an order, as far as it is more than its record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct UpdateFact {
+    /// The order.
+    pub(super) key: OrderKey,
+    /// The newest update from now on.
+    pub(super) newest: UpdateEntry,
+    /// The spots that are given back.
+    pub(super) released: Vec<NamedClaim>,
 }
 
 /// An order, as far as it is more than its record.
@@ -95,7 +112,7 @@ impl From<&OrderFact> for OrderEntry {
 }
 
 impl Fact {
-    /// The meaning of a record that is being written, at this position, without the claims of an order.
+    /// The meaning of a record that is being written, at this position, without the claims of an order or update.
     pub(super) fn written(keys: RecordKeys, position: Position) -> Self {
         match keys {
             RecordKeys::Order {
@@ -133,6 +150,19 @@ impl Fact {
             RecordKeys::SlotsForgotten(until) => Self::SlotsForgotten { until },
             RecordKeys::PersonErased => Self::ErasureBegun { position },
             RecordKeys::ErasureCompleted(bits) => Self::completed(bits, position),
+            RecordKeys::Update {
+                order,
+                revision,
+                has_work,
+            } => Self::OrderUpdated(UpdateFact {
+                key: order,
+                newest: UpdateEntry {
+                    position,
+                    revision,
+                    has_work,
+                },
+                released: Vec::new(),
+            }),
         }
     }
 
@@ -172,6 +202,15 @@ impl Fact {
             RecordFacts::SlotsForgotten(until) => Self::SlotsForgotten { until },
             RecordFacts::PersonErased => Self::ErasureBegun { position },
             RecordFacts::ErasureCompleted(bits) => Self::completed(bits, position),
+            RecordFacts::OrderUpdated(update) => Self::OrderUpdated(UpdateFact {
+                key: update.key,
+                newest: UpdateEntry {
+                    position,
+                    revision: update.revision,
+                    has_work: update.has_work,
+                },
+                released: update.released,
+            }),
         }
     }
 

@@ -12,6 +12,7 @@ use super::{
     index::PendingEntries,
     open_work::WorkEffects,
     planted::{PlantedFault, is_planted},
+    position::Position,
     reader::LogReader,
     watermark::CommitWatermark,
 };
@@ -162,24 +163,47 @@ impl Ledger {
     ) -> io::Result<()> {
         for record in &unit.records {
             let position = frame.next_position()?;
+            let link = self.link(&record.keys, position, pending);
+            // After the link, which leads to what was there before.
             pending.effects.add(&Fact::written(record.keys, position));
-            let mut link = None;
-            if let RecordKeys::Order {
-                order,
-                user,
-                created_sec,
-                ..
-            } = record.keys
-            {
-                let index = &self.reader.index;
-                link = pending
-                    .entries
-                    .add(index, order, &user, position, created_sec);
-            }
             let link = link.filter(|_| !is_planted(PlantedFault::LinkMissing));
             frame.push(position, new_record(record), link);
         }
         Ok(())
+    }
+
+    /// Where the record before is in the list of a user, or in the history of an order. Notes an order that is new.
+    fn link(
+        &self,
+        keys: &RecordKeys,
+        position: Position,
+        pending: &mut PendingFrame,
+    ) -> Option<Position> {
+        match keys {
+            RecordKeys::Order {
+                order,
+                user,
+                created_sec,
+                ..
+            } => {
+                let index = &self.reader.index;
+                let entries = &mut pending.entries;
+                entries.add(index, *order, user, position, *created_sec)
+            }
+            RecordKeys::Update { order, .. } => {
+                let work = &self.reader.work;
+                let before = work.pending_update(order, &pending.effects);
+                before.map(|before| before.position)
+            }
+            RecordKeys::Intent(_)
+            | RecordKeys::PaymentEnded(_)
+            | RecordKeys::Hold { .. }
+            | RecordKeys::HoldReleased { .. }
+            | RecordKeys::Prices
+            | RecordKeys::SlotsForgotten(_)
+            | RecordKeys::PersonErased
+            | RecordKeys::ErasureCompleted(_) => None,
+        }
     }
 
     /// Records in the watermark what is durable now.
@@ -219,12 +243,29 @@ impl Ledger {
                 Precondition::HoldRevision { id, revision } => {
                     self.reader.work.active_revision(*id, &pending.effects) == *revision
                 }
+                EncodedPrecondition::OrderRevision { key, revision } => match key {
+                    Some(key) => self.revision_of(key, pending)? == Some(*revision),
+                    None => false,
+                },
             };
             if !holds {
                 return Err(NotWritten::Stale(*precondition));
             }
         }
         Ok(())
+    }
+
+    /// How often an order was updated; `None` for one that is not on record.
+    fn revision_of(
+        &self,
+        key: &OrderKey,
+        pending: &PendingFrame,
+    ) -> Result<Option<u32>, ReadError> {
+        let work = &self.reader.work;
+        if let Some(newest) = work.pending_update(key, &pending.effects) {
+            return Ok(Some(newest.revision));
+        }
+        Ok(self.is_on_record(key, pending)?.then_some(0))
     }
 
     fn is_on_record(&self, key: &OrderKey, pending: &PendingFrame) -> Result<bool, ReadError> {

@@ -1,4 +1,5 @@
-//! Open work in memory: payments without an outcome, active holds, and erasures that are not complete. Of what has ended
+//! Open work in memory: payments without an outcome, active holds, erasures that are not complete, and where the newest
+//! update of each updated order is. Of what has ended
 //! there is only where it is in the log: an entry for each payment that ended without an order, and for each hold that ended
 //! of late.
 //!
@@ -7,7 +8,7 @@
 //! kept, because the beginning may be in an earlier segment.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -110,6 +111,17 @@ impl HoldEffect {
     }
 }
 
+/// The newest update of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct UpdateEntry {
+    /// Where its record is.
+    pub(super) position: Position,
+    /// The revision of the order.
+    pub(super) revision: u32,
+    /// Whether the order has timers or steps.
+    pub(super) has_work: bool,
+}
+
 /// What records do to a payment intent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IntentEffect {
@@ -137,6 +149,8 @@ pub(super) struct WorkEffects {
     pub(super) holds: BTreeMap<HoldId, HoldEffect>,
     /// By the position of the record with which an erasure began.
     pub(super) erasures: BTreeMap<Position, ErasureEffect>,
+    /// The newest update of each order.
+    pub(super) updates: BTreeMap<OrderKey, UpdateEntry>,
 }
 
 impl WorkEffects {
@@ -172,6 +186,9 @@ impl WorkEffects {
             }
             Fact::ErasureCompleted { erasure } => {
                 self.erasures.insert(*erasure, ErasureEffect::Completed);
+            }
+            Fact::OrderUpdated(update) => {
+                self.updates.insert(update.key, update.newest);
             }
             Fact::Prices { .. } | Fact::SlotsForgotten { .. } => {}
         }
@@ -227,6 +244,9 @@ impl OpenWork {
                 ErasureEffect::Begun => state.erasures.insert(*position),
                 ErasureEffect::Completed => state.erasures.remove(position),
             };
+        }
+        for (key, newest) in &effects.updates {
+            state.update(*key, *newest);
         }
     }
 
@@ -289,6 +309,33 @@ impl OpenWork {
         self.read().erasures.iter().copied().collect()
     }
 
+    /// The newest update of an order.
+    pub(super) fn newest_update(&self, key: &OrderKey) -> Option<UpdateEntry> {
+        self.read().updates.get(key).copied()
+    }
+
+    /// The newest update of an order after the pending effects.
+    pub(super) fn pending_update(
+        &self,
+        key: &OrderKey,
+        pending: &WorkEffects,
+    ) -> Option<UpdateEntry> {
+        let pending = pending.updates.get(key).copied();
+        pending.or_else(|| self.newest_update(key))
+    }
+
+    /// Where the newest updates are of the orders that have timers or steps, in the order of the log.
+    pub(super) fn orders_with_work(&self) -> Vec<Position> {
+        let state = self.read();
+        let newest = state
+            .with_work
+            .iter()
+            .filter_map(|key| state.updates.get(key));
+        let mut positions: Vec<_> = newest.map(|newest| newest.position).collect();
+        positions.sort_unstable();
+        positions
+    }
+
     /// Where payments are that ended without the order of this key, or of one that begins like it, newest first.
     pub(super) fn ended_payments(&self, key: &OrderKey) -> Vec<Position> {
         self.ended_payments.positions(key.into())
@@ -311,9 +358,22 @@ struct WorkState {
     ended_holds: EndedHolds,
     /// Erasures that are not complete.
     erasures: BTreeSet<Position>,
+    /// The newest update of each order that was updated.
+    updates: HashMap<OrderKey, UpdateEntry>,
+    /// The orders that have timers or steps.
+    with_work: HashSet<OrderKey>,
 }
 
 impl WorkState {
+    fn update(&mut self, key: OrderKey, newest: UpdateEntry) {
+        self.updates.insert(key, newest);
+        if newest.has_work {
+            self.with_work.insert(key);
+        } else {
+            self.with_work.remove(&key);
+        }
+    }
+
     fn change_hold(&mut self, id: HoldId, effect: HoldEffect) {
         match (effect.placed, effect.end) {
             (Some(placement), None) => {

@@ -32,8 +32,8 @@ use super::{
     summary::RecordSums,
 };
 use crate::{
-    ErrorChain, HoldId, OrderFilter, OrderSink, PlacedSink, ReadError, Recovered, Replay,
-    Selection, StoredHold,
+    HoldId, ListedOrder, OrderFilter, OrderSink, OrderUpdate, ReadError, Recovered, Replay,
+    Selection, StoredHold, StoredOrder, UpdateSink,
     latest_prices::LatestPrices,
     order_key::{KeyDeriver, OrderKey},
     record::{self, RecordFacts, RecordKind},
@@ -92,6 +92,7 @@ impl LogReader {
     pub(crate) fn recovered(&self, sums: RecordSums) -> Result<Recovered, ReadError> {
         let RecordSums {
             claims,
+            released,
             prices,
             slots_forgotten_until,
         } = sums;
@@ -101,7 +102,8 @@ impl LogReader {
         }
         Ok(Recovered {
             orders: self.index.orders(),
-            sold: claims.into_claims(),
+            sold: claims.less(&released).into_claims(),
+            updated: self.decode_updates(self.work.orders_with_work())?,
             pending: self.decode_each(self.work.pending_intents(), record::decode_intent)?,
             holds: self.decode_each(self.work.active_holds(), record::decode_hold)?,
             prices: latest.to_book(),
@@ -176,6 +178,62 @@ impl LogReader {
         Ok(0)
     }
 
+    fn decode_updates(&self, positions: Vec<Position>) -> Result<Vec<OrderUpdate>, ReadError> {
+        let mut updates = Vec::with_capacity(positions.len());
+        for position in positions {
+            updates.push(self.update_at(position)?);
+        }
+        Ok(updates)
+    }
+
+    fn update_at(&self, position: Position) -> Result<OrderUpdate, ReadError> {
+        let record = self.read(position)?;
+        let (public, personal) = parts(&record)?;
+        Ok(record::decode_update(public, personal)?)
+    }
+
+    /// The order of this key as it was placed and as it stands.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(crate) fn stored_order(&self, key: &OrderKey) -> Result<Option<StoredOrder>, ReadError> {
+        // Before the placed order is read: an order that is updated meanwhile is there as it stood, or as it stands.
+        let newest = self.work.newest_update(key);
+        let Some(record) = self.find_order(key)? else {
+            return Ok(None);
+        };
+        let (public, personal) = parts(&record)?;
+        let update = match newest {
+            Some(newest) => Some(self.update_at(newest.position)?),
+            None => None,
+        };
+        Ok(Some(StoredOrder {
+            placed: record::decode_placed(public, personal)?,
+            update,
+        }))
+    }
+
+    /// The updates of an order, newest first, until `visit` breaks.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(crate) fn each_update(
+        &self,
+        key: &OrderKey,
+        visit: UpdateSink<'_>,
+    ) -> Result<(), ReadError> {
+        let mut next = self.work.newest_update(key).map(|newest| newest.position);
+        while let Some(position) = next {
+            let record = self.read(position)?;
+            next = record.header.link;
+            let (public, personal) = parts(&record)?;
+            if visit(record::decode_update(public, personal)?).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn decode_each<T>(
         &self,
         positions: Vec<Position>,
@@ -207,7 +265,7 @@ impl LogReader {
                     let Some(record) = self.find_order(&key)? else {
                         continue;
                     };
-                    if hand_over(&record, may_see, take)?.is_break() {
+                    if self.hand_over(&record, may_see, take)?.is_break() {
                         break;
                     }
                 }
@@ -222,7 +280,9 @@ impl LogReader {
         may_see: OrderFilter<'_>,
         take: OrderSink<'_>,
     ) -> Result<(), ReadError> {
-        self.each_of_user(user_id, &mut |_, record| hand_over(record, may_see, take))
+        self.each_of_user(user_id, &mut |_, record| {
+            self.hand_over(record, may_see, take)
+        })
     }
 
     /// Hands over everything that is on record of a user's orders, newest first.
@@ -358,12 +418,37 @@ impl LogReader {
         for segment in self.index.segments_between(from, until) {
             let orders = self.orders_created(segment, from, until)?;
             for position in orders.into_iter().rev() {
-                if hand_over(&self.read(position)?, may_see, take)?.is_break() {
+                if self
+                    .hand_over(&self.read(position)?, may_see, take)?
+                    .is_break()
+                {
                     return Ok(());
                 }
             }
         }
         Ok(())
+    }
+
+    /// Hands over the order in a record if it passes the filter.
+    fn hand_over(
+        &self,
+        record: &RecordRead,
+        may_see: OrderFilter<'_>,
+        take: OrderSink<'_>,
+    ) -> Result<ControlFlow<()>, ReadError> {
+        let (public, personal) = parts(record)?;
+        let Some(order) = record::decode_order_if(public, personal, may_see)? else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        let newest = match OrderKey::of_id(&order.id) {
+            Some(key) => self.work.newest_update(&key),
+            None => None,
+        };
+        let tree = match newest {
+            Some(newest) => Some(self.update_at(newest.position)?.tree),
+            None => None,
+        };
+        Ok(take(ListedOrder { order, tree }))
     }
 
     /// The orders of a segment that were created in `from..until`, oldest first.
@@ -507,17 +592,4 @@ fn order_key_of(record: &RecordRead) -> Result<Option<OrderKey>, ReadError> {
     }
     let (public, _) = parts(record)?;
     Ok(Some(record::order_key(public)?))
-}
-
-/// Hands over the order in a record if it passes the filter.
-fn hand_over(
-    record: &RecordRead,
-    may_see: OrderFilter<'_>,
-    take: OrderSink<'_>,
-) -> Result<ControlFlow<()>, ReadError> {
-    let (public, personal) = parts(record)?;
-    match record::decode_order_if(public, personal, may_see)? {
-        Some(order) => Ok(take(order)),
-        None => Ok(ControlFlow::Continue(())),
-    }
 }

@@ -59,6 +59,8 @@ pub(super) struct SegmentEffects {
 pub(super) struct RecordSums {
     /// The spots that orders take.
     pub(super) claims: ClaimTotals,
+    /// The spots that updates give back.
+    pub(super) released: ClaimTotals,
     /// Where prices are, in the order of the log.
     pub(super) prices: Vec<Position>,
     /// The latest second up to which slots were forgotten.
@@ -70,6 +72,7 @@ impl RecordSums {
     pub(super) fn add(&mut self, fact: &Fact) {
         match fact {
             Fact::OrderPlaced(order) => self.claims.add(&order.claims),
+            Fact::OrderUpdated(update) => self.released.add(&update.released),
             Fact::Prices { position } => self.prices.push(*position),
             Fact::SlotsForgotten { until } => self.raise_forgotten(Some(*until)),
             Fact::PaymentIntent { .. }
@@ -84,6 +87,7 @@ impl RecordSums {
     /// Adds the sums of the segment after it.
     pub(super) fn merge(&mut self, later: &Self) {
         self.claims.merge(&later.claims);
+        self.released.merge(&later.released);
         self.prices.extend(&later.prices);
         self.raise_forgotten(later.slots_forgotten_until);
     }

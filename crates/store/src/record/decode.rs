@@ -175,7 +175,8 @@ pub fn check_record(
     public: &[u8],
     personal: Option<&[u8]>,
 ) -> Result<(), RecordError> {
-    if kind != RecordKind::OrderPlaced && personal.is_some_and(|personal| !personal.is_empty()) {
+    let may_have_personal_part = matches!(kind, RecordKind::OrderPlaced | RecordKind::OrderUpdated);
+    if !may_have_personal_part && personal.is_some_and(|personal| !personal.is_empty()) {
         return Err(RecordError::NotCanonical);
     }
     match kind {
@@ -188,6 +189,7 @@ pub fn check_record(
         RecordKind::SlotsForgotten => decode_slots_forgotten(public).map(drop),
         RecordKind::PersonErased => decode_person_erased(public).map(drop),
         RecordKind::ErasureCompleted => decode_erasure_completed(public).map(drop),
+        RecordKind::OrderUpdated => super::decode_update(public, personal).map(drop),
     }
 }
 

@@ -58,6 +58,21 @@ pub enum RecordFacts {
     PersonErased,
     /// The erasure that began with the record at this position, in bits, is complete.
     ErasureCompleted(u64),
+    /// An order was updated.
+    OrderUpdated(UpdateFacts),
+}
+
+/// What an index and a summary need of an update.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdateFacts {
+    /// The key of the order.
+    pub key: OrderKey,
+    /// Which change, from 1.
+    pub revision: u32,
+    /// Whether the order has timers or steps.
+    pub has_work: bool,
+    /// The spots that are given back.
+    pub released: Vec<NamedClaim>,
 }
 
 /// What an index and a summary need of an order.
@@ -113,6 +128,7 @@ pub fn decode_facts(
         RecordKind::ErasureCompleted => {
             decode_erasure_completed(public).map(RecordFacts::ErasureCompleted)
         }
+        RecordKind::OrderUpdated => update_facts(public).map(RecordFacts::OrderUpdated),
     }
 }
 
@@ -198,6 +214,22 @@ fn payment_ended_facts(public: &[u8]) -> Result<RecordFacts, RecordError> {
     Ok(RecordFacts::PaymentEnded {
         order: decode_order_key(&intent.order_key)?,
         attempt: intent.attempt,
+    })
+}
+
+fn update_facts(public: &[u8]) -> Result<UpdateFacts, RecordError> {
+    let proto::UpdateFacts {
+        order_key,
+        revision,
+        tree,
+        released,
+    } = proto::UpdateFacts::decode(public)?;
+    let tree = tree.ok_or(RecordError::Missing("order"))?;
+    Ok(UpdateFacts {
+        key: decode_order_key(&order_key)?,
+        revision,
+        has_work: !tree.timer.is_empty() || !tree.step.is_empty(),
+        released: slot_claims(released),
     })
 }
 

@@ -7,12 +7,12 @@ use prost::Message;
 
 use super::{
     RecordError,
-    decode::{decode_fingerprint, decode_order_key, fixed, message, out_of_range, slot_claims},
+    decode::{decode_fingerprint, decode_order_key, message, out_of_range, slot_claims},
     proto,
 };
 use crate::{
-    AnswerKey, EmittedEvent, HistoryEntry, NamedClaim, OrderKey, OrderUpdate, RequestAnswer,
-    SkippedChange, StateChange, UpdateTexts,
+    EmittedEvent, HistoryEntry, NamedClaim, OrderKey, OrderUpdate, RequestAnswer, SkippedChange,
+    StateChange, UpdateTexts,
 };
 use tree::{
     each, entries_from_record, entry_to_record, information_from_record, information_to_record,
@@ -112,17 +112,15 @@ fn claim_to_record(claim: &NamedClaim) -> proto::SlotClaim {
 
 fn answer_to_record(answer: &RequestAnswer) -> proto::RequestAnswer {
     proto::RequestAnswer {
-        request_key: answer.key.0.to_vec(),
-        fingerprint: answer.fingerprint.to_vec(),
         request_id: answer.request_id.clone(),
+        fingerprint: answer.fingerprint.to_vec(),
     }
 }
 
 fn answer_from_record(answer: proto::RequestAnswer) -> Result<RequestAnswer, RecordError> {
     Ok(RequestAnswer {
-        key: AnswerKey(fixed("request key", &answer.request_key)?),
-        fingerprint: decode_fingerprint(&answer.fingerprint)?,
         request_id: answer.request_id,
+        fingerprint: decode_fingerprint(&answer.fingerprint)?,
     })
 }
 

@@ -8,10 +8,12 @@
 //! payments    count u32 × {order key [16], offset u32}
 //! holds       count u32 × {id [16], 0 u8 or 1 u8 {offset u32, revision u32, expiry i64}, end u8 {second i64 if ended}}
 //! erasures    count u32 × {position u64, 0 u8: begun, 1 u8: complete}
+//! updates     count u32 × {order key [16], offset u32, revision u32, 1 u8 if the order has timers or steps, else 0}
 //! prices      count u32 × {offset u32}
 //! forgotten   0 u8, or 1 u8 {second i64}
-//! ids         count u32 × {length u32, bytes}
-//! totals      count u32 × {merchant u32, service u32, ticket u32, start i64, duration u32, spots u32}
+//! sold        ids: count u32 × {length u32, bytes}
+//!             totals: count u32 × {merchant u32, service u32, ticket u32, start i64, duration u32, spots u32}
+//! released    the same
 //! checksum    xxh3 [16] of all bytes before it, seeded
 //! ```
 //!
@@ -31,7 +33,7 @@ use crate::{
         index::{KeyPrefix, OrderEntry, PREFIX_BYTES},
         open_work::{
             ErasureEffect, HoldEffect, HoldEnd, HoldEndKind, HoldPlacement, IntentEffect,
-            WorkEffects,
+            UpdateEntry, WorkEffects,
         },
         planted::{PlantedFault, is_planted},
         position::{ALIGNMENT, Position},
@@ -41,7 +43,7 @@ use crate::{
 };
 
 /// Format and its version.
-const FORMAT: [u8; 8] = *b"bo-idx 2";
+const FORMAT: [u8; 8] = *b"bo-idx 3";
 
 const CHECKSUM_BYTES: usize = 16;
 
@@ -189,6 +191,13 @@ impl Encoder {
                 ErasureEffect::Completed => 1,
             });
         }
+        self.count(work.updates.len());
+        for (key, newest) in &work.updates {
+            self.bytes(&key.0);
+            self.offset(newest.position);
+            self.u32(newest.revision);
+            self.u8(u8::from(newest.has_work));
+        }
     }
 
     fn hold(&mut self, id: HoldId, effect: &HoldEffect) {
@@ -214,13 +223,18 @@ impl Encoder {
         if let Some(until) = sums.slots_forgotten_until {
             self.second(until);
         }
-        self.count(sums.claims.ids().len());
-        for id in sums.claims.ids() {
+        self.claims(&sums.claims);
+        self.claims(&sums.released);
+    }
+
+    fn claims(&mut self, claims: &ClaimTotals) {
+        self.count(claims.ids().len());
+        for id in claims.ids() {
             self.count(id.len());
             self.bytes(id.as_bytes());
         }
-        self.count(sums.claims.totals().len());
-        for (key, count) in sums.claims.totals() {
+        self.count(claims.totals().len());
+        for (key, count) in claims.totals() {
             self.u32(key.merchant);
             self.u32(key.service);
             self.u32(key.ticket.unwrap_or(NONE));
@@ -366,11 +380,22 @@ impl<'b> Decoder<'b> {
             };
             Some((position, effect))
         })?;
+        let updates = self.list(KEY_BYTES + 9, |rest| {
+            let key = rest.order_key()?;
+            let offset = rest.u32()?;
+            let newest = UpdateEntry {
+                position: rest.position(offset)?,
+                revision: rest.u32()?,
+                has_work: rest.is_there()?,
+            };
+            Some((key, newest))
+        })?;
         Some(WorkEffects {
             intents: sorted(intents)?,
             ended_payments: sorted(ended_payments)?,
             holds: sorted(holds)?,
             erasures: sorted(erasures)?,
+            updates: sorted(updates)?,
         })
     }
 
@@ -403,6 +428,7 @@ impl<'b> Decoder<'b> {
         }
         Some(RecordSums {
             claims: self.claims()?,
+            released: self.claims()?,
             prices,
             slots_forgotten_until,
         })

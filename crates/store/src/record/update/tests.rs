@@ -205,9 +205,8 @@ fn full() -> OrderUpdate {
             count: 2,
         }],
         answer: Some(RequestAnswer {
-            key: AnswerKey([3; 16]),
-            fingerprint: [4; 32],
             request_id: "0b8e".to_owned(),
+            fingerprint: [4; 32],
         }),
     }
 }
