@@ -121,6 +121,12 @@ impl RecordKind {
         Self::OrderUpdated,
     ];
 
+    /// Whether records of this kind have a personal part.
+    #[must_use]
+    pub const fn has_personal_part(self) -> bool {
+        matches!(self, Self::OrderPlaced | Self::OrderUpdated)
+    }
+
     /// The number on disk.
     #[must_use]
     pub const fn number(self) -> u8 {

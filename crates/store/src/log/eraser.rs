@@ -105,23 +105,18 @@ impl Eraser {
         // What an earlier erasure could not overwrite is not shown, so it is not found below. If that fails again, it must
         // not keep this person's data from being erased.
         let earlier = self.complete_all(commit);
-        let mut orders = Vec::new();
-        let damage = self
-            .reader
-            .each_readable_of_user(user_id, &mut |position, _| {
-                orders.push(position);
-                Ok(ControlFlow::Continue(()))
-            });
-        orders.sort_unstable();
+        let mut parts_of_orders = Vec::new();
+        let mut orders = 0;
+        self.reader.each_of_user(user_id, &mut |position, record| {
+            self.add_parts(position, parts(record)?.0, &mut parts_of_orders)?;
+            orders += 1;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        parts_of_orders.sort_unstable();
         let scope = ErasureScope::Customer(self.reader.keys.user_key(user_id));
-        self.erase(scope, &orders, commit)?;
-        earlier?;
-        let erased = orders.len() as u64;
-        if damage.is_empty() {
-            Ok(erased)
-        } else {
-            Err(EraseError::Partly { erased, damage })
-        }
+        self.erase(scope, &parts_of_orders, commit)?;
+        self.erased.add(orders);
+        earlier.map(|()| orders)
     }
 
     /// Erases the personal data of orders whose visit ended before a second, of the oldest segments first and of about
@@ -155,7 +150,14 @@ impl Eraser {
             segments_read += 1;
             let SegmentVisits { ended, next_end } = self.visits_of(segment, ended_before)?;
             let (now, later) = ended.split_at(ended.len().min(most - erased));
-            self.erase(scope, now, commit)?;
+            let mut parts_of_orders = Vec::new();
+            for position in now {
+                let record = self.reader.read(*position)?;
+                self.add_parts(*position, parts(&record)?.0, &mut parts_of_orders)?;
+            }
+            parts_of_orders.sort_unstable();
+            self.erase(scope, &parts_of_orders, commit)?;
+            self.erased.add(now.len() as u64);
             erased += now.len();
             // Orders may still be added to the segment in use, so nothing is remembered of it.
             if is_sealed && later.is_empty() {
@@ -178,7 +180,20 @@ impl Eraser {
         completed
     }
 
-    /// Records and carries out the erasure of these orders, which are in the order of the log.
+    /// Adds where the personal data of an order is: its own record, and those of its updates.
+    fn add_parts(
+        &self,
+        order: Position,
+        public: &[u8],
+        parts_of_orders: &mut Vec<Position>,
+    ) -> Result<(), ReadError> {
+        parts_of_orders.push(order);
+        let key = record::order_key(public)?;
+        parts_of_orders.extend(self.reader.updates_with_texts(&key)?);
+        Ok(())
+    }
+
+    /// Records and carries out the erasure of these records, which are in the order of the log.
     fn erase(
         &self,
         scope: ErasureScope,
@@ -205,7 +220,6 @@ impl Eraser {
             if let Some(erasure) = self.reader.work.open_erasures().last() {
                 self.complete(*erasure, commit)?;
             }
-            self.erased.add(orders.len() as u64);
         }
         Ok(())
     }
@@ -331,9 +345,10 @@ impl Eraser {
 
 /// Overwrites the personal part of a record. Its header is verified, so its lengths are those that were written.
 fn overwrite(file: &dyn DiskFile, position: Position, record: &RecordRead) -> io::Result<()> {
-    if record.header.kind != RecordKind::OrderPlaced.number() {
+    let kind = RecordKind::try_from(record.header.kind);
+    if !kind.is_ok_and(RecordKind::has_personal_part) {
         return Err(io::Error::other(
-            "an erasure names a record that is no order",
+            "an erasure names a record without personal data",
         ));
     }
     let erased = vec![ERASED; record.header.personal_bytes as usize];

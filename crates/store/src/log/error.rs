@@ -127,7 +127,8 @@ pub enum DamageFault {
     ErasedUnrecorded,
     /// A part of a record is there, and its erasure is on record as complete.
     NotErased,
-    /// A record is linked to something else than an earlier order of the same user.
+    /// A record is linked to something else than the one before it: of an order, an earlier one of the same user; of an
+    /// update, the update before.
     Link,
     /// The summary of the segment is not what its records add up to.
     Summary,
@@ -168,7 +169,7 @@ impl fmt::Display for Damage {
                 f.write_str("personal data is erased, and no erasure is on record")
             }
             DamageFault::Link => {
-                f.write_str("a record is not linked to an earlier order of the same user")
+                f.write_str("a record is not linked to the one before it of the same user or order")
             }
             DamageFault::Summary => write!(
                 f,

@@ -39,7 +39,7 @@ use crate::{
     record::{self, RecordFacts, RecordKind},
 };
 
-/// Visits an order, and says whether the next one is wanted.
+/// Visits an order, or an update of one, and says whether the next one is wanted.
 pub(crate) type VisitOrder<'v> =
     &'v mut dyn FnMut(Position, &RecordRead) -> Result<ControlFlow<()>, ReadError>;
 
@@ -213,21 +213,42 @@ impl LogReader {
         }))
     }
 
-    /// The updates of an order, newest first, until `visit` breaks.
+    /// Hands over the updates of an order, newest first, until `take` breaks.
     ///
     /// # Errors
     /// [`ReadError`].
     pub(crate) fn each_update(
         &self,
         key: &OrderKey,
-        visit: UpdateSink<'_>,
+        take: UpdateSink<'_>,
     ) -> Result<(), ReadError> {
+        self.each_update_record(key, &mut |_, record| {
+            let (public, personal) = parts(record)?;
+            Ok(take(record::decode_update(public, personal)?))
+        })
+    }
+
+    /// Where the updates of an order are in which people have written something.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(crate) fn updates_with_texts(&self, key: &OrderKey) -> Result<Vec<Position>, ReadError> {
+        let mut positions = Vec::new();
+        self.each_update_record(key, &mut |position, record| {
+            if record.header.personal_bytes > 0 {
+                positions.push(position);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(positions)
+    }
+
+    fn each_update_record(&self, key: &OrderKey, visit: VisitOrder<'_>) -> Result<(), ReadError> {
         let mut next = self.work.newest_update(key).map(|newest| newest.position);
         while let Some(position) = next {
             let record = self.read(position)?;
             next = record.header.link;
-            let (public, personal) = parts(&record)?;
-            if visit(record::decode_update(public, personal)?).is_break() {
+            if visit(position, &record)?.is_break() {
                 break;
             }
         }

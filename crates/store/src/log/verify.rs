@@ -37,9 +37,11 @@ mod erasures;
 mod order_links;
 #[cfg(test)]
 mod tests;
+mod update_links;
 
 use erasures::{ErasureReport, Erasures};
 use order_links::OrderLinks;
+use update_links::UpdateLinks;
 
 /// How far the work on a store has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -147,6 +149,7 @@ pub(super) fn verify_segments(
         next_sequence: 1,
         previous: Some([0; 16]),
         links: OrderLinks::default(),
+        updates: UpdateLinks::default(),
         erasures: Erasures::default(),
         report: Verification::default(),
     };
@@ -275,6 +278,7 @@ struct Verifier<'v> {
     /// The hash of the frame before; `None` behind damage.
     previous: Option<ChainHash>,
     links: OrderLinks,
+    updates: UpdateLinks,
     erasures: Erasures,
     report: Verification,
 }
@@ -358,6 +362,7 @@ impl Verifier<'_> {
         // Where the next header is damaged too, the loss shows at the next segment that is intact.
         let end = next.map_or(self.next_sequence, |next| next.first_sequence);
         self.links.note_damage(number);
+        self.updates.note_damage();
         self.find_loss(number, 0, fault, self.next_sequence..end);
         self.next_sequence = end;
         self.previous = None;
@@ -442,6 +447,7 @@ impl Verifier<'_> {
         let found = salvage(scan.bytes, self.seed, scan.number, piece, sequences);
         scan.summary = None;
         self.links.note_damage(scan.number);
+        self.updates.note_damage();
         let first = found.lost.as_ref().map(|lost| *lost.start());
         let sequence = first.unwrap_or(self.next_sequence);
         self.report.findings.push(Finding {
@@ -485,24 +491,46 @@ impl Verifier<'_> {
                 if let Some(summary) = summary {
                     summary.add(&fact);
                 }
-                if let Fact::OrderPlaced(order) = fact {
-                    self.report.orders += 1;
-                    let user = order.user.as_ref();
-                    if !self.links.add(stored.position, user, stored.header.link) {
-                        self.find_in(stored, DamageFault::Link, None);
-                    }
-                    let (position, sequence) = (stored.position, stored.header.sequence);
-                    self.erasures
-                        .add_order(position, sequence, &order.key, stored.personal);
-                }
+                self.verify_links(stored, &fact);
             }
             Err(error) => {
                 *summary = None;
                 self.links.note_damage(segment);
+                self.updates.note_damage();
                 let lost = stored.header.sequence;
                 self.find_in(stored, DamageFault::Record(error), Some(lost..=lost));
             }
         }
+    }
+
+    /// Compares where the record of an order, or of an update, leads to, and notes what it says of its customer.
+    fn verify_links(&mut self, stored: &StoredRecord<'_>, fact: &Fact) {
+        let (position, sequence) = (stored.position, stored.header.sequence);
+        let link = stored.header.link;
+        let (key, is_linked) = match fact {
+            Fact::OrderPlaced(order) => {
+                self.report.orders += 1;
+                let is_linked = self.links.add(position, order.user.as_ref(), link);
+                (&order.key, is_linked)
+            }
+            Fact::OrderUpdated(update) => {
+                let is_linked = self.updates.add(&update.key, update.newest, link);
+                (&update.key, is_linked)
+            }
+            Fact::PaymentIntent { .. }
+            | Fact::PaymentEnded { .. }
+            | Fact::HoldPlaced { .. }
+            | Fact::HoldReleased { .. }
+            | Fact::Prices { .. }
+            | Fact::SlotsForgotten { .. }
+            | Fact::ErasureBegun { .. }
+            | Fact::ErasureCompleted { .. } => return,
+        };
+        if !is_linked {
+            self.find_in(stored, DamageFault::Link, None);
+        }
+        self.erasures
+            .add_order(position, sequence, key, stored.personal);
     }
 
     /// Decodes all of a record. Returns what it means for the index.

@@ -175,8 +175,7 @@ pub fn check_record(
     public: &[u8],
     personal: Option<&[u8]>,
 ) -> Result<(), RecordError> {
-    let may_have_personal_part = matches!(kind, RecordKind::OrderPlaced | RecordKind::OrderUpdated);
-    if !may_have_personal_part && personal.is_some_and(|personal| !personal.is_empty()) {
+    if !kind.has_personal_part() && personal.is_some_and(|personal| !personal.is_empty()) {
         return Err(RecordError::NotCanonical);
     }
     match kind {
