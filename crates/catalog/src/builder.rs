@@ -3,12 +3,16 @@
 //! An invalid value is reported and replaced by a stand-in, so that reading continues and references to the
 //! entry resolve. A builder with errors never becomes a catalogue.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use domain::{
     catalog::{Catalog, IdInterner, Merchant, MerchantIx, Service, ServiceIx, TicketIx},
     ids::{MerchantId, ServiceId},
     money::{Currency, TaxRate},
+    refunds::{RefundCondition, RefundFees, RefundTerms},
     slot::Opening,
 };
 
@@ -36,6 +40,8 @@ pub(super) struct CatalogBuilder {
     priced: HashSet<MerchantIx>,
     /// Merchants that have services with a tax.
     taxed: HashSet<MerchantIx>,
+    /// The different refund terms of services.
+    refund_conditions: HashSet<Arc<[RefundCondition]>>,
     pub(super) tags: Tags,
     pub(super) source_feeds: SourceFeeds,
     pub(super) pass_through: PassThroughInterner,
@@ -89,11 +95,12 @@ impl CatalogBuilder {
             cart_hold: None,
             tax_rate,
             tax_name: DEFAULT_TAX_NAME.to_owned(),
+            refund_fees: RefundFees::default(),
         });
     }
 
     /// Adds a service; a second one of its id is reported.
-    pub(super) fn add_service(&mut self, service: Service, at: &Cursor<'_>) {
+    pub(super) fn add_service(&mut self, mut service: Service, at: &Cursor<'_>) {
         if self
             .catalog
             .service_ix(service.merchant, &service.id)
@@ -111,7 +118,21 @@ impl CatalogBuilder {
         if service.tax_rate.is_some() {
             self.taxed.insert(service.merchant);
         }
+        self.share_terms(&mut service.cancellation.refund);
         self.catalog.add_service(service);
+    }
+
+    /// Replaces refund terms by the equal ones of an earlier service: mostly all services of a merchant have
+    /// the same.
+    fn share_terms(&mut self, terms: &mut RefundTerms) {
+        let RefundTerms::Stated(conditions) = terms else {
+            return;
+        };
+        if let Some(known) = self.refund_conditions.get(conditions) {
+            *conditions = Arc::clone(known);
+        } else {
+            self.refund_conditions.insert(Arc::clone(conditions));
+        }
     }
 
     /// Whether a merchant has services with a tax.

@@ -32,7 +32,7 @@ pub(super) const CONFIRMED_AT_ONCE: &str =
 
 /// The members, for all levels of the feeds. A level that reads a member never has it among its unknown
 /// ones.
-const MEMBERS: [Member; 16] = [
+const MEMBERS: [Member; 18] = [
     member(
         "deposit",
         &[],
@@ -116,6 +116,16 @@ const MEMBERS: [Member; 16] = [
         &[],
         "is not acted on here, only as a member of a service",
     ),
+    member(
+        "cancellation_policy",
+        &[],
+        "is not acted on here, only as a member of the `rules` of a service",
+    ),
+    member(
+        "min_advance_online_canceling",
+        &[],
+        "is not acted on here, only as a member of the `rules` of a service",
+    ),
 ];
 
 /// Warns about the members among these that require something that is not done.
@@ -152,6 +162,14 @@ pub(super) fn warn_of_rates(others: &Others, at: &Cursor<'_>) {
             "unknown_tax_member",
             "is not a member of a tax rate and not read; `micro_percent` is",
         );
+    }
+}
+
+/// Warns about every member of refund terms that is not read. `message` is what it would be a member of.
+pub(super) fn warn_of_refunds(others: &Others, message: &str, at: &Cursor<'_>) {
+    for (name, _) in others {
+        let text = format!("is not a member of a {message} and not read");
+        at.key(name).warning("unknown_refund_member", text);
     }
 }
 

@@ -1,10 +1,14 @@
 //! The service feed: services with their ticket types, prices and questions.
 
+mod cancellation;
 mod forms;
 mod tickets;
 
 use domain::{
-    catalog::{BookingWindow, Fee, IdInterner, MerchantIx, Prepayment, Service, TicketRules},
+    catalog::{
+        BookingWindow, CancellationTerms, Fee, IdInterner, MerchantIx, Prepayment, Service,
+        TicketRules,
+    },
     ids::{MerchantId, ServiceId},
     time::Seconds,
 };
@@ -18,6 +22,7 @@ use super::{
     source_feeds::on_one_line,
     texts::{self, Text},
 };
+use cancellation::CancellationPolicy;
 use forms::Form;
 use tickets::{Numbering, TicketEntry};
 
@@ -32,7 +37,7 @@ message! {
         price: Price,
         tax_rate: TaxRateEntry,
         prepayment_type: Prepayment,
-        rules: BookingRules,
+        rules: SchedulingRules,
         ticket_type: Vec<Field<TicketEntry>>,
         per_order_fee: PerOrderFee,
         intake_form: Form,
@@ -41,10 +46,12 @@ message! {
 }
 
 message! {
-    /// The booking window of a service, in seconds.
-    watched BookingRules {
+    /// Until when a service can be booked and cancelled, in seconds, and what is given back then.
+    watched SchedulingRules {
         min_advance_booking: i64,
         min_booking_buffer_before_end_time: i64,
+        min_advance_online_canceling: i64,
+        cancellation_policy: CancellationPolicy,
     }
 }
 
@@ -170,6 +177,7 @@ fn read(
     if name.value.is_empty() {
         name.value = id.to_string();
     }
+    let (booking_window, cancellation) = scheduling_rules(rules, &at.key("rules"));
     let mut service = Service {
         merchant,
         id,
@@ -181,7 +189,8 @@ fn read(
             .unwrap_or_default(),
         tickets: tickets::read(ticket_type, numbering, prices, &at.key("ticket_type")),
         per_order_fees: per_order_fees(per_order_fee, prices, &at.key("per_order_fee")),
-        booking_window: booking_window(rules, &at.key("rules")),
+        booking_window,
+        cancellation,
         questions: Vec::new(),
         rules: TicketRules::default(),
         deals: Vec::new(),
@@ -191,10 +200,15 @@ fn read(
     service
 }
 
-fn booking_window(rules: Field<BookingRules>, at: &Cursor<'_>) -> BookingWindow {
-    let BookingRules {
+fn scheduling_rules(
+    rules: Field<SchedulingRules>,
+    at: &Cursor<'_>,
+) -> (BookingWindow, CancellationTerms) {
+    let SchedulingRules {
         min_advance_booking,
         min_booking_buffer_before_end_time: buffer,
+        min_advance_online_canceling: canceling,
+        cancellation_policy,
         others,
     } = rules.optional(at).unwrap_or_default();
     ignored::warn(&others, at);
@@ -207,7 +221,11 @@ fn booking_window(rules: Field<BookingRules>, at: &Cursor<'_>) -> BookingWindow 
                     counts";
         at.warning("both_advance_rules", text);
     }
-    window
+    let cancellation = CancellationTerms {
+        min_advance: seconds(canceling, &at.key("min_advance_online_canceling")),
+        refund: cancellation::read(cancellation_policy, &at.key("cancellation_policy")),
+    };
+    (window, cancellation)
 }
 
 /// A duration in seconds, if given; in the feeds 0 means none.

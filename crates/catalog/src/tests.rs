@@ -1,5 +1,6 @@
 //! Each test copies the sample catalogue, changes something, and loads it.
 
+mod cancellation;
 mod errors;
 mod facts;
 mod folder;

@@ -12,6 +12,7 @@ use rust_decimal::Decimal;
 use super::{
     ids::{MerchantId, ServiceId, TicketId},
     money::{Currency, Money, TaxRate},
+    refunds::{RefundFees, RefundTerms},
     time::{EpochSeconds, Seconds},
 };
 
@@ -251,6 +252,8 @@ pub struct Merchant {
     pub tax_rate: Option<TaxRate>,
     /// The name of the tax for the customer.
     pub tax_name: String,
+    /// What happens to the fees of items that are given back.
+    pub refund_fees: RefundFees,
 }
 
 /// The time limits of cart holds.
@@ -317,6 +320,8 @@ pub struct Service {
     pub per_order_fees: Vec<Fee>,
     /// The time at which booking closes.
     pub booking_window: BookingWindow,
+    /// What a customer who cancels may expect.
+    pub cancellation: CancellationTerms,
     /// Questions to the customer.
     pub questions: Vec<Question>,
     /// Which tickets go together, and how many.
@@ -494,6 +499,15 @@ impl BookingWindow {
             (None, None) => start_sec,
         }
     }
+}
+
+/// What a customer who cancels an item of a service may expect.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CancellationTerms {
+    /// Customers can cancel until this long before the start; `None`: until the start.
+    pub min_advance: Option<Seconds>,
+    /// What they are given back.
+    pub refund: RefundTerms,
 }
 
 /// A reduction on a line.

@@ -14,12 +14,14 @@ use std::collections::HashMap;
 
 use super::{
     catalog::{
-        BookingWindow, Catalog, ChildRule, Fee, FeedFees, LocalizedText, Merchant, MerchantIx,
-        Prepayment, RuleScope, Service, ServiceIx, TicketIx, TicketRules, TicketType,
+        BookingWindow, CancellationTerms, Catalog, ChildRule, Fee, FeedFees, LocalizedText,
+        Merchant, MerchantIx, Prepayment, RuleScope, Service, ServiceIx, TicketIx, TicketRules,
+        TicketType,
     },
-    fulfillability::{Assessment, Inquiry, Purpose, assess, slot_keys},
+    fulfillability::{Assessment, Inquiry, Judgement, Purpose, judge, slot_keys},
     money::{Currency, Money, TaxRate},
     order::{LineItem, OrderedTickets, PriceTag},
+    refunds::RefundFees,
     slot::{CartKey, Pool, PoolTickets, Slot, SlotKey, SlotTerms, Viewer},
     time::{EpochSeconds, Seconds},
 };
@@ -122,6 +124,7 @@ fn merchant(id: &str, currency_code: &str) -> Merchant {
         cart_hold: None,
         tax_rate: None,
         tax_name: "Tax".into(),
+        refund_fees: RefundFees::default(),
     }
 }
 
@@ -139,6 +142,7 @@ fn service(merchant: MerchantIx, id: &str, mut tickets: Vec<TicketType>) -> Serv
         tickets,
         per_order_fees: Vec::new(),
         booking_window: BookingWindow::default(),
+        cancellation: CancellationTerms::default(),
         questions: Vec::new(),
         rules: TicketRules::default(),
         deals: Vec::new(),
@@ -308,11 +312,11 @@ impl Fixture {
         self.slots.entry(key).or_default()
     }
 
-    pub fn assess(&self, purpose: Purpose, items: &[LineItem]) -> Assessment {
+    pub fn judge(&self, purpose: Purpose, items: &[LineItem]) -> Judgement {
         let keys = slot_keys(&self.catalog, self.merchant, items);
         let slots: Vec<Option<&Slot>> = keys.into_iter().map(|key| self.slots.get(&key?)).collect();
         let (catalog, merchant, viewer) = (&self.catalog, self.merchant, self.viewer);
-        assess(&Inquiry {
+        judge(&Inquiry {
             catalog,
             merchant,
             items,
@@ -320,6 +324,10 @@ impl Fixture {
             viewer,
             purpose,
         })
+    }
+
+    pub fn assess(&self, purpose: Purpose, items: &[LineItem]) -> Assessment {
+        self.judge(purpose, items).answer(items.to_vec())
     }
 
     pub fn check(&self, items: &[LineItem]) -> Assessment {

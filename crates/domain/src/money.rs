@@ -82,7 +82,7 @@ impl fmt::Display for TaxRate {
 }
 
 /// A whole number of per cent from 0 to 100: the part of a price that is given back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Percent(u8);
 
 impl Percent {

@@ -1,5 +1,7 @@
 //! The amount of a refund, as a pure function of the bill and the terms of the sale.
 
+use std::sync::Arc;
+
 use super::{
     ledger::{less, smaller},
     money::{Money, MoneyError, Percent},
@@ -29,16 +31,17 @@ pub struct BillItem {
 }
 
 /// Refund terms of a service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum RefundTerms {
     /// The feed has none: nobody but the operator knows what to give back.
+    #[default]
     Unstated,
-    /// These conditions.
-    Stated(Vec<RefundCondition>),
+    /// These conditions, shared by services with equal ones and by the bills of their sales.
+    Stated(Arc<[RefundCondition]>),
 }
 
 /// A condition of the terms: cancelled in time, that much is given back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RefundCondition {
     /// The least time between the cancellation and the start of the item.
     pub min_before_start: Seconds,

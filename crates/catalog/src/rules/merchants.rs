@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::builder::{CatalogBuilder, stand_in_currency};
 use domain::{
     catalog::{CartHold, Fee, MerchantIx, ServiceIx, ServiceRule},
+    refunds::RefundFees,
     time::Seconds,
 };
 
@@ -22,11 +23,19 @@ const CART_HOLD_MAX: Seconds = Seconds::HOUR;
 /// The longest time that rules may set for it.
 const MAX_CART_HOLD_MAX: Seconds = Seconds::days(7);
 
+/// What can happen to the fees of items that are given back.
+const REFUND_FEES: [(&str, RefundFees); 3] = [
+    ("with_price", RefundFees::WithPrice),
+    ("never", RefundFees::Never),
+    ("always", RefundFees::Always),
+];
+
 const KEYS: &[&str] = &[
     "id",
     "cart_hold_sec",
     "cart_hold_max",
     "tax_name",
+    "refund_fees",
     "fee",
     "forbid_together",
     "require",
@@ -54,6 +63,7 @@ pub(super) fn read(builder: &mut CatalogBuilder, top: &TomlTable<'_>) {
 fn read_one(builder: &mut CatalogBuilder, merchant: Option<MerchantIx>, table: &TomlTable<'_>) {
     // Everything is read before anything is stored: also the rules of an unknown merchant are checked.
     let hold = read_hold(table);
+    let refund_fees = names::choice(table, "refund_fees", &REFUND_FEES);
     // Before the fees, which must not take this name.
     read_tax_name(builder, merchant, table);
     let fees = read_fees(builder, merchant, table);
@@ -61,6 +71,7 @@ fn read_one(builder: &mut CatalogBuilder, merchant: Option<MerchantIx>, table: &
     if let Some(merchant) = merchant {
         let merchant = builder.catalog.merchant_mut(merchant);
         merchant.cart_hold = hold;
+        merchant.refund_fees = refund_fees;
         merchant.per_order_fees = fees;
         merchant.combinations = combinations;
     }

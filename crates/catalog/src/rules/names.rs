@@ -52,20 +52,31 @@ impl TicketNames<'_> {
 
 /// The scope of a rule: the line, unless stated otherwise.
 pub(super) fn scope(rule: &TomlTable<'_>) -> RuleScope {
-    let Some(entry) = rule.get("scope") else {
-        return RuleScope::Line;
+    let scopes = [("line", RuleScope::Line), ("slot", RuleScope::Slot)];
+    choice(rule, "scope", &scopes)
+}
+
+/// The meaning of an optional key that has one of these texts: the first, unless stated otherwise.
+pub(super) fn choice<T: Copy, const N: usize>(
+    table: &TomlTable<'_>,
+    key: &str,
+    choices: &[(&str, T); N],
+) -> T {
+    let (_, default) = choices[0];
+    let Some(entry) = table.get(key) else {
+        return default;
     };
-    match entry.text() {
-        Some("line") | None => RuleScope::Line,
-        Some("slot") => RuleScope::Slot,
-        Some(other) => {
-            entry.at.error(
-                "wrong_value",
-                format!("expected \"line\" or \"slot\", found {}", quoted(other)),
-            );
-            RuleScope::Line
-        }
+    // A value that is no text has been reported.
+    let Some(text) = entry.text() else {
+        return default;
+    };
+    if let Some(&(_, meaning)) = choices.iter().find(|(name, _)| *name == text) {
+        return meaning;
     }
+    let names = choices.map(|(name, _)| quoted(name)).join(" or ");
+    let text = format!("expected {names}, found {}", quoted(text));
+    entry.at.error("wrong_value", text);
+    default
 }
 
 /// The ids of a required list: at least `at_least`, without duplicates.

@@ -516,7 +516,7 @@ fn rules_of_merchants() {
             hold,
             "cart_hold = 600",
             "cart_hold",
-            r#"unknown key "cart_hold"; expected one of id, cart_hold_sec, cart_hold_max, tax_name, fee, forbid_together, require, no_overlap"#,
+            r#"unknown key "cart_hold"; expected one of id, cart_hold_sec, cart_hold_max, tax_name, refund_fees, fee, forbid_together, require, no_overlap"#,
         ),
         (
             hold,
@@ -1012,7 +1012,7 @@ fn every_error_is_reported_at_once() {
             "services.json: service[0].ticket_type[1].price.currency_code: is EUR, but other prices of the merchant are in USD",
             "services.json: service[8].price: expected an object, found \"free\"",
             "rules.toml:28:1: unknown key \"maximum\"; expected one of scope, min, max, ticket",
-            "rules.toml:121:13: expected a whole number from 1 to 4294967295, found 0",
+            "rules.toml:123:13: expected a whole number from 1 to 4294967295, found 0",
             "availability.json: service_availability[0].availability[0].start_sec: expected a whole number of 64 bits, found \"x\"",
             "availability.json: service_availability[0].availability[0].duration_sec: expected 1 to 86400 seconds, found 0",
             "availability.json: service_availability[0].availability[33].service_id: service \"x\" of merchant \"onsen\" is not in the service feed",

@@ -581,6 +581,18 @@ fn members_with_an_effect_elsewhere_only_are_warnings() {
             fees,
             "is not acted on here, only as a member of a service",
         ),
+        (
+            service,
+            "cancellation_policy",
+            json!({"refund_condition": [{"refund_percent": 50}]}),
+            "is not acted on here, only as a member of the `rules` of a service",
+        ),
+        (
+            merchant,
+            "min_advance_online_canceling",
+            json!(3_600),
+            "is not acted on here, only as a member of the `rules` of a service",
+        ),
     ] {
         let folder = Folder::sample();
         folder.set(file, &format!("{pointer}/{name}"), value);

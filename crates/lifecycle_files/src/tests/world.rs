@@ -55,10 +55,13 @@ impl World {
             ],
             spots_open: 5,
             answers: Vec::new(),
-            terms: RefundTerms::Stated(vec![RefundCondition {
-                min_before_start: Seconds::DAY,
-                percent: Percent::new(50).unwrap(),
-            }]),
+            terms: RefundTerms::Stated(
+                [RefundCondition {
+                    min_before_start: Seconds::DAY,
+                    percent: Percent::new(50).unwrap(),
+                }]
+                .into(),
+            ),
             authorization_ends: None,
         }
     }
