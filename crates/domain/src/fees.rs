@@ -33,6 +33,47 @@ pub struct SoldLine<'a> {
     pub total: Money,
 }
 
+/// What a line costs beside its price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineCharges {
+    /// The fees of its tickets, with the taxes among them.
+    pub ticket_fees: Money,
+    /// The part of these that the feed lists as taxes.
+    pub ticket_taxes: Money,
+    /// The tax on its price by the rate of its service, rounded.
+    pub tax: Money,
+}
+
+impl LineCharges {
+    /// The charges of a line of this service.
+    ///
+    /// # Errors
+    /// [`MoneyError`] if an amount is beyond all bounds.
+    pub fn of(service: &Service, line: &SoldLine<'_>) -> Result<Self, MoneyError> {
+        let nothing = Money::zero(line.total.currency());
+        let mut charges = Self {
+            ticket_fees: nothing,
+            ticket_taxes: nothing,
+            tax: nothing,
+        };
+        for &(ticket, count) in line.tickets {
+            let ticket = service.ticket(ticket);
+            for fee in &ticket.fees {
+                charges.ticket_fees = charges.ticket_fees.plus(fee.amount.times(count)?)?;
+            }
+            if let Some(taxes) = ticket.feed_fees.taxes {
+                // Not added to the fees again: taxes of tickets are among them.
+                charges.ticket_taxes = charges.ticket_taxes.plus(taxes.times(count)?)?;
+            }
+        }
+        if let Some(rate) = service.tax_rate {
+            // Rounded per line: the sum of rounded taxes is what a customer can add up.
+            charges.tax = line.total.tax(rate)?;
+        }
+        Ok(charges)
+    }
+}
+
 /// All fees and taxes of an order. Fees of zero are not listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeeTable {
@@ -78,13 +119,13 @@ impl FeeTable {
         let mut taxes = TaxSums::default();
         for line in lines {
             let service = catalog.service(line.service);
-            for &(ticket, count) in line.tickets {
-                // The total counts every line; the list names each ticket type once, because its amounts
-                // are per ticket.
-                table.add_tickets(service, ticket, count)?;
-                let has_fees = !service.ticket(ticket).fees.is_empty();
-                // Only those with fees are remembered: a set of nothing takes no memory.
-                if has_fees && kinds.insert((line.service, ticket)) {
+            let charges = LineCharges::of(service, line)?;
+            // The total counts every line; the list names each ticket type once, because its amounts are
+            // per ticket.
+            table.total = table.total.plus(charges.ticket_fees)?;
+            table.ticket_taxes = table.ticket_taxes.plus(charges.ticket_taxes)?;
+            for &(ticket, _) in line.tickets {
+                if kinds.insert((line.service, ticket)) {
                     table.list_fees(service, ticket);
                 }
             }
@@ -92,8 +133,7 @@ impl FeeTable {
                 table.add_per_order(&service.per_order_fees)?;
             }
             if let Some(rate) = service.tax_rate {
-                // Rounded per line: the sum of rounded taxes is what a customer can add up.
-                taxes.add(rate, line.total.tax(rate)?)?;
+                taxes.add(rate, charges.tax)?;
             }
         }
         // An order of which nothing can be sold must not show a fee.
@@ -106,21 +146,16 @@ impl FeeTable {
         Ok(table)
     }
 
-    fn add_tickets(
-        &mut self,
-        service: &Service,
-        ticket: TicketIx,
-        count: u32,
-    ) -> Result<(), MoneyError> {
-        let ticket = service.ticket(ticket);
-        for fee in &ticket.fees {
-            self.total = self.total.plus(fee.amount.times(count)?)?;
-        }
-        if let Some(taxes) = ticket.feed_fees.taxes {
-            // A part of the total, not added to it again: taxes of tickets are among their fees.
-            self.ticket_taxes = self.ticket_taxes.plus(taxes.times(count)?)?;
-        }
-        Ok(())
+    /// The fees of the order as a whole, without the taxes of its lines.
+    ///
+    /// # Errors
+    /// [`MoneyError`] if the sum is beyond all bounds.
+    pub fn order_fees(&self) -> Result<Money, MoneyError> {
+        // Taxes stand among the fees per order, because an answer has no other place for them.
+        let without_taxes = Money::zero(self.tax.currency()).minus(self.tax)?;
+        self.per_order
+            .iter()
+            .try_fold(without_taxes, |sum, fee| sum.plus(fee.amount))
     }
 
     fn list_fees(&mut self, service: &Service, ticket: TicketIx) {

@@ -20,11 +20,13 @@ use super::{
     slot::{Claim, Slot, SlotKey, Viewer},
 };
 
+mod bill;
 mod demand;
 mod item;
 mod services;
 mod verdict;
 
+pub use bill::BillError;
 pub use verdict::{Fulfillability, ItemFulfillability, ItemVerdict, MovedPrice, OrderVerdict};
 
 use demand::Demand;

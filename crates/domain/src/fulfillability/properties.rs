@@ -12,7 +12,7 @@ use crate::{
     catalog::{CountBounds, Deal, Reduction, RuleScope, ServiceRule},
     fixtures::{
         ADULT, BALCONY_ONLY, CHILD, Fixture, HOUR, NOW, SENIOR, STALLS_ONLY, START, cart, cents,
-        dollars, tax_rate,
+        dollars, fee, tax_rate,
     },
     ids::{ServiceId, TicketId},
     order::{OrderedTickets, PriceTag},
@@ -521,6 +521,39 @@ proptest! {
         let prices = sellable_lines(&assessment).into_iter().map(|line| line.price.as_ref().unwrap().micros);
         let due = prices.sum::<i64>() + recomputed_fees(&assessment);
         prop_assert_eq!(assessment.amount_due.to_micros(), Ok(due));
+    }
+
+    #[test]
+    fn a_bill_adds_up_to_the_amount_due(
+        (state, lines) in any_case(),
+        (fees, taxes) in (0..1_000_i64, 0..1_000_i64),
+    ) {
+        let mut fixture = state.fixture();
+        let adult = &mut fixture.service_mut("museum").tickets[0];
+        adult.fees = vec![fee("booking", cents(fees)), fee("Taxes", cents(taxes))];
+        adult.feed_fees.taxes = Some(cents(taxes));
+        fixture.service_mut("raft").per_order_fees = vec![fee("transfer", cents(fees))];
+        // What can be sold of the cart, at the prices of the answer.
+        let lines: Vec<LineItem> =
+            sellable_lines(&fixture.check(&lines)).into_iter().cloned().collect();
+        let judgement = fixture.judge(Purpose::Create, &lines);
+        let bill = judgement.bill(&fixture.catalog, fixture.merchant, &lines);
+        if judgement.verdict != OrderVerdict::CanFulfill {
+            prop_assert_eq!(bill, Err(BillError::NotSold));
+            return Ok(());
+        }
+        let bill = bill.unwrap();
+        prop_assert_eq!(bill.total(), Ok(judgement.amount_due));
+        let mut taxes = dollars(0);
+        for (item, line) in bill.items.iter().zip(&lines) {
+            prop_assert_eq!(item.price, line.price.as_ref().unwrap().money().unwrap());
+            for part in [item.price, item.taxes, item.fees, bill.order_fees] {
+                prop_assert!(!part.is_negative() && part == part.rounded(), "{:?}", part);
+            }
+            taxes = taxes.plus(item.taxes).unwrap();
+        }
+        prop_assert_eq!(bill.items.len(), lines.len());
+        prop_assert_eq!(Ok(taxes), judgement.fees.tax.plus(judgement.fees.ticket_taxes));
     }
 
     #[test]
