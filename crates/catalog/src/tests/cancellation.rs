@@ -23,7 +23,7 @@ fn with_rules(service: usize, rules: Value) -> Folder {
 }
 
 /// The sample with this cancellation policy at its first service.
-fn with_policy(policy: Value) -> Folder {
+fn with_policy(policy: &Value) -> Folder {
     with_rules(0, json!({ "cancellation_policy": policy }))
 }
 
@@ -78,7 +78,7 @@ fn a_policy_becomes_the_refund_terms_of_its_service() {
             Some(vec![(i64::MAX, 100)]),
         ),
     ] {
-        let loaded = with_policy(policy.clone()).loaded();
+        let loaded = with_policy(&policy).loaded();
         let terms = terms(&loaded.catalog, 0);
         assert_eq!(stated(&terms.refund), expected, "{policy}");
         assert_eq!(terms.min_advance, None);
@@ -174,7 +174,7 @@ fn invalid_policies_are_errors() {
             .iter()
             .map(|error| format!("{FILE}: service[0].rules.cancellation_policy{error}"))
             .collect();
-        assert_eq!(with_policy(policy.clone()).errors(), expected, "{policy}");
+        assert_eq!(with_policy(&policy).errors(), expected, "{policy}");
     }
     for (value, expected) in [
         (
@@ -216,7 +216,7 @@ fn policies_that_are_perhaps_not_meant_are_warnings() {
             .iter()
             .map(|warning| format!("{FILE}: service[0].rules.cancellation_policy{warning}"))
             .collect();
-        assert_eq!(with_policy(policy.clone()).warnings(), expected, "{policy}");
+        assert_eq!(with_policy(&policy).warnings(), expected, "{policy}");
     }
 }
 
@@ -244,7 +244,7 @@ fn services_with_equal_terms_share_them() {
 
 #[test]
 fn a_changed_policy_leaves_the_terms_of_earlier_sales_alone() {
-    let folder = with_policy(json!({"refund_condition": [condition(86_400, 100)]}));
+    let folder = with_policy(&json!({"refund_condition": [condition(86_400, 100)]}));
     let before = folder.loaded().catalog;
     let sold = terms(&before, 0).refund;
     let changed = json!({"refund_condition": [condition(86_400, 10)]});
