@@ -63,7 +63,7 @@ fn order(bytes: &[u8]) {
     assert_eq!(replay.order, placed.order);
     assert_eq!(replay.fingerprint, placed.fingerprint);
     let seen = read(decode_order_if(public, Some(personal), &|_| true)).flatten();
-    assert_eq!(seen.as_ref(), Some(&*placed.order));
+    assert_eq!(seen.as_ref(), Some(&placed));
     counted(&placed, facts);
     written_again(&Write::OrderPlaced(Box::new(placed)), |record| {
         let placed = decode_placed(&record.public, Some(&record.personal))?;

@@ -39,7 +39,7 @@ impl App {
             };
             let listed = app
                 .store
-                .list(&selection, &may_see, &mut |order| list.take(order));
+                .list(&selection, &may_see, &mut |stored| list.take(stored.order));
             listed.map(|()| list)
         };
         let listed = blocking::run(read).await?;

@@ -86,6 +86,9 @@ checks! {
     lists:
         the_orders_of_a_user_are_listed_newest_first,
         orders_are_listed_by_time_newest_first,
+        orders_are_listed_by_slot_newest_first,
+        orders_are_listed_by_visit_newest_first,
+        places_are_in_the_order_of_the_commits,
         orders_are_listed_by_id_as_asked,
         what_may_not_be_seen_is_not_listed,
         a_list_is_read_no_further_than_wanted;

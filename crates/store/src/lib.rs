@@ -45,8 +45,8 @@ pub use commit::CommitFuture;
 pub use error::{CommitError, EraseError, ErrorChain, ReadError};
 pub use order_key::{KeyDeriver, OrderKey, UserKey};
 pub use read::{
-    OrderFilter, OrderSink, PlacedSink, Provenance, Read, ReadFuture, Recovered, Replay, Selection,
-    UpdateSink,
+    OrderFilter, OrderPlace, OrderSink, Provenance, Read, ReadFuture, Recovered, Replay, Selection,
+    SlotName, StoredOrder,
 };
 pub use stats::{DiskUsage, ScrubStats, StoreHealth, StoreStats, WriteStats};
 pub use unit::{

@@ -8,17 +8,16 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    ClaimTotals, CommitError, CommitFuture, EraseError, EraseFuture, HoldId, HoldRecord, HoldState,
-    ListedOrder, OrderFilter, OrderSink, OrderUpdate, PaymentIntent, PlacedOrder, PlacedSink,
-    Precondition, Provenance, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth,
-    StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink, UpdateTexts, Write,
+    ClaimTotals, CommitError, CommitFuture, HoldId, HoldRecord, HoldState, OrderFilter, OrderPlace,
+    OrderSink, PaymentIntent, PlacedOrder, Precondition, Provenance, Read, ReadError, Recovered,
+    Replay, Selection, Store, StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, Write,
     latest_prices::LatestPrices,
     order_key::{KeyDeriver, OrderKey},
     record::erased_customer,
 };
 use domain::{
     ids::{Token, UserId},
-    order::Order,
+    order::OrderId,
     time::EpochSeconds,
 };
 
@@ -101,24 +100,19 @@ impl MemoryStore {
         Ok(())
     }
 
-    /// Erases the orders that are taken out of the lists of their users.
-    fn erase_with(&self, take: impl FnOnce(&mut MemoryContents) -> Vec<usize>) -> EraseFuture {
-        let erase = || {
-            if !self.health.borrow().is_ready() {
-                return Err(EraseError::Commit(CommitError::Unavailable));
-            }
-            let mut contents = self.lock();
-            let orders = take(&mut contents);
-            Ok(contents.erase(orders))
-        };
-        Box::pin(std::future::ready(erase()))
-    }
-
-    /// The selected orders that pass the filter, each with its newest update.
-    fn select(&self, selection: &Selection, may_see: OrderFilter<'_>) -> Vec<SelectedOrder> {
+    /// The selected orders that pass the filter.
+    fn select(
+        &self,
+        selection: &Selection,
+        may_see: OrderFilter<'_>,
+    ) -> Vec<(usize, Arc<PlacedOrder>)> {
         let contents = self.lock();
-        let mut selected = contents.select(selection);
-        selected.retain(|placed| {
+        let mut selected: Vec<_> = contents
+            .select(selection)
+            .into_iter()
+            .map(|at| (at, Arc::clone(&contents.orders[at])))
+            .collect();
+        selected.retain(|(_, placed)| {
             may_see(Provenance {
                 created_by: placed.created_by.as_deref(),
                 merchant_id: &placed.order.merchant_id,
@@ -237,63 +231,34 @@ impl MemoryContents {
         }
     }
 
-    /// Erases the personal data of these orders, and returns how many had any.
-    fn erase(&mut self, orders: impl IntoIterator<Item = usize>) -> u64 {
-        let mut erased = 0;
-        for at in orders {
-            // Lists that are being read keep what they have.
-            let placed = Arc::make_mut(&mut self.orders[at]);
-            placed.order.customer = erased_customer();
-            for item in &mut placed.order.items {
-                item.line.answers = None;
-            }
-            let key = OrderKey::of_id(&placed.order.id);
-            let updates = key.and_then(|key| self.updates.get_mut(&key));
-            for update in updates.into_iter().flatten() {
-                Arc::make_mut(update).entry.texts = UpdateTexts::default();
-            }
-            erased += 1;
-        }
-        erased
-    }
-
-    /// Takes at most so many orders whose visit ended before a second out of the lists of their users.
-    fn take_ended(&mut self, before: EpochSeconds, most: usize) -> Vec<usize> {
-        let mut ended = Vec::new();
-        for orders in self.by_user.values_mut() {
-            orders.retain(|at| {
-                let is_taken = ended.len() < most && visit_end_sec(&self.orders[*at]) < before;
-                if is_taken {
-                    ended.push(*at);
-                }
-                !is_taken
-            });
-        }
-        ended
-    }
-
-    fn select(&self, selection: &Selection) -> Vec<Arc<PlacedOrder>> {
+    /// The places of the selected orders among all.
+    fn select(&self, selection: &Selection) -> Vec<usize> {
         match selection {
             Selection::User(user_id) => {
                 let of_user = self.by_user.get(user_id).into_iter().flatten();
-                of_user
-                    .rev()
-                    .map(|at| Arc::clone(&self.orders[*at]))
-                    .collect()
+                of_user.rev().copied().collect()
             }
             Selection::Created { from, until } => {
-                let newest_first = self.orders.iter().rev();
-                newest_first
-                    .filter(|placed| (*from..*until).contains(&placed.created_sec))
-                    .map(Arc::clone)
-                    .collect()
+                self.newest_first(|placed| (*from..*until).contains(&placed.created_sec))
             }
+            Selection::Slot(_) | Selection::Visit { .. } => self.newest_first(|placed| {
+                let mut claims = placed.claims.iter();
+                claims.any(|claim| selection.selects_claim(claim))
+            }),
             Selection::Ids(ids) => {
                 let keys = OrderKey::of_each_id(ids);
                 let known = keys.iter().filter_map(|key| self.by_key.get(key));
-                known.map(|at| Arc::clone(&self.orders[*at])).collect()
+                known.copied().collect()
             }
         }
+    }
+
+    fn newest_first(&self, wanted: impl Fn(&PlacedOrder) -> bool) -> Vec<usize> {
+        let newest_first = self.orders.iter().enumerate().rev();
+        newest_first
+            .filter(|(_, placed)| wanted(placed))
+            .map(|(at, _)| at)
+            .collect()
     }
 
     fn recover(&self) -> Recovered {
@@ -394,12 +359,14 @@ impl Store for MemoryStore {
         take: OrderSink<'_>,
     ) -> Result<(), ReadError> {
         // The lock is free again before the first order is handed over: the sink may take its time.
-        for (placed, newest) in self.select(selection, may_see) {
-            let listed = ListedOrder {
-                order: Order::clone(&placed.order),
-                tree: newest.map(|newest| newest.tree.clone()),
+        for (at, placed) in self.select(selection, may_see) {
+            let stored = StoredOrder {
+                order: *placed.order.clone(),
+                created_sec: placed.created_sec,
+                // Saturating only where a pointer has more than 64 bits.
+                place: OrderPlace(u64::try_from(at).unwrap_or(u64::MAX)),
             };
-            if take(listed).is_break() {
+            if take(stored).is_break() {
                 break;
             }
         }

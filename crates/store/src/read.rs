@@ -3,8 +3,9 @@
 use std::{future::Future, ops::ControlFlow, pin::Pin, sync::Arc};
 
 use domain::{
-    ids::{MerchantId, UserId},
+    ids::{MerchantId, ServiceId, UserId},
     order::{Order, OrderId},
+    slot::SlotDuration,
     time::EpochSeconds,
 };
 
@@ -74,7 +75,68 @@ pub enum Selection {
     },
     /// The orders of these ids, in this sequence, each once; unknown ids are left out.
     Ids(Vec<OrderId>),
+    /// The orders with a claim on this slot, newest first.
+    Slot(SlotName),
+    /// The orders with a claim on a slot that starts in `from..until`, newest first.
+    Visit {
+        /// The first second.
+        from: EpochSeconds,
+        /// The second after the last.
+        until: EpochSeconds,
+    },
 }
+
+impl Selection {
+    /// Whether an order with this claim is selected for its slots.
+    pub(crate) fn selects_claim(&self, claim: &NamedClaim) -> bool {
+        match self {
+            Self::Slot(slot) => slot.is_of(claim),
+            Self::Visit { from, until } => (*from..*until).contains(&claim.start_sec),
+            Self::User(_) | Self::Created { .. } | Self::Ids(_) => false,
+        }
+    }
+}
+
+/// A slot by the ids of the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotName {
+    /// The merchant.
+    pub merchant_id: MerchantId,
+    /// The service.
+    pub service_id: ServiceId,
+    /// Start.
+    pub start_sec: EpochSeconds,
+    /// Length; `None` for every slot with that start.
+    pub duration_sec: Option<SlotDuration>,
+}
+
+impl SlotName {
+    fn is_of(&self, claim: &NamedClaim) -> bool {
+        let is_long_enough = self
+            .duration_sec
+            .is_none_or(|duration| duration == claim.duration_sec);
+        is_long_enough
+            && self.start_sec == claim.start_sec
+            && self.service_id == claim.service_id
+            && self.merchant_id == claim.merchant_id
+    }
+}
+
+/// An order as it is listed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredOrder {
+    /// The order.
+    pub order: Order,
+    /// When it was created.
+    pub created_sec: EpochSeconds,
+    /// Its place among all orders.
+    pub place: OrderPlace,
+}
+
+/// The place of an order among all orders of a store, by which a list is continued: an order that was committed later
+/// has a greater one. It stays the same for as long as the store exists, and means nothing to another store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OrderPlace(pub u64);
 
 /// Contents of a store when it was opened, as far as a server needs them in memory.
 #[derive(Debug, Default)]
@@ -101,7 +163,4 @@ pub struct Recovered {
 pub type PlacedSink<'t> = &'t mut (dyn FnMut(PlacedOrder) -> ControlFlow<()> + 't);
 
 /// Receives the orders of a list one by one, until it wants no more.
-pub type OrderSink<'t> = &'t mut (dyn FnMut(ListedOrder) -> ControlFlow<()> + 't);
-
-/// Receives the updates of an order one by one, until it wants no more.
-pub type UpdateSink<'t> = &'t mut (dyn FnMut(OrderUpdate) -> ControlFlow<()> + 't);
+pub type OrderSink<'t> = &'t mut (dyn FnMut(StoredOrder) -> ControlFlow<()> + 't);

@@ -34,9 +34,9 @@ pub use decode::{
     check_record, decode_attempt, decode_hold, decode_hold_released, decode_intent,
     decode_order_if, decode_placed, decode_prices, decode_replay, decode_slots_forgotten,
 };
-pub use erasures::{
-    ErasureScope, PersonErased, decode_erasure_completed, decode_person_erased,
-    encode_erasure_completed, encode_person_erased,
+pub use facts::{
+    OrderFacts, PersonErased, RecordFacts, created_sec, decode_facts, decode_person_erased,
+    encode_person_erased, has_claim, is_of_user, order_key,
 };
 pub use facts::{
     OrderFacts, RecordFacts, UpdateFacts, created_sec, decode_facts, is_of_user, order_key,

@@ -6,9 +6,9 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::StoreHome;
 use crate::{
-    CommitError, HoldId, HoldRecord, NamedClaim, OrderFilter, OrderKey, PaymentAttempt,
-    PaymentIntent, PaymentOutcome, PlacedOrder, Precondition, Read, ReadError, Recovered,
-    ReleaseReason, Replay, Selection, Store, StoredHold, UnitOfWork, Write,
+    CommitError, HoldId, HoldRecord, NamedClaim, OrderFilter, PaymentAttempt, PaymentIntent,
+    PaymentOutcome, PlacedOrder, Precondition, Read, ReadError, Recovered, ReleaseReason, Replay,
+    Selection, Store, StoredHold, StoredOrder, UnitOfWork, Write,
 };
 use domain::{
     money::{Currency, Money},
@@ -188,9 +188,19 @@ pub(super) fn all_orders(
     selection: &Selection,
     may_see: OrderFilter<'_>,
 ) -> Result<Vec<Order>, ReadError> {
+    let stored = stored_orders(store, selection, may_see)?;
+    Ok(stored.into_iter().map(|stored| stored.order).collect())
+}
+
+/// The selected orders that pass the filter with their places, as they come.
+pub(super) fn stored_orders(
+    store: &dyn Store,
+    selection: &Selection,
+    may_see: OrderFilter<'_>,
+) -> Result<Vec<StoredOrder>, ReadError> {
     let mut orders = Vec::new();
-    store.list(selection, may_see, &mut |order| {
-        orders.push(order);
+    store.list(selection, may_see, &mut |stored| {
+        orders.push(stored);
         ControlFlow::Continue(())
     })?;
     Ok(orders)

@@ -109,7 +109,15 @@ impl Script {
     }
 
     fn selection(&mut self, driver: &Driver<'_>) -> Selection {
-        match self.random.u8(..3) {
+        match self.random.u8(..5) {
+            3 => {
+                let from = self.random.i64(-10..2_000);
+                Selection::Visit {
+                    from: EpochSeconds::new(from),
+                    until: EpochSeconds::new(i64::MAX),
+                }
+            }
+            4 => Selection::Slot(super::lists::slot_of(&super::driver::claim(1))),
             0 => Selection::User(one_of(&mut self.random, &self.users)),
             1 => {
                 let from = self.random.i64(-10..1_010);

@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 
 use super::{
     StoreHome,
-    driver::{Driver, NOW, all_orders, place},
+    driver::{Driver, NOW, all_orders, claim, place, stored_orders},
 };
-use crate::{OrderFilter, PlacedOrder, Provenance, Selection};
+use crate::{NamedClaim, OrderFilter, PlacedOrder, Provenance, Selection, SlotName};
 use domain::{order::OrderId, time::EpochSeconds};
 
 /// Does `assert` with the store, and again after it was opened again.
@@ -72,6 +72,128 @@ pub(super) fn orders_are_listed_by_time_newest_first(home: &dyn StoreHome) {
             assert_eq!(driver.listed(&selection), expected, "{from}..{until}");
         }
     });
+}
+
+/// The slot of a claim.
+pub(super) fn slot_of(claim: &NamedClaim) -> SlotName {
+    SlotName {
+        merchant_id: claim.merchant_id.clone(),
+        service_id: claim.service_id.clone(),
+        start_sec: claim.start_sec,
+        duration_sec: Some(claim.duration_sec),
+    }
+}
+
+/// Orders of `claims`, each of the tokens `token-0` and so on.
+fn place_claims(driver: &Driver<'_>, claims: impl IntoIterator<Item = Vec<NamedClaim>>) {
+    for (number, claims) in claims.into_iter().enumerate() {
+        let placed = PlacedOrder {
+            claims,
+            ..driver.placed(&format!("token-{number}"), "ada")
+        };
+        driver.commit(place(placed));
+    }
+}
+
+pub(super) fn orders_are_listed_by_slot_newest_first(home: &dyn StoreHome) {
+    let mut driver = Driver::open(home);
+    let usual = claim(1);
+    let slot = slot_of(&usual);
+    let of = |change: &dyn Fn(&mut NamedClaim)| {
+        let mut claim = usual.clone();
+        change(&mut claim);
+        claim
+    };
+    let longer = of(&|claim| claim.duration_sec = 7_200.into());
+    let claims = [
+        vec![usual.clone()],
+        vec![of(&|claim| claim.merchant_id = "salon".into())],
+        vec![of(&|claim| claim.service_id = "tour".into()), usual.clone()],
+        vec![of(&|claim| {
+            claim.start_sec = EpochSeconds::new(1_800_000_001)
+        })],
+        vec![longer.clone()],
+        vec![usual.clone(), of(&|claim| claim.ticket_id = None)],
+        vec![],
+    ];
+    place_claims(&driver, claims);
+    let any_length = SlotName {
+        duration_sec: None,
+        ..slot.clone()
+    };
+    let nothing = SlotName {
+        service_id: "nothing".into(),
+        ..slot.clone()
+    };
+    now_and_after_a_restart(&mut driver, |driver| {
+        for (slot, numbers) in [
+            (&slot, &[5, 2, 0][..]),
+            (&slot_of(&longer), &[4]),
+            (&any_length, &[5, 4, 2, 0]),
+            (&nothing, &[]),
+        ] {
+            let expected: Vec<_> = numbers
+                .iter()
+                .map(|at| driver.id(&format!("token-{at}")))
+                .collect();
+            let selection = Selection::Slot(slot.clone());
+            assert_eq!(driver.listed(&selection), expected, "{slot:?}");
+        }
+    });
+}
+
+pub(super) fn orders_are_listed_by_visit_newest_first(home: &dyn StoreHome) {
+    let mut driver = Driver::open(home);
+    let starts: [&[i64]; 6] = [&[500], &[900], &[100, 700], &[], &[600, 650], &[500]];
+    let claims = starts.map(|starts| {
+        let claim = |start| NamedClaim {
+            start_sec: EpochSeconds::new(start),
+            ..claim(1)
+        };
+        starts.iter().copied().map(claim).collect::<Vec<_>>()
+    });
+    place_claims(&driver, claims);
+    let windows: [(i64, i64, &[usize]); 7] = [
+        (i64::MIN, i64::MAX, &[5, 4, 2, 1, 0]),
+        (500, 501, &[5, 0]),
+        (501, 600, &[]),
+        (500, 700, &[5, 4, 0]),
+        (100, 101, &[2]),
+        (700, 901, &[2, 1]),
+        (900, 500, &[]),
+    ];
+    now_and_after_a_restart(&mut driver, |driver| {
+        for (from, until, numbers) in windows {
+            let expected: Vec<_> = numbers
+                .iter()
+                .map(|at| driver.id(&format!("token-{at}")))
+                .collect();
+            let selection = Selection::Visit {
+                from: EpochSeconds::new(from),
+                until: EpochSeconds::new(until),
+            };
+            assert_eq!(driver.listed(&selection), expected, "{from}..{until}");
+        }
+    });
+}
+
+pub(super) fn places_are_in_the_order_of_the_commits(home: &dyn StoreHome) {
+    let mut driver = Driver::open(home);
+    let tokens: Vec<_> = (0..20).map(|number| format!("token-{number}")).collect();
+    for token in &tokens {
+        driver.order(token, "ada");
+    }
+    let places = |driver: &Driver<'_>| {
+        let ids = tokens.iter().map(|token| driver.id(token)).collect();
+        let selection = Selection::Ids(ids);
+        let stored = stored_orders(&**driver.store(), &selection, &|_| true).unwrap();
+        stored.iter().map(|stored| stored.place).collect::<Vec<_>>()
+    };
+    let before = places(&driver);
+    assert!(before.is_sorted_by(|one, next| one < next), "{before:?}");
+    if driver.reopen().is_some() {
+        assert_eq!(places(&driver), before);
+    }
 }
 
 pub(super) fn orders_are_listed_by_id_as_asked(home: &dyn StoreHome) {

@@ -86,6 +86,28 @@ fn price_key(entry: &PriceEntry) -> PriceKey {
     (ids.0.clone(), ids.1.clone(), entry.ticket_id.clone())
 }
 
+/// Whether an order has a claim on a slot that is selected.
+fn has_claim(placed: &PlacedOrder, selection: &Selection) -> bool {
+    placed.claims.iter().any(|claim| match selection {
+        Selection::Slot(slot) => {
+            let duration_sec = slot.duration_sec.unwrap_or(claim.duration_sec);
+            (
+                &slot.merchant_id,
+                &slot.service_id,
+                slot.start_sec,
+                duration_sec,
+            ) == (
+                &claim.merchant_id,
+                &claim.service_id,
+                claim.start_sec,
+                claim.duration_sec,
+            )
+        }
+        Selection::Visit { from, until } => *from <= claim.start_sec && claim.start_sec < *until,
+        Selection::User(_) | Selection::Created { .. } | Selection::Ids(_) => false,
+    })
+}
+
 impl Model {
     /// Whether what a unit requires is so.
     pub(super) fn meets(&self, precondition: &Precondition) -> bool {
@@ -261,6 +283,9 @@ impl Model {
                 .collect(),
             Selection::Created { from, until } => newest_first
                 .filter(|placed| (*from..*until).contains(&placed.created_sec))
+                .collect(),
+            Selection::Slot(_) | Selection::Visit { .. } => newest_first
+                .filter(|placed| has_claim(placed, selection))
                 .collect(),
             Selection::Ids(ids) => {
                 let mut seen: Vec<&OrderId> = Vec::new();

@@ -133,8 +133,8 @@ pub(super) fn open(dir: &Path) -> LogStore {
 pub(super) fn orders_in(dir: &Path, ids: &[OrderId]) -> Vec<OrderId> {
     let mut found = Vec::new();
     open(dir)
-        .list(&Selection::Ids(ids.to_vec()), &|_| true, &mut |order| {
-            found.push(order.id);
+        .list(&Selection::Ids(ids.to_vec()), &|_| true, &mut |stored| {
+            found.push(stored.order.id);
             std::ops::ControlFlow::Continue(())
         })
         .unwrap();

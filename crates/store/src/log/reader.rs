@@ -32,8 +32,8 @@ use super::{
     summary::RecordSums,
 };
 use crate::{
-    HoldId, ListedOrder, OrderFilter, OrderSink, OrderUpdate, ReadError, Recovered, Replay,
-    Selection, StoredHold, StoredOrder, UpdateSink,
+    HoldId, OrderFilter, OrderPlace, OrderSink, ReadError, Recovered, Replay, Selection,
+    StoredHold, StoredOrder,
     latest_prices::LatestPrices,
     order_key::{KeyDeriver, OrderKey},
     record::{self, RecordFacts, RecordKind},
@@ -280,7 +280,25 @@ impl LogReader {
     ) -> Result<(), ReadError> {
         match selection {
             Selection::User(user_id) => self.list_of_user(user_id, may_see, take),
-            Selection::Created { from, until } => self.list_created(*from, *until, may_see, take),
+            Selection::Created { from, until } => {
+                let segments = self.index.segments_between(*from, *until);
+                let wanted = |public: &[u8]| {
+                    let created_sec = record::created_sec(public)?;
+                    Ok((*from..*until).contains(&created_sec))
+                };
+                self.list_segments(segments, &wanted, may_see, take)
+            }
+            Selection::Slot(_) | Selection::Visit { .. } => {
+                // Without an index of slots every order is looked at.
+                let all = (EpochSeconds::MIN, EpochSeconds::MAX);
+                let segments = self.index.segments_between(all.0, all.1);
+                let wanted = |public: &[u8]| {
+                    Ok(record::has_claim(public, |claim| {
+                        selection.selects_claim(claim)
+                    })?)
+                };
+                self.list_segments(segments, &wanted, may_see, take)
+            }
             Selection::Ids(ids) => {
                 for key in OrderKey::of_each_id(ids) {
                     let Some(record) = self.find_order(&key)? else {
@@ -429,15 +447,16 @@ impl LogReader {
         Ok(())
     }
 
-    fn list_created(
+    /// Hands over the wanted orders of these segments, newest first.
+    fn list_segments(
         &self,
-        from: EpochSeconds,
-        until: EpochSeconds,
+        segments: Vec<u64>,
+        wanted: IsWanted<'_>,
         may_see: OrderFilter<'_>,
         take: OrderSink<'_>,
     ) -> Result<(), ReadError> {
-        for segment in self.index.segments_between(from, until) {
-            let orders = self.orders_created(segment, from, until)?;
+        for segment in segments {
+            let orders = self.orders_of(segment, wanted)?;
             for position in orders.into_iter().rev() {
                 if self
                     .hand_over(&self.read(position)?, may_see, take)?
@@ -450,54 +469,8 @@ impl LogReader {
         Ok(())
     }
 
-    /// Hands over the order in a record if it passes the filter.
-    fn hand_over(
-        &self,
-        record: &RecordRead,
-        may_see: OrderFilter<'_>,
-        take: OrderSink<'_>,
-    ) -> Result<ControlFlow<()>, ReadError> {
-        let (public, personal) = parts(record)?;
-        let Some(order) = record::decode_order_if(public, personal, may_see)? else {
-            return Ok(ControlFlow::Continue(()));
-        };
-        let newest = match OrderKey::of_id(&order.id) {
-            Some(key) => self.work.newest_update(&key),
-            None => None,
-        };
-        let tree = match newest {
-            Some(newest) => Some(self.update_at(newest.position)?.tree),
-            None => None,
-        };
-        Ok(take(ListedOrder { order, tree }))
-    }
-
-    /// The orders of a segment that were created in `from..until`, oldest first.
-    fn orders_created(
-        &self,
-        segment: u64,
-        from: EpochSeconds,
-        until: EpochSeconds,
-    ) -> Result<Vec<Position>, ReadError> {
-        let mut positions = Vec::new();
-        self.each_order_in(segment, &mut |stored| {
-            if (from..until).contains(&record::created_sec(stored.public)?) {
-                positions.push(stored.position);
-            }
-            Ok(())
-        })?;
-        Ok(positions)
-    }
-
-    /// Visits the published orders of a segment, oldest first. Their personal parts may be unreadable.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub(crate) fn each_order_in(
-        &self,
-        segment: u64,
-        visit: &mut dyn FnMut(&StoredRecord<'_>) -> Result<(), ReadError>,
-    ) -> Result<(), ReadError> {
+    /// The wanted orders of a segment, oldest first.
+    fn orders_of(&self, segment: u64, wanted: IsWanted<'_>) -> Result<Vec<Position>, ReadError> {
         // Acquire: see `publish`. Before the segment is read, so that everything published is in what is read.
         let published = self.next_sequence.load(Ordering::Acquire);
         let header = self
@@ -506,9 +479,11 @@ impl LogReader {
         let bytes = read_file(&*self.disk, &log_name(segment)).map_err(disk_error)?;
         let (end, _) = scan(&bytes, self.seed, &header, published, |frame| {
             for stored in &frame.records {
-                let is_order = stored.header.kind == RecordKind::OrderPlaced.number();
-                if is_order && stored.header.sequence < published {
-                    visit(stored)?;
+                if stored.header.kind != RecordKind::OrderPlaced.number() {
+                    continue;
+                }
+                if stored.header.sequence < published && wanted(stored.public)? {
+                    positions.push(stored.position);
                 }
             }
             Ok::<_, ReadError>(())
@@ -594,6 +569,9 @@ fn visit_if_of_user(
     }
 }
 
+/// Whether an order is wanted, by the public part of its record.
+type IsWanted<'w> = &'w dyn Fn(&[u8]) -> Result<bool, ReadError>;
+
 /// The parts of a record; the personal one is `None` if it was erased.
 pub(crate) fn parts(record: &RecordRead) -> Result<(&[u8], Option<&[u8]>), ReadError> {
     let (public, personal) = record.parts()?;
@@ -613,4 +591,21 @@ fn order_key_of(record: &RecordRead) -> Result<Option<OrderKey>, ReadError> {
     }
     let (public, _) = parts(record)?;
     Ok(Some(record::order_key(public)?))
+}
+
+/// Hands over the order in a record if it passes the filter.
+fn hand_over(
+    record: &RecordRead,
+    may_see: OrderFilter<'_>,
+    take: OrderSink<'_>,
+) -> Result<ControlFlow<()>, ReadError> {
+    let (public, personal) = parts(record)?;
+    match record::decode_order_if(public, personal, may_see)? {
+        Some(placed) => Ok(take(StoredOrder {
+            order: *placed.order,
+            created_sec: placed.created_sec,
+            place: OrderPlace(record.position.bits()),
+        })),
+        None => Ok(ControlFlow::Continue(())),
+    }
 }

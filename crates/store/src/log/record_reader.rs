@@ -19,7 +19,8 @@ const FIRST_READ: u64 = 2048;
 pub(crate) struct RecordRead {
     bytes: Vec<u8>,
     seed: StoreSeed,
-    position: Position,
+    /// Where it stands.
+    pub(crate) position: Position,
     /// Its header.
     pub(crate) header: RecordHeader,
     personal: PersonalView,

@@ -155,8 +155,8 @@ async fn order(store: &dyn Store, token: &str, user_id: &str) {
 
 fn listed(store: &dyn Store, selection: &Selection) -> Result<Vec<Order>, ReadError> {
     let mut orders = Vec::new();
-    store.list(selection, &|_| true, &mut |order| {
-        orders.push(order);
+    store.list(selection, &|_| true, &mut |stored| {
+        orders.push(stored.order);
         ControlFlow::Continue(())
     })?;
     Ok(orders)

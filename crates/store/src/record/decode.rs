@@ -40,7 +40,7 @@ pub fn decode_replay(public: &[u8], personal: Option<&[u8]>) -> Result<Replay, R
     })
 }
 
-/// The order of a record, if it passes the filter. `personal` as in [`decode_replay`].
+/// The order of a record with everything of its commit, if it passes the filter. `personal` as in [`decode_replay`].
 ///
 /// # Errors
 /// [`RecordError`]. The personal part of an order that does not pass is not looked at.
@@ -48,7 +48,7 @@ pub fn decode_order_if(
     public: &[u8],
     personal: Option<&[u8]>,
     may_see: OrderFilter<'_>,
-) -> Result<Option<Order>, RecordError> {
+) -> Result<Option<PlacedOrder>, RecordError> {
     let mut placed = public_part(public)?;
     let provenance = Provenance {
         created_by: placed.created_by.as_deref(),
@@ -58,7 +58,7 @@ pub fn decode_order_if(
         return Ok(None);
     }
     add_personal_part(&mut placed.order, personal)?;
-    Ok(Some(*placed.order))
+    Ok(Some(placed))
 }
 
 /// An order with everything of its commit. `personal` as in [`decode_replay`].

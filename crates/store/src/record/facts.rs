@@ -150,6 +150,15 @@ pub fn created_sec(public: &[u8]) -> Result<EpochSeconds, RecordError> {
     Ok(EpochSeconds::new(order.created_sec))
 }
 
+/// Whether some claim of an order is `wanted`. The rest is skipped, as by [`decode_facts`].
+///
+/// # Errors
+/// [`RecordError`].
+pub fn has_claim(public: &[u8], wanted: impl Fn(&NamedClaim) -> bool) -> Result<bool, RecordError> {
+    let order = proto::OrderFacts::decode(public)?;
+    Ok(slot_claims(order.claim).iter().any(wanted))
+}
+
 /// Whether an order is of this user; never after erasure.
 ///
 /// # Errors

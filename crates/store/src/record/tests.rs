@@ -376,8 +376,8 @@ fn who_created_an_order_stands_in_its_record_and_decides_who_sees_it() {
             assert_eq!(provenance, expected);
             created_by.is_some()
         });
-        let order = created_by.is_some().then_some(*replay.order);
-        assert_eq!(seen, Ok(order));
+        let order = created_by.is_some().then_some(replay.order);
+        assert_eq!(seen.map(|seen| seen.map(|placed| placed.order)), Ok(order));
     }
 }
 

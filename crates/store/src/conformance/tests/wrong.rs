@@ -20,16 +20,12 @@ use tokio::sync::watch;
 
 use super::memory::Outage;
 use crate::{
-    CommitError, CommitFuture, EraseError, EraseFuture, HoldId, HoldState, OrderFilter, OrderKey,
-    OrderSink, PlacedOrder, PlacedSink, Preconditions, PriceBook, Provenance, Read, ReadError,
-    Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold, UnitOfWork, Write,
-    conformance::StoreHome, memory::MemoryStore,
+    CommitError, CommitFuture, HoldId, HoldState, OrderFilter, OrderPlace, OrderSink, PlacedOrder,
+    PriceBook, Provenance, Read, ReadError, Recovered, Replay, Selection, SlotName, Store,
+    StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, Write, conformance::StoreHome,
+    memory::MemoryStore,
 };
-use domain::{
-    ids::{Token, UserId},
-    order::{Customer, Order},
-    time::EpochSeconds,
-};
+use domain::{ids::Token, order::OrderId, time::EpochSeconds};
 
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +43,10 @@ pub(super) enum Fault {
     OldestFirst,
     SortedByClock,
     UntilIncluded,
+    VisitsReversed,
+    VisitUntilIncluded,
+    DurationIgnored,
+    PlacesReversed,
     IdsRepeated,
     IdsSorted,
     FilterIgnored,
@@ -385,7 +385,7 @@ impl WrongStore {
     }
 
     /// The selected orders as they are listed wrongly.
-    fn selected(&self, selection: &Selection, may_see: OrderFilter<'_>) -> Vec<Order> {
+    fn selected(&self, selection: &Selection, may_see: OrderFilter<'_>) -> Vec<StoredOrder> {
         let changed = match (self.fault, selection.clone()) {
             (Fault::UntilIncluded, Selection::Created { from, until }) => Selection::Created {
                 from,
@@ -401,17 +401,32 @@ impl WrongStore {
                     .flat_map(|one| self.orders(&one, may_see))
                     .collect();
             }
+            (Fault::DurationIgnored, Selection::Slot(slot)) => Selection::Slot(SlotName {
+                duration_sec: None,
+                ..slot
+            }),
+            (Fault::VisitUntilIncluded, Selection::Visit { from, until }) => Selection::Visit {
+                from,
+                until: until.saturating_add(1.into()),
+            },
             (_, selection) => selection,
         };
         let mut orders = self.orders(&changed, may_see);
         match (self.fault, selection) {
-            (Fault::OldestFirst, Selection::User(_) | Selection::Created { .. }) => {
+            (Fault::OldestFirst, Selection::User(_) | Selection::Created { .. })
+            | (Fault::VisitsReversed, Selection::Visit { .. }) => {
                 orders.reverse();
+            }
+            (Fault::PlacesReversed, _) => {
+                for stored in &mut orders {
+                    stored.place = OrderPlace(u64::MAX - stored.place.0);
+                }
             }
             (Fault::SortedByClock, Selection::Created { .. }) => {
                 let placed = self.placed();
-                let second = |order: &Order| {
-                    let placed = placed.iter().find(|placed| placed.order.id == order.id);
+                let second = |stored: &StoredOrder| {
+                    let id = &stored.order.id;
+                    let placed = placed.iter().find(|placed| placed.order.id == *id);
                     std::cmp::Reverse(placed.unwrap().created_sec)
                 };
                 orders.sort_by_key(second);
@@ -421,15 +436,10 @@ impl WrongStore {
         orders
     }
 
-    fn orders(&self, selection: &Selection, may_see: OrderFilter<'_>) -> Vec<Order> {
+    fn orders(&self, selection: &Selection, may_see: OrderFilter<'_>) -> Vec<StoredOrder> {
         let sees_all = self.has(Fault::FilterIgnored);
         let may_see = |order: Provenance<'_>| sees_all || may_see(order);
-        let mut orders =
-            super::super::driver::all_orders(&*self.contents, selection, &may_see).unwrap();
-        for order in &mut orders {
-            self.with_answers(order);
-        }
-        orders
+        super::super::driver::stored_orders(&*self.contents, selection, &may_see).unwrap()
     }
 }
 
@@ -484,8 +494,8 @@ impl Store for WrongStore {
         may_see: OrderFilter<'_>,
         take: OrderSink<'_>,
     ) -> Result<(), ReadError> {
-        for order in self.selected(selection, may_see) {
-            if take(order) == ControlFlow::Break(()) && !self.has(Fault::BreakIgnored) {
+        for stored in self.selected(selection, may_see) {
+            if take(stored) == ControlFlow::Break(()) && !self.has(Fault::BreakIgnored) {
                 break;
             }
         }

@@ -11,7 +11,7 @@ use super::{
     model::Model,
     units::{NOW, USERS, holds},
 };
-use crate::{Read, ReadError, Recovered, Selection, Store, log::reader::LogReader};
+use crate::{Read, ReadError, Recovered, Selection, Store, StoredOrder, log::reader::LogReader};
 
 /// What is wrong, in words.
 pub(super) type Finding = String;
@@ -86,20 +86,24 @@ fn selections(model: &Model) -> Vec<Selection> {
     let second = |seconds| NOW.saturating_add(Seconds::new(seconds));
     let (from, until) = (second(-20), second(30));
     selections.push(Selection::Created { from, until });
+    selections.push(Selection::Visit {
+        from: EpochSeconds::MIN,
+        until: EpochSeconds::MAX,
+    });
     let ids = model.tokens().iter().rev().take(10);
     let ids = ids.map(|token| model.order_key(token).order_id());
     selections.push(Selection::Ids(ids.collect()));
     selections
 }
 
-type List<'l> = &'l mut dyn FnMut(Order) -> ControlFlow<()>;
+type List<'l> = &'l mut dyn FnMut(StoredOrder) -> ControlFlow<()>;
 
 fn listed(
     list: impl FnOnce(List<'_>) -> Result<(), ReadError>,
 ) -> (Vec<Order>, Result<(), ReadError>) {
     let mut orders = Vec::new();
-    let result = list(&mut |order| {
-        orders.push(order);
+    let result = list(&mut |stored| {
+        orders.push(stored.order);
         ControlFlow::Continue(())
     });
     (orders, result)
