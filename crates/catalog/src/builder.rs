@@ -21,6 +21,9 @@ use super::{
     prices::PriceReader, source_feeds::SourceFeeds, tags::Tags,
 };
 
+/// The time zone of a merchant if the rules give none.
+const DEFAULT_TIME_ZONE: &str = "UTC";
+
 /// The name of a tax if the rules give none.
 const DEFAULT_TAX_NAME: &str = "Tax";
 
@@ -95,7 +98,7 @@ impl CatalogBuilder {
             cart_hold: None,
             tax_rate,
             tax_name: DEFAULT_TAX_NAME.to_owned(),
-            refund_fees: RefundFees::default(),
+            time_zone: DEFAULT_TIME_ZONE.to_owned(),
         });
     }
 

@@ -239,7 +239,8 @@ impl Service {
     }
 
     /// All ticket types of the service, and the appointment if it sells one.
-    fn all_claims(&self) -> Vec<Claimed> {
+    #[must_use]
+    pub fn all_claims(&self) -> Vec<Claimed> {
         let tickets = self.tickets.iter().map(|ticket| Claimed::Ticket(ticket.ix));
         // A line without tickets needs a price of the service; without one, there are no appointments to
         // count.

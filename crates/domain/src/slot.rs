@@ -588,6 +588,20 @@ impl Slot {
         })
     }
 
+    /// Spots that carts hold at the time of the viewer, over all ticket types; those of the viewer's own cart do not
+    /// count.
+    #[must_use]
+    pub fn held(&self, viewer: Viewer) -> u64 {
+        let Some(Ledger { holds, .. }) = self.ledger() else {
+            return 0;
+        };
+        let sum = |held: &mut dyn Iterator<Item = (Claimed, u32)>| -> u64 {
+            held.map(|(_, count)| u64::from(count)).sum()
+        };
+        let placed = sum(&mut holds.placed(viewer));
+        placed.saturating_add(holds.staged_beyond_placed(viewer, sum))
+    }
+
     /// The slot with the sales and holds of `other` in place of its own.
     #[must_use]
     pub fn with_taken_of(mut self, other: &Self) -> Self {

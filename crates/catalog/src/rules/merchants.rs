@@ -2,12 +2,15 @@
 
 use std::collections::HashSet;
 
+use jiff::tz::{self, TimeZone};
+
 use crate::builder::{CatalogBuilder, stand_in_currency};
 use domain::{
     catalog::{CartHold, Fee, MerchantIx, ServiceIx, ServiceRule},
     refunds::RefundFees,
     time::Seconds,
 };
+use kernel::diagnostics::similar;
 
 use super::{
     fees, names,
@@ -35,7 +38,7 @@ const KEYS: &[&str] = &[
     "cart_hold_sec",
     "cart_hold_max",
     "tax_name",
-    "refund_fees",
+    "time_zone",
     "fee",
     "forbid_together",
     "require",
@@ -66,6 +69,7 @@ fn read_one(builder: &mut CatalogBuilder, merchant: Option<MerchantIx>, table: &
     let refund_fees = names::choice(table, "refund_fees", &REFUND_FEES);
     // Before the fees, which must not take this name.
     read_tax_name(builder, merchant, table);
+    let time_zone = read_time_zone(table);
     let fees = read_fees(builder, merchant, table);
     let combinations = read_combinations(builder, merchant, table);
     if let Some(merchant) = merchant {
@@ -74,7 +78,25 @@ fn read_one(builder: &mut CatalogBuilder, merchant: Option<MerchantIx>, table: &
         merchant.refund_fees = refund_fees;
         merchant.per_order_fees = fees;
         merchant.combinations = combinations;
+        if let Some(time_zone) = time_zone {
+            merchant.time_zone = time_zone;
+        }
     }
+}
+
+/// Reads the name of the time zone, which the database of time zones must have.
+fn read_time_zone(table: &TomlTable<'_>) -> Option<String> {
+    let entry = table.get("time_zone")?;
+    let name = entry.text()?;
+    if TimeZone::get(name).is_ok() {
+        return Some(name.to_owned());
+    }
+    let known = tz::db().available().map(|name| name.as_str().to_owned());
+    let hint = similar(name, known).map(|meant| format!("; did you mean {meant}?"));
+    let hint = hint.unwrap_or_default();
+    let text = format!("expected a time zone like Europe/Berlin, found {name:?}{hint}");
+    entry.at.error("wrong_value", text);
+    None
 }
 
 fn read_hold(table: &TomlTable<'_>) -> Option<CartHold> {

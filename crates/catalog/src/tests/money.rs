@@ -291,6 +291,28 @@ fn a_tax_rate_is_between_nothing_and_all() {
 }
 
 #[test]
+fn a_merchant_has_the_time_zone_that_the_rules_give_it() {
+    let folder = Folder::sample();
+    let zones = |folder: &Folder| -> Vec<String> {
+        let loaded = folder.loaded();
+        let merchants = loaded.catalog.merchants().iter();
+        merchants
+            .map(|merchant| merchant.time_zone.clone())
+            .collect()
+    };
+    let before = zones(&folder);
+    folder.replace(
+        "rules.toml",
+        "id = \"concert-hall\"\n",
+        "id = \"concert-hall\"\ntime_zone = 'Asia/Tokyo'\n",
+    );
+    let mut expected = before.clone();
+    expected[2] = "Asia/Tokyo".to_owned();
+    assert_eq!(before[2], "UTC");
+    assert_eq!(zones(&folder), expected);
+}
+
+#[test]
 fn a_tax_has_the_name_that_the_rules_give_it_and_no_fee_has_it_too() {
     let hall = "id = \"concert-hall\"\n\n[[merchant.fee]]\nname = \"Order handling\"";
     let vat =
