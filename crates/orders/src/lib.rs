@@ -1,4 +1,4 @@
-//! The use cases: check a cart, create an order, list orders, look up slots.
+//! The use cases: check a cart, create an order, list and search orders, look up slots.
 //!
 //! A use case takes and returns plain values. It knows the catalogue, the inventory, the store and the
 //! payment gateway, and no transport or wire format.
@@ -48,6 +48,8 @@ mod reload;
 mod restore;
 mod retention;
 mod run_to_completion;
+pub mod search;
+pub mod slots;
 mod startup;
 mod tokens;
 
@@ -283,7 +285,9 @@ impl App {
         OrderError::Unreadable
     }
 
-    fn now(&self) -> EpochSeconds {
+    /// The time of the clock.
+    #[must_use]
+    pub fn now(&self) -> EpochSeconds {
         self.clock.now_sec()
     }
 

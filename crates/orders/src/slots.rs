@@ -1,0 +1,138 @@
+//! The slots of a day with what is sold, held and left, for those who run the box office.
+
+use std::{ops::Range, sync::Arc};
+
+use super::{ActiveCatalog, App, OrderError};
+use domain::{
+    availability,
+    catalog::ServiceIx,
+    ids::{MerchantId, ServiceId},
+    openings::{Span, untouched},
+    slot::{SlotDuration, Stale},
+    time::EpochSeconds,
+};
+use kernel::blocking;
+
+/// Which slots are wanted.
+#[derive(Debug, Clone)]
+pub struct SlotSearch {
+    /// The merchant.
+    pub merchant_id: MerchantId,
+    /// The service; `None` for all.
+    pub service_id: Option<ServiceId>,
+    /// The starts.
+    pub starts: Range<EpochSeconds>,
+}
+
+/// A slot with its spots.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotReport {
+    /// The service.
+    pub service_id: ServiceId,
+    /// Its name.
+    pub service_name: String,
+    /// Start.
+    pub start_sec: EpochSeconds,
+    /// Length.
+    pub duration_sec: SlotDuration,
+    /// Spots of the catalogue: the most tickets that fit when nothing is sold and held.
+    pub allotment: u32,
+    /// Spots that orders take.
+    pub sold: u64,
+    /// Spots that carts hold and payments in flight take.
+    pub held: u64,
+    /// Spots that can be sold at this moment; none outside of the booking window.
+    pub left: u32,
+}
+
+impl App {
+    /// The slots of the active catalogue that are open or not forgotten yet, by start, service and length. Each slot is
+    /// locked separately.
+    ///
+    /// # Errors
+    /// [`OrderError::UnknownMerchant`], [`OrderError::NoThread`].
+    pub async fn slots_of(
+        self: &Arc<Self>,
+        search: SlotSearch,
+    ) -> Result<Vec<SlotReport>, OrderError> {
+        let app = Arc::clone(self);
+        // All openings of the catalogue are gone through, which takes long where there are millions.
+        let read = move || {
+            app.by_active_catalog(|active| {
+                let wanted = wanted_services(active, &search)?;
+                Ok(app.report(active, &search, &wanted)?)
+            })
+        };
+        blocking::run(read).await?
+    }
+
+    fn report(
+        &self,
+        active: &ActiveCatalog,
+        search: &SlotSearch,
+        wanted: &[ServiceIx],
+    ) -> Result<Vec<SlotReport>, Stale> {
+        let (_, repeated_until) = self.opened();
+        let span = Span {
+            now: search.starts.start,
+            until: search.starts.end,
+            repeated_until,
+        };
+        let mut reports = Vec::new();
+        for (key, openings) in active.openings.slots(span) {
+            // A span also has the slots that are under way when it begins.
+            let is_wanted = wanted.contains(&key.service) && search.starts.contains(&key.start_sec);
+            if !is_wanted {
+                continue;
+            }
+            let service = active.catalog.service(key.service);
+            let (all, viewer) = (service.all_claims(), self.viewer(None));
+            let allotment = untouched(&openings).spots_open(service, &all, viewer);
+            let report = self.inventory.examine_one(active.revision, key, |slot| {
+                let left = availability::spots_open(service, key, slot, viewer);
+                (slot.sold(), slot.held(viewer), left)
+            })?;
+            // A slot that is not open any more was forgotten with its sales.
+            let Some((sold, held, left)) = report else {
+                continue;
+            };
+            reports.push(SlotReport {
+                service_id: service.id.clone(),
+                service_name: service.name.value.clone(),
+                start_sec: key.start_sec,
+                duration_sec: key.duration_sec,
+                allotment,
+                sold,
+                held,
+                left,
+            });
+        }
+        reports.sort_by(|one, other| sort_key(one).cmp(&sort_key(other)));
+        Ok(reports)
+    }
+}
+
+fn sort_key(report: &SlotReport) -> (EpochSeconds, &ServiceId, SlotDuration) {
+    (report.start_sec, &report.service_id, report.duration_sec)
+}
+
+/// The services of the merchant, or the one that is asked for.
+fn wanted_services(
+    active: &ActiveCatalog,
+    search: &SlotSearch,
+) -> Result<Vec<ServiceIx>, OrderError> {
+    let catalog = &active.catalog;
+    let merchant = catalog
+        .merchant_ix(&search.merchant_id)
+        .ok_or(OrderError::UnknownMerchant)?;
+    if let Some(service_id) = &search.service_id {
+        // An unknown service has no slots.
+        return Ok(catalog
+            .service_ix(merchant, service_id)
+            .into_iter()
+            .collect());
+    }
+    let services = catalog.services();
+    let of_merchant = services.filter(|(_, service)| service.merchant == merchant);
+    Ok(of_merchant.map(|(ix, _)| ix).collect())
+}
