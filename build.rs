@@ -19,11 +19,24 @@ const SERVICE: &str = "ext/maps/booking/partner/v3/service.proto";
 /// The package of those messages; they have a JSON form too.
 const PACKAGE: &str = ".ext.maps.booking.partner.v3";
 
+/// The contract with those who run the box office.
+const OPERATOR_SERVICES: [&str; 3] = [
+    "boxoffice/operator/v1/orders.proto",
+    "boxoffice/operator/v1/slots.proto",
+    "boxoffice/operator/v1/lifecycle.proto",
+];
+
+/// The package of the operator's messages.
+const OPERATOR_PACKAGE: &str = ".boxoffice.operator.v1";
+
+/// The well-known types with a JSON form.
+const WELL_KNOWN: (&str, &str) = (".google.protobuf", "::pbjson_types");
+
 /// Most fields of a message: the reader of JSON notes the fields it has met in the bits of a `u64`.
 const MAX_FIELDS: usize = 64;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo::rerun-if-changed=proto/ext");
+    println!("cargo::rerun-if-changed=proto");
     println!("cargo::rustc-env=STAMPED_VERSION={}", stamp());
 
     let mut protos = protox::Compiler::new(["proto"])?;
@@ -57,6 +70,102 @@ fn main() -> Result<(), Box<dyn Error>> {
         .boxed(format!("{PACKAGE}.CreateOrderResponse.result.order"))
         .boxed(format!("{PACKAGE}.Order.payment_information"))
         .compile_fds(protos.file_descriptor_set())?;
+    compile_operator()
+}
+
+/// Compiles the operator's services. Only the client is generated: the server decodes messages within its budget of
+/// bytes itself.
+fn compile_operator() -> Result<(), Box<dyn Error>> {
+    let mut protos = protox::Compiler::new(["proto"])?;
+    protos.include_imports(true).include_source_info(true);
+    for service in OPERATOR_SERVICES {
+        protos.open_file(service)?;
+    }
+    let published = protos.encode_file_descriptor_set();
+    fs::write(out_dir()?.join("operator_service.bin"), &published)?;
+    pbjson_build::Builder::new()
+        .register_descriptors(&published)?
+        .preserve_proto_field_names()
+        .btree_map(["."])
+        .extern_path(WELL_KNOWN.0, WELL_KNOWN.1)
+        .build(&[OPERATOR_PACKAGE])?;
+    fs::write(
+        out_dir()?.join("operator_parameters.rs"),
+        parameters(&protos.descriptor_pool())?,
+    )?;
+    tonic_prost_build::configure()
+        .build_server(false)
+        .build_transport(false)
+        // Otherwise their place is taken by types without a JSON form.
+        .compile_well_known_types(true)
+        .btree_map(".")
+        .extern_path(WELL_KNOWN.0, WELL_KNOWN.1)
+        .compile_fds(protos.file_descriptor_set())?;
+    Ok(())
+}
+
+/// The fields of the operator's requests as parameters of a query, by the name of the message.
+fn parameters(pool: &DescriptorPool) -> Result<String, std::fmt::Error> {
+    let mut table = String::from("pub(super) const PARAMETERS: &[(&str, &[Parameter])] = &[");
+    for message in pool.all_messages() {
+        let is_request = message.package_name() == &OPERATOR_PACKAGE[1..]
+            && message.parent_message().is_none()
+            && message.name().ends_with("Request");
+        if is_request {
+            write!(table, "({:?}, &[", message.name())?;
+            write_parameters(&mut table, &message, "")?;
+            writeln!(table, "]),")?;
+        }
+    }
+    table.push_str("];\n");
+    write!(table, "pub(super) const METHODS: &[(&str, &str)] = &[")?;
+    for service in pool.services() {
+        for method in service.methods() {
+            write!(table, "({:?}, {:?}),", service.full_name(), method.name())?;
+        }
+    }
+    write!(
+        table,
+        "];\n#[cfg(test)]\npub(super) const ORDER_FIELDS: &[&str] = &["
+    )?;
+    let order = pool.get_message_by_name(&format!("{}.Order", &OPERATOR_PACKAGE[1..]));
+    for field in order.iter().flat_map(MessageDescriptor::fields) {
+        write!(table, "{:?},", field.name())?;
+    }
+    table.push_str("];\n");
+    Ok(table)
+}
+
+/// Writes the fields of a message that a query can have, those of a message within it behind its name and a dot.
+fn write_parameters(
+    table: &mut String,
+    message: &MessageDescriptor,
+    within: &str,
+) -> std::fmt::Result {
+    for field in message.fields() {
+        let path = format!("{within}{}", field.name());
+        let kind = match field.kind() {
+            // Choices, enums and further kinds have no form in a query yet: such requests are sent as JSON.
+            _ if field.containing_oneof().is_some() => continue,
+            Kind::String if field.is_list() => "TextList",
+            Kind::String => "Text",
+            Kind::Bool => "Flag",
+            Kind::Int32 | Kind::Uint32 | Kind::Int64 if !field.is_list() => "Number",
+            Kind::Message(inner) if inner.full_name() == "google.protobuf.Timestamp" => "Time",
+            Kind::Message(inner) if inner.full_name() == "google.protobuf.FieldMask" => "Mask",
+            Kind::Message(inner)
+                if !field.is_list() && inner.package_name() == &OPERATOR_PACKAGE[1..] =>
+            {
+                write_parameters(table, &inner, &format!("{path}."))?;
+                continue;
+            }
+            _ => continue,
+        };
+        write!(
+            table,
+            "Parameter {{ path: {path:?}, kind: ParameterKind::{kind} }},"
+        )?;
+    }
     Ok(())
 }
 

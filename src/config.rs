@@ -26,6 +26,9 @@ pub use self::{
 use self::{layers::Layers, settings::SETTINGS};
 use kernel::diagnostics::Diagnostics;
 
+/// The variable with user name and password for commands that ask a running server; no setting of a server.
+pub const LOGIN_VARIABLE: &str = "BOXOFFICE_LOGIN";
+
 /// The environment of this process.
 #[expect(
     clippy::disallowed_methods,
@@ -97,6 +100,22 @@ impl Config {
         }
         self.calls.check(layers);
         self.security.check(layers);
+        self.check_operator(layers);
+    }
+}
+
+impl Config {
+    /// Rejects an operator's listener that other machines reach and that asks nobody for a password: it shows customers.
+    fn check_operator(&self, layers: &mut Layers) {
+        let Some(address) = self.serving.operator_listen else {
+            return;
+        };
+        if !address.ip().is_loopback() && self.security.operator_credentials.is_none() {
+            let text = format!(
+                "operator_listen ({address}) can be reached by other machines, so it needs operator_credentials"
+            );
+            layers.contradiction(["operator_listen", "operator_credentials"], text);
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) use guarded_body::GuardedBody;
 pub(crate) use handler::HttpHandler;
 pub(crate) use listener::{Acceptor, Listener};
 pub(crate) use tls::{TlsAcceptor, is_untrusted};
-pub(crate) use workers::{Workers, control_runtime};
+pub(crate) use workers::{OwnRuntime, Workers, background_runtime, control_runtime};
 
 /// The stages of a server's life, as its connections see them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

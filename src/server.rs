@@ -35,6 +35,7 @@ mod deadline_body;
 mod health;
 mod metrics;
 mod observability;
+mod operator;
 mod parts;
 mod process_stats;
 mod reload;
@@ -49,6 +50,7 @@ pub use parts::{limits, stopped_store};
 
 use admin::Admin;
 use health::HealthReporter;
+use operator::OperatorListener;
 use reload::Reloader;
 use security::Security;
 use signals::{SignalAction, Signals};
@@ -198,6 +200,7 @@ pub struct Server {
     connections: TaskTracker,
     threads: Vec<thread::JoinHandle<()>>,
     admin: Option<Admin>,
+    operator: Option<OperatorListener>,
     background_tasks: JoinSet<()>,
     drain_delay: Duration,
     drain_timeout: Duration,
@@ -256,6 +259,12 @@ impl Server {
         self.admin.as_ref().map(Admin::address)
     }
 
+    /// The address of the operator's listener (`operator_listen`), if there is one.
+    #[must_use]
+    pub fn operator_address(&self) -> Option<SocketAddr> {
+        self.operator.as_ref().map(OperatorListener::address)
+    }
+
     /// Shuts down in order: reports not ready, waits for load balancers to notice, closes the listener, finishes
     /// calls in flight and flushes the audit log. Draining ends early when `forced` completes.
     pub async fn stop(self, forced: impl Future<Output = ()>) {
@@ -301,6 +310,8 @@ impl Server {
             // A panic of a worker has been logged by the panic hook.
             let _ = thread.join();
         }
+        // Its connections have ended, or are ended by this.
+        drop(self.operator);
         if let Some(admin) = self.admin {
             admin.close().await;
         }

@@ -16,7 +16,7 @@ use basic::BasicCredentials;
 use limits::CallerLimits;
 use passwords::Passwords;
 
-pub use credentials::Credentials;
+pub use credentials::{Credentials, UserKind};
 pub use kernel::user::{OutOfScope, User};
 pub use limits::Permit;
 pub use passwords::hash;
@@ -96,6 +96,11 @@ pub enum AuthError {
     /// The user's scope does not have the method.
     #[error("this user may not call this method")]
     MethodOutOfScope,
+    /// The user's role does not permit the call, or a field of its request.
+    #[error(
+        "the role of this user does not permit this; customers are for the roles agent and admin"
+    )]
+    RoleOutOfScope,
 }
 
 impl From<OutOfScope> for AuthError {
@@ -103,6 +108,7 @@ impl From<OutOfScope> for AuthError {
         match error {
             OutOfScope::Transport => Self::TransportOutOfScope,
             OutOfScope::Method => Self::MethodOutOfScope,
+            OutOfScope::Role => Self::RoleOutOfScope,
         }
     }
 }
@@ -139,6 +145,12 @@ impl<C: Clock + Clone> Authenticator<C> {
     #[must_use]
     pub fn is_health_open(&self) -> bool {
         self.health_open
+    }
+
+    /// Whether calls need passwords.
+    #[must_use]
+    pub fn has_passwords(&self) -> bool {
+        self.passwords.is_some()
     }
 
     /// Authenticates a call by the values of its `authorization` and counts it. The scope of the user is not

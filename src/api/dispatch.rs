@@ -1,18 +1,9 @@
 //! One call of the contract, whatever its transport: a concurrency permit, the deadline, the scope of its user,
 //! conversion to the use case and back.
 
-use std::{
-    panic::AssertUnwindSafe,
-    pin::{Pin, pin},
-    sync::Arc,
-    time::Duration,
-};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures_util::FutureExt;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout_at},
-};
+use tokio::time::Instant;
 
 use crate::{
     api::{
@@ -27,8 +18,9 @@ use crate::{
             requests::{Decoded, RequestLimits},
             to_proto,
         },
+        calls::{Calls, Reply, user},
         error::ApiError,
-        responses::{EncodedResponse, Encoding, ResponseFormat, Responses},
+        responses::{Encoding, ResponseFormat, Responses},
     },
     net::request_bodies::ReceivedMessage,
 };
@@ -37,10 +29,7 @@ use kernel::{
     request::{Origin, RequestContext},
     rpc::Rpc,
 };
-use orders::{
-    audit::AuditEvent,
-    {App, CheckAnswer, OrderError},
-};
+use orders::{App, audit::AuditEvent};
 
 /// Limits of calls.
 #[derive(Debug, Clone, Copy)]
@@ -58,41 +47,17 @@ pub struct CallLimits {
 #[derive(Debug, Clone)]
 pub struct Dispatcher {
     app: Arc<App>,
-    in_flight: Arc<Semaphore>,
-    responses: Arc<Responses>,
+    calls: Calls,
     limits: CallLimits,
 }
-
-/// A response with the permit of its call, which is held until the response has been sent.
-#[derive(Debug)]
-pub struct Reply {
-    /// The response.
-    pub response: EncodedResponse,
-    /// The permit.
-    pub permit: CallPermit,
-}
-
-/// A permit among `max_in_flight`, released when it is dropped.
-#[derive(Debug)]
-pub struct CallPermit {
-    _permit: OwnedSemaphorePermit,
-}
-
-/// How long a call waits for the permit of a stalled response that has just been reset.
-const PERMIT_TIMEOUT: Duration = Duration::from_millis(100);
 
 impl Dispatcher {
     /// A dispatcher to the application, within these limits.
     #[must_use]
     pub fn new(app: Arc<App>, responses: Arc<Responses>, limits: CallLimits) -> Self {
-        let in_flight = Arc::new(Semaphore::new(
-            // The semaphore panics above its maximum, which no setting means literally.
-            limits.max_in_flight.min(Semaphore::MAX_PERMITS),
-        ));
         Self {
             app,
-            in_flight,
-            responses,
+            calls: Calls::new(limits.max_in_flight, limits.call_timeout, responses),
             limits,
         }
     }
@@ -109,9 +74,12 @@ impl Dispatcher {
         encoding: Encoding,
         timeout: Option<Duration>,
     ) -> Result<Reply, ApiError> {
-        let (limits, deadline) = (&self.limits.request, self.deadline(timeout));
+        let (limits, deadline) = (&self.limits.request, self.calls.deadline(timeout));
         // Before the message is decoded: where there is no room for the response, no work is begun.
-        let format = self.responses.format(encoding, message.bytes().len())?;
+        let format = self
+            .calls
+            .responses()
+            .format(encoding, message.bytes().len())?;
         // The bytes of a message count against the budget until its call has been answered: `_held`.
         match rpc {
             Rpc::HealthCheck => Err(ApiError::UnknownMethod),
@@ -140,12 +108,6 @@ impl Dispatcher {
         }
     }
 
-    /// The deadline of a call: that of its caller, but never later than `call_timeout` from now.
-    fn deadline(&self, asked: Option<Duration>) -> Instant {
-        let ceiling = self.limits.call_timeout;
-        Instant::now() + asked.map_or(ceiling, |asked| asked.min(ceiling))
-    }
-
     /// Whether a cart could be ordered now.
     async fn check_order_fulfillability(
         &self,
@@ -159,15 +121,14 @@ impl Dispatcher {
             self.check_scope(user.as_deref(), &request.message.merchant_id)?;
             let cart =
                 from_proto::check_request(request, &self.limits.request, &self.is_merchant())?;
-            let checked = match self.app.check(cart, user) {
-                CheckAnswer::Now(checked) => checked,
-                CheckAnswer::Later(checked) => checked.await,
-            }?;
-            self.responses
+            let checked = self.app.check(cart, user).await?;
+            self.calls
+                .responses()
                 .write(to_proto::check_response(checked), format)
                 .await
         });
-        self.run(Rpc::CheckOrderFulfillability, deadline, work)
+        self.calls
+            .run(Rpc::CheckOrderFulfillability.name(), deadline, work)
             .await
     }
 
@@ -197,11 +158,14 @@ impl Dispatcher {
                 Err(rejected) => Ok(self.replay_rejected(rejected, user.as_deref()).await?),
             };
             // The order is on record: its response is sent even where the budget of bytes is used up.
-            self.responses
+            self.calls
+                .responses()
                 .write_receipt(to_proto::create_response(created), format)
                 .await
         });
-        self.run(Rpc::CreateOrder, deadline, work).await
+        self.calls
+            .run(Rpc::CreateOrder.name(), deadline, work)
+            .await
     }
 
     /// Orders of a customer or by their ids, as far as the user may see them.
@@ -215,11 +179,11 @@ impl Dispatcher {
             let user = user()?;
             let selection = from_proto::list_request(request, &self.limits.request)?;
             self.app
-                .list(selection, user, self.responses.list(format))
+                .list(selection, user, self.calls.responses().list(format))
                 .await?
                 .finish()
         });
-        self.run(Rpc::ListOrders, deadline, work).await
+        self.calls.run(Rpc::ListOrders.name(), deadline, work).await
     }
 
     /// Which of the slots are available.
@@ -234,11 +198,14 @@ impl Dispatcher {
             let lookup =
                 from_proto::lookup_request(request, &self.limits.request, &self.is_merchant())?;
             let seen = self.app.look_up(lookup).await?;
-            self.responses
+            self.calls
+                .responses()
                 .write(to_proto::lookup_response(seen), format)
                 .await
         });
-        self.run(Rpc::BatchAvailabilityLookup, deadline, work).await
+        self.calls
+            .run(Rpc::BatchAvailabilityLookup.name(), deadline, work)
+            .await
     }
 
     /// How many spots of a slot are open.
@@ -261,11 +228,14 @@ impl Dispatcher {
                 &self.is_merchant(),
             )?;
             let spots_open = self.app.check_availability(&lookup)?;
-            self.responses
+            self.calls
+                .responses()
                 .write(to_proto::availability_response(lookup, spots_open), format)
                 .await
         });
-        self.run(Rpc::CheckAvailability, deadline, work).await
+        self.calls
+            .run(Rpc::CheckAvailability.name(), deadline, work)
+            .await
     }
 
     /// Rejects a merchant outside the scope of the user. This runs before validation, which would otherwise
@@ -318,56 +288,4 @@ impl Dispatcher {
         let catalog = self.app.catalog();
         move |merchant_id| catalog.merchant_ix(merchant_id).is_some()
     }
-
-    /// Runs a call with a permit until its deadline. A panic ends this call only. The future is pinned by the
-    /// caller, because it is large and would be moved otherwise.
-    async fn run(
-        &self,
-        rpc: Rpc,
-        deadline: Instant,
-        work: Pin<&mut (impl Future<Output = Result<EncodedResponse, ApiError>> + Send)>,
-    ) -> Result<Reply, ApiError> {
-        // Before the work and until the response is sent, so that slow readers count as calls, too.
-        let permit = self.acquire(deadline).await?;
-        let method = rpc.name();
-        // Nothing of the future is used after a panic, so no broken state can be observed.
-        let outcome = match timeout_at(deadline, AssertUnwindSafe(work).catch_unwind()).await {
-            Err(_) => Err(ApiError::DeadlineExceeded),
-            Ok(Err(_panic)) => Err(ApiError::Internal(format!("a panic in {method}"))),
-            Ok(Ok(outcome)) => outcome,
-        };
-        if let Err(ApiError::Internal(what)) = &outcome {
-            tracing::error!(method, what, "internal error");
-        }
-        outcome.map(|response| Reply { response, permit })
-    }
-
-    /// Acquires a permit: a free one, or that of a response whose client does not read.
-    async fn acquire(&self, deadline: Instant) -> Result<CallPermit, ApiError> {
-        // Without a queue: a call beyond the limit is rejected at once, while its client can still go
-        // elsewhere.
-        let permit = match Arc::clone(&self.in_flight).try_acquire_owned() {
-            Ok(permit) => Some(permit),
-            // A stalled response was reset; its connection releases the permit a moment later.
-            Err(_) if self.responses.stalled().make_room() => {
-                let until = deadline.min(Instant::now() + PERMIT_TIMEOUT);
-                let waiting = Arc::clone(&self.in_flight).acquire_owned();
-                timeout_at(until, waiting).await.ok().and_then(Result::ok)
-            }
-            Err(_) => None,
-        };
-        permit
-            .map(|permit| CallPermit { _permit: permit })
-            .ok_or(ApiError::Order(OrderError::Busy))
-    }
-}
-
-/// The user of the current call; none where no credentials are required. A call without an origin was not
-/// authorized, which is a bug: it must not pass for one without restrictions.
-fn user() -> Result<Option<Arc<User>>, ApiError> {
-    let served = RequestContext::current();
-    let origin = served.as_ref().and_then(RequestContext::origin);
-    let origin =
-        origin.ok_or_else(|| ApiError::Internal("the call was not authorized".to_owned()))?;
-    Ok(origin.user.clone())
 }

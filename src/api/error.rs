@@ -11,7 +11,7 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use super::booking::requests::{UNKNOWN_MERCHANT, Violations};
 use crate::{api::auth::AuthError, net::request_bodies::BodyError};
-use domain::ids::MerchantId;
+use domain::ids::{MerchantId, OrderId};
 use kernel::diagnostics::quoted;
 use orders::OrderError;
 
@@ -91,8 +91,12 @@ error_table! {
         "The scope of the user does not include this method.";
     MERCHANT_OUT_OF_SCOPE PermissionDenied 403 retry NO:
         "The scope of the user does not include this merchant, whether or not the merchant exists.";
+    ROLE_OUT_OF_SCOPE PermissionDenied 403 retry NO:
+        "Operator's service: the role of the user does not permit the method, or a field of the request.";
     NOT_FOUND NotFound 404 retry NO:
         "REST: the URL does not exist.";
+    ORDER_NOT_FOUND NotFound 404 retry NO:
+        "Operator's service: there is no order of this name.";
     UNKNOWN_SERVICE NotFound 404 retry NO:
         "gRPC: a health check of an unknown service.";
     METHOD_NOT_ALLOWED Unimplemented 405 retry NO:
@@ -128,7 +132,7 @@ error_table! {
     INTERNAL Internal 500 retry NO:
         "A bug, or a record that cannot be read. Details are in the server log, not in the answer.";
     UNKNOWN_METHOD Unimplemented 501 retry NO:
-        "gRPC: the method does not exist.";
+        "gRPC: the method does not exist, or this version of the server does not serve it.";
     UNSUPPORTED_TRANSFER_ENCODING Unimplemented 501 retry NO:
         "`transfer-encoding` is not exactly `chunked`.";
     NOT_SERVING Unavailable 503 retry YES:
@@ -166,6 +170,12 @@ pub enum ApiError {
     NotFound,
     /// There is nothing at this URL of the admin listener.
     AdminNotFound,
+    /// There is nothing at this URL of the operator's listener.
+    OperatorNotFound,
+    /// There is no order of this id.
+    OrderNotFound(OrderId),
+    /// The method is published, and this version does not serve it.
+    NotServed,
     /// The URL does not take this HTTP method.
     MethodNotAllowed {
         /// The methods that it takes, with commas between.
@@ -216,8 +226,9 @@ impl ApiError {
             Self::ResponseTooLarge { .. } => RESPONSE_TOO_LARGE,
             Self::BytesInFlightLimit => BYTES_IN_FLIGHT_LIMIT,
             Self::UnsupportedEncoding => UNSUPPORTED_ENCODING,
-            Self::UnknownMethod => UNKNOWN_METHOD,
-            Self::NotFound | Self::AdminNotFound => NOT_FOUND,
+            Self::UnknownMethod | Self::NotServed => UNKNOWN_METHOD,
+            Self::NotFound | Self::AdminNotFound | Self::OperatorNotFound => NOT_FOUND,
+            Self::OrderNotFound(_) => ORDER_NOT_FOUND,
             Self::MethodNotAllowed { .. } => METHOD_NOT_ALLOWED,
             Self::UnsupportedMediaType(_) => UNSUPPORTED_MEDIA_TYPE,
             Self::UnknownService => UNKNOWN_SERVICE,
@@ -257,6 +268,7 @@ impl ApiError {
                 );
             }
             Self::AdminNotFound => return format!("no such URL; {ADMIN_URLS}"),
+            Self::OrderNotFound(id) => return format!("there is no order {}", quoted(id.as_str())),
             Self::MethodNotAllowed { allowed } => return format!("this URL allows {allowed} only"),
             Self::MerchantOutOfScope(merchant_id) => {
                 return format!(
@@ -278,6 +290,10 @@ impl ApiError {
             Self::NotFound => {
                 "no such URL; methods are at /v3/ and their names, such as /v3/CreateOrder"
             }
+            Self::OperatorNotFound => {
+                "no such URL; /openapi.json describes those of this address, which begin with /operator/v1/"
+            }
+            Self::NotServed => "this version of the server does not serve this method",
             Self::UnsupportedMediaType(text) | Self::InvalidHost(text) => text,
             Self::SecondMessage => "a second message; the method takes one",
             Self::UnknownService => "unknown service; the empty name stands for the whole server",
@@ -370,6 +386,7 @@ const fn auth_mapping(error: AuthError) -> StatusMapping {
         AuthError::ConcurrencyLimit => CALLER_CONCURRENCY_LIMIT,
         AuthError::TransportOutOfScope => TRANSPORT_OUT_OF_SCOPE,
         AuthError::MethodOutOfScope => METHOD_OUT_OF_SCOPE,
+        AuthError::RoleOutOfScope => ROLE_OUT_OF_SCOPE,
     }
 }
 

@@ -50,6 +50,21 @@ pub enum Encoding {
     Json,
 }
 
+/// A message that can be a response.
+pub trait ResponseMessage: prost::Message + Serialize {
+    /// The message as JSON where it cannot be serialized, because an enum has a number without a name.
+    ///
+    /// # Errors
+    /// [`ApiError::Internal`].
+    fn plain_json(&self) -> Result<Vec<u8>, ApiError>;
+}
+
+impl<M: Described + Serialize> ResponseMessage for M {
+    fn plain_json(&self) -> Result<Vec<u8>, ApiError> {
+        json::write(self)
+    }
+}
+
 /// The encoding of a response, and the bytes that have been reserved for it.
 #[derive(Debug)]
 pub struct ResponseFormat {
@@ -147,7 +162,7 @@ impl Responses {
         format: ResponseFormat,
     ) -> Result<EncodedResponse, ApiError>
     where
-        M: Described + Serialize + 'static,
+        M: ResponseMessage + 'static,
     {
         self.write_with(response, self.writer(format)).await
     }
@@ -162,7 +177,7 @@ impl Responses {
         format: ResponseFormat,
     ) -> Result<EncodedResponse, ApiError>
     where
-        M: Described + Serialize + 'static,
+        M: ResponseMessage + 'static,
     {
         self.write_with(
             response,
@@ -191,7 +206,7 @@ impl Responses {
         writer: ResponseWriter,
     ) -> Result<EncodedResponse, ApiError>
     where
-        M: Described + Serialize + 'static,
+        M: ResponseMessage + 'static,
     {
         let bytes = response.encoded_len();
         // Short responses are encoded here: the hand-over to a thread would cost more than the
@@ -244,7 +259,7 @@ struct ResponseWriter {
 }
 
 impl ResponseWriter {
-    fn write<M: Described + Serialize>(
+    fn write<M: ResponseMessage>(
         mut self,
         response: &M,
         bytes: usize,
@@ -268,7 +283,7 @@ impl ResponseWriter {
                     self.full.clear();
                     self.chunk.clear();
                     self.len = 0;
-                    self.put(&json::write(response)?)?;
+                    self.put(&response.plain_json()?)?;
                 }
                 written => written?,
             },

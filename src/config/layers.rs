@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    LOGIN_VARIABLE,
     kinds::ValueKind,
     setting::{self, PREFIX, Setting},
 };
@@ -174,7 +175,8 @@ impl Layers {
             let variable = variable.to_string_lossy().into_owned();
             // Unknown variables with our prefix are errors: a misspelt setting must not be ignored.
             let ours = variable.starts_with(PREFIX) && !is_service_link(&variable);
-            if ours && variable != setting::variable(CONFIG) {
+            let is_setting = ours && variable != LOGIN_VARIABLE;
+            if is_setting && variable != setting::variable(CONFIG) {
                 self.add_variable(variable, &value);
             }
         }

@@ -116,15 +116,20 @@ settings! {
         listen: SocketAddr = "127.0.0.1:50051", IpAndPort;
         /// Address of the admin listener, plain and without passwords, so never public; `off` closes it.
         admin_listen: Option<SocketAddr> = "127.0.0.1:50052", OrOff(IpAndPort);
+        /// Address of the operator's services, with TLS where the callers' port has it; beyond this machine only with
+        /// `operator_credentials`; `off` closes it.
+        operator_listen: Option<SocketAddr> = "127.0.0.1:50053", OrOff(IpAndPort);
         /// Threading model: `per-core` gives each thread connections of its own; `shared` lets all
         /// threads serve all connections, which is better for a few busy ones.
         runtime: RuntimeChoice = "per-core",
             OneOf(&[("per-core", RuntimeChoice::PerCore), ("shared", RuntimeChoice::Shared)]);
         /// Threads that serve calls; 0 means one per core.
         workers: Option<usize> = "0", ZeroIsNone(WholeNumber(0..=1024));
+        /// Threads of lower priority for the operator's services, for which callers do not wait.
+        background_threads: usize = "2", WholeNumber(1..=64);
         /// Path in front of the `/v3/` of REST, if a proxy does not remove it.
         rest_base_path: String = "/", BasePath;
-        /// Host names of the server, at both addresses; a request to another name is rejected
+        /// Host names of the server, at all addresses; a request to another name is rejected
         /// (421), which excludes pages whose name was rebound to this address. Requests to IP
         /// addresses and to `localhost` are always accepted.
         allowed_hosts: Option<Vec<String>> = "off", OrOff(HostNames);
@@ -147,6 +152,9 @@ settings! {
         client_names: Option<Vec<String>> = "off", OrOff(CertificateNames);
         /// TOML file of users and their password hashes; all calls must then carry a password.
         credentials: Option<PathBuf> = "off", OrOff(FilePath);
+        /// TOML file of users of the operator's services, with their password hashes and roles; without it nobody is
+        /// asked for a password there.
+        operator_credentials: Option<PathBuf> = "off", OrOff(FilePath);
         /// Maximum concurrent Argon2 verifications of credentials that are not cached yet; each
         /// occupies one core.
         max_password_checks: usize = "1", WholeNumber(1..=64);

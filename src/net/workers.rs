@@ -20,6 +20,10 @@ use kernel::blocking::{self, BlockingError};
 /// from piling up threads.
 const THREADS_BESIDE: usize = 4;
 
+/// By how much background threads are nicer than others. Not the maximum: they take the locks of slots, if only for a
+/// moment, and whoever waits for one must not wait for long.
+const BACKGROUND_NICENESS: i32 = 5;
+
 /// Blocking threads of the control thread, for reading files and exporting feeds.
 const THREADS_OF_CONTROL: usize = 8;
 
@@ -132,6 +136,27 @@ fn runtime(settings: &Serving) -> io::Result<OwnRuntime> {
 /// If the system gives no threads for it.
 pub(crate) fn control_runtime() -> io::Result<OwnRuntime> {
     with_threads(runtime::Builder::new_current_thread(), THREADS_OF_CONTROL)
+}
+
+/// The runtime of work for which no caller waits, on `threads` threads of lower priority.
+///
+/// # Errors
+/// If the system gives no threads for it.
+pub(crate) fn background_runtime(threads: usize) -> io::Result<OwnRuntime> {
+    let mut builder = runtime::Builder::new_multi_thread();
+    builder
+        .worker_threads(threads)
+        .thread_name("background")
+        .on_thread_start(lower_priority);
+    with_threads(builder, THREADS_BESIDE)
+}
+
+/// Lowers the priority of this thread.
+fn lower_priority() {
+    // Best effort: the work is the same at any priority. On Linux the call concerns this thread only.
+    if let Err(error) = rustix::process::nice(BACKGROUND_NICENESS) {
+        tracing::warn!(%error, "a background thread keeps the priority of the others");
+    }
 }
 
 /// Builds a runtime and starts all the blocking threads that it will ever have.

@@ -16,6 +16,7 @@ use tonic::{Status, body::Body};
 use crate::api::{
     booking::{proto::v3::booking_service_server::SERVICE_NAME as BOOKING, rest},
     error::ApiError,
+    operator,
 };
 use kernel::rpc::Transport;
 
@@ -112,7 +113,8 @@ pub(super) fn service(path: &str) -> Option<&str> {
 }
 
 fn is_grpc_path(path: &str) -> bool {
-    service(path).is_some_and(|service| SERVICES.contains(&service))
+    service(path)
+        .is_some_and(|service| SERVICES.contains(&service) || operator::SERVICES.contains(&service))
 }
 
 /// The host names of the server; `None` allows any name.

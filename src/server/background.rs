@@ -46,21 +46,16 @@ pub(super) fn spawn(
     (security, catalog): (&Watched<Security>, &Watched<Reloader>),
     phase: &watch::Receiver<Phase>,
 ) -> JoinSet<()> {
-    let access = Arc::clone(security.0.watched().access());
+    let watched = security.0.watched();
+    let access = Arc::clone(watched.access());
+    let operators = Arc::clone(watched.operator_access());
     let mut tasks = JoinSet::new();
     tasks.spawn(health::follow(
         health.clone(),
         Readiness::new(phase.clone(), app.store().health()),
     ));
     tasks.spawn(sweep_slots(Arc::clone(app), phase.clone()));
-    if let Some(retention) = config.storage.customer_retention {
-        tasks.spawn(erase_old_visits(
-            Arc::clone(app),
-            retention.into(),
-            phase.clone(),
-        ));
-    }
-    tasks.spawn(forget_callers(access, phase.clone()));
+    tasks.spawn(forget_callers([access, operators], phase.clone()));
     tasks.spawn(run_watcher(security, config.security.security_watch, phase));
     tasks.spawn(run_watcher(catalog, config.sales.catalog_watch, phase));
     tasks
@@ -74,9 +69,9 @@ fn run_watcher<F: FromFiles>(
     Arc::clone(watcher).run(every, read.clone(), phase.clone())
 }
 
-async fn forget_callers(access: Arc<Access>, phase: watch::Receiver<Phase>) {
+async fn forget_callers(access: [Arc<Access>; 2], phase: watch::Receiver<Phase>) {
     every(CALLERS_SWEEP, phase, || {
-        access.remove_idle();
+        access.iter().for_each(|access| access.remove_idle());
         ready(())
     })
     .await;

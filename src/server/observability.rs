@@ -11,11 +11,14 @@ use tracing::{Instrument, Span, field::Empty};
 
 use super::admission;
 use crate::{
-    api::{booking::rest, error::StatusMapping},
+    api::error::StatusMapping,
     net::{ClientCertificate, HttpHandler},
     telemetry::traces,
 };
-use kernel::{request::RequestContext, rpc::Transport};
+use kernel::{
+    request::RequestContext,
+    rpc::{Method, Transport},
+};
 
 mod calls;
 
@@ -29,21 +32,22 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Debug)]
 pub(super) struct ObservabilityLayer<H> {
     handler: H,
-    rest_base_path: Box<str>,
     metrics: Arc<CallMetrics>,
 }
 
 impl<H> ObservabilityLayer<H> {
-    pub(super) fn new(handler: H, rest_base_path: &str, metrics: Arc<CallMetrics>) -> Self {
-        Self {
-            handler,
-            rest_base_path: rest_base_path.into(),
-            metrics,
-        }
+    pub(super) fn new(handler: H, metrics: Arc<CallMetrics>) -> Self {
+        Self { handler, metrics }
     }
 }
 
-impl<H: HttpHandler> HttpHandler for ObservabilityLayer<H> {
+/// A handler whose methods over REST have paths of its own.
+pub(super) trait RestMethods {
+    /// The method of a request.
+    fn rest_method(&self, path: &str) -> Option<Method>;
+}
+
+impl<H: HttpHandler + RestMethods> HttpHandler for ObservabilityLayer<H> {
     type Connection = H::Connection;
 
     fn connected(&self, address: IpAddr, certificate: ClientCertificate) -> H::Connection {
@@ -59,12 +63,8 @@ impl<H: HttpHandler> HttpHandler for ObservabilityLayer<H> {
         request: Request<Incoming>,
         connection: Arc<H::Connection>,
     ) -> Response<Body> {
-        let Self {
-            handler,
-            rest_base_path,
-            metrics,
-        } = self;
-        let target = target(&request, rest_base_path);
+        let Self { handler, metrics } = self;
+        let target = target(&request, handler);
         let span = span(target);
         let trace_id = traces::join(&span, request.headers());
         let given_id = request.headers().get(REQUEST_ID).map(HeaderValue::as_bytes);
@@ -86,12 +86,12 @@ impl<H: HttpHandler> HttpHandler for ObservabilityLayer<H> {
     }
 }
 
-fn target(request: &Request<Incoming>, rest_base_path: &str) -> CallTarget {
+fn target(request: &Request<Incoming>, handler: &impl RestMethods) -> CallTarget {
     let path = request.uri().path();
     match admission::transport_of(request) {
         transport @ Transport::Rest => CallTarget {
             transport,
-            method: rest::rpc_at(rest_base_path, path),
+            method: handler.rest_method(path),
         },
         transport @ (Transport::Grpc | Transport::GrpcWeb) => {
             CallTarget::over_grpc(transport, path)

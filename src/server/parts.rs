@@ -1,8 +1,8 @@
 //! The concrete parts of the settings: store, payment gateway, limits and budgets.
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
-use super::{ServeError, admin, observability::CallMetrics, reload};
+use super::{ServeError, admin, observability::CallMetrics, operator, reload};
 use crate::{
     api::{booking::requests::RequestLimits, dispatch::CallLimits, responses::Responses},
     config::{Config, PaymentsChoice, StoreChoice},
@@ -133,10 +133,10 @@ pub(super) fn connection_limits(config: &Config) -> ConnectionLimits {
     let wanted = config.connections.max_connections;
     let files = descriptors::limit();
     // Each listener may have some closing connections beside its open ones.
-    let others = admin::MAX_CONNECTIONS + 2 * net::CLOSING;
+    let others = admin::MAX_CONNECTIONS + operator::MAX_CONNECTIONS + 3 * net::CLOSING;
     // The store and the files come first; connections get the descriptors that are left.
     let max =
-        descriptors::for_connections(files, wanted, workers::threads(&config.serving) + 3, others);
+        descriptors::for_connections(files, wanted, workers::threads(&config.serving) + 4, others);
     if max < wanted {
         tracing::warn!(
             max_connections = wanted,
@@ -157,6 +157,12 @@ pub(super) fn connection_limits(config: &Config) -> ConnectionLimits {
         max,
         max_per_address,
     }
+}
+
+/// Time limit of a call, its message included. Twice the timeout: the time of a call begins when its message is complete,
+/// and receiving that may take as long again.
+pub(super) fn max_call(config: &Config) -> Duration {
+    config.calls.call_timeout.saturating_mul(2)
 }
 
 pub(super) fn call_limits(config: &Config) -> CallLimits {

@@ -21,6 +21,7 @@ use super::{
     admission::{self, AllowedHosts, HEALTH},
     deadline_body::DeadlineBody,
     health::HealthService,
+    observability::RestMethods,
     security::Access,
 };
 use crate::{
@@ -28,10 +29,12 @@ use crate::{
         auth::{Admitted, AuthError, Peer, Permit},
         booking::{
             grpc::{self, GrpcService},
-            proto::{FILE_DESCRIPTOR_SET, v3::booking_service_server::SERVICE_NAME},
+            proto::v3::booking_service_server::SERVICE_NAME,
             rest::{self, RestHandler},
         },
         error::{ApiError, StatusMapping},
+        operator::{self, grpc::OperatorGrpc, rest::OperatorRest},
+        unary,
     },
     net::{
         ClientCertificate, GuardedBody, HttpHandler,
@@ -40,7 +43,7 @@ use crate::{
 };
 use kernel::{
     request::{Origin, RequestContext},
-    rpc::{Rpc, Transport},
+    rpc::{Method, Rpc, Transport},
 };
 use orders::audit::{Audit, AuditEvent};
 
@@ -50,15 +53,111 @@ const ENCODINGS: &str = "grpc-accept-encoding";
 /// Maximum size of a message to health and reflection, in bytes: names, and little else.
 const MAX_OTHER_BYTES: usize = 4096;
 
-/// The services of all transports. They share their connections, and each request selects one.
+/// What a router serves beside health and reflection: the methods of an interface, over gRPC and REST.
+pub(super) trait Interface: Clone + Send + Sync + 'static {
+    /// Whether a gRPC service is one of the interface.
+    fn has_service(&self, service: &str) -> bool;
+
+    /// The method of a gRPC path.
+    fn grpc_method(&self, path: &str) -> Option<Method>;
+
+    /// The method of a path over REST.
+    fn rest_method(&self, path: &str) -> Option<Method>;
+
+    /// Handles a call over gRPC.
+    fn answer_grpc<B>(
+        &self,
+        request: Request<B>,
+    ) -> impl Future<Output = Result<Response<Body>, ApiError>> + Send
+    where
+        B: hyper::body::Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static;
+
+    /// Handles a request over REST.
+    fn answer_rest(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// The contract with callers.
 #[derive(Debug, Clone)]
-pub(super) struct Router {
-    pub(super) booking: GrpcService,
+pub(super) struct BookingInterface {
+    pub(super) grpc: GrpcService,
+    pub(super) rest: RestHandler,
+}
+
+impl Interface for BookingInterface {
+    fn has_service(&self, service: &str) -> bool {
+        service == SERVICE_NAME
+    }
+
+    fn grpc_method(&self, path: &str) -> Option<Method> {
+        grpc::rpc_at(path).map(Method::Booking)
+    }
+
+    fn rest_method(&self, path: &str) -> Option<Method> {
+        self.rest.rpc_at(path).map(Method::Booking)
+    }
+
+    async fn answer_grpc<B>(&self, request: Request<B>) -> Result<Response<Body>, ApiError>
+    where
+        B: hyper::body::Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
+    {
+        self.grpc.answer(request).await
+    }
+
+    async fn answer_rest(&self, request: Request<Incoming>) -> Response<Body> {
+        self.rest.answer(request).await
+    }
+}
+
+/// The operator's services.
+#[derive(Debug, Clone)]
+pub(super) struct OperatorInterface {
+    pub(super) grpc: OperatorGrpc,
+    pub(super) rest: OperatorRest,
+}
+
+impl Interface for OperatorInterface {
+    fn has_service(&self, service: &str) -> bool {
+        operator::SERVICES.contains(&service)
+    }
+
+    fn grpc_method(&self, path: &str) -> Option<Method> {
+        operator::grpc::rpc_at(path).map(Method::Operator)
+    }
+
+    fn rest_method(&self, path: &str) -> Option<Method> {
+        let (route, _) = operator::rest::route_at(path)?;
+        Some(Method::Operator(route.rpc))
+    }
+
+    async fn answer_grpc<B>(&self, request: Request<B>) -> Result<Response<Body>, ApiError>
+    where
+        B: hyper::body::Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
+    {
+        self.grpc.answer(request).await
+    }
+
+    async fn answer_rest(&self, request: Request<Incoming>) -> Response<Body> {
+        self.rest.answer(request).await
+    }
+}
+
+/// The services of all transports of an interface. They share their connections, and each request selects one.
+#[derive(Debug, Clone)]
+pub(super) struct Router<I> {
+    pub(super) interface: I,
     /// Health and reflection.
     pub(super) others: Routes,
-    pub(super) rest: RestHandler,
     pub(super) bodies: Arc<RequestBodies>,
     pub(super) admission: Admission,
+}
+
+impl<I: Interface> RestMethods for Router<I> {
+    fn rest_method(&self, path: &str) -> Option<Method> {
+        self.interface.rest_method(path)
+    }
 }
 
 /// Admission of calls, the same for all services.
@@ -75,7 +174,7 @@ pub(super) struct Admission {
     pub(super) max_call: Duration,
 }
 
-impl HttpHandler for Router {
+impl<I: Interface> HttpHandler for Router<I> {
     type Connection = Peer;
 
     fn connected(&self, address: IpAddr, certificate: ClientCertificate) -> Peer {
@@ -110,7 +209,7 @@ impl HttpHandler for Router {
     }
 }
 
-impl Router {
+impl<I: Interface> Router<I> {
     async fn answer_grpc<B>(
         &self,
         request: Request<B>,
@@ -124,15 +223,16 @@ impl Router {
         let answered = admission.in_time(async {
             let path = request.uri().path();
             let service = admission::service(path);
-            let (is_booking, is_health) = (service == Some(SERVICE_NAME), service == Some(HEALTH));
-            let method = || grpc::rpc_at(path);
+            let is_ours = service.is_some_and(|service| self.interface.has_service(service));
+            let is_health = service == Some(HEALTH);
+            let method = || self.interface.grpc_method(path);
             let permit = admission
                 // Before the path is known to exist, so that strangers cannot find out which
                 // methods there are.
                 .authorize(transport, method, request.headers(), is_health, peer)
                 .await?;
-            if is_booking {
-                return Ok(keeping(permit, self.booking.answer(request).await?));
+            if is_ours {
+                return Ok(keeping(permit, self.interface.answer_grpc(request).await?));
             }
             let answer = answer_other(&self.others, &self.bodies, request).await?;
             // Health may be watched without a limit; reflection is a stream too, and gets a
@@ -175,17 +275,19 @@ impl Router {
 
     async fn answer_rest(&self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
         let Self {
-            rest, admission, ..
+            interface,
+            admission,
+            ..
         } = self;
         let http_method = request.method().clone();
         let answered = admission.in_time(async {
             let path = request.uri().path();
-            let method = || rest.rpc_at(path);
-            let is_health = method() == Some(Rpc::HealthCheck);
+            let method = || interface.rest_method(path);
+            let is_health = method() == Some(Method::Booking(Rpc::HealthCheck));
             let permit = admission
                 .authorize(Transport::Rest, method, request.headers(), is_health, peer)
                 .await?;
-            Ok(keeping(permit, rest.answer(request).await))
+            Ok(keeping(permit, interface.answer_rest(request).await))
         });
         answered
             .await
@@ -198,7 +300,7 @@ impl Admission {
     async fn authorize(
         &self,
         transport: Transport,
-        method: impl FnOnce() -> Option<Rpc>,
+        method: impl FnOnce() -> Option<Method>,
         headers: &HeaderMap,
         is_health: bool,
         peer: &Peer,
@@ -231,7 +333,7 @@ impl Admission {
     async fn authenticate(
         &self,
         transport: Transport,
-        method: impl FnOnce() -> Option<Rpc>,
+        method: impl FnOnce() -> Option<Method>,
         headers: &HeaderMap,
         peer: &Peer,
     ) -> Result<Admitted, AuthError> {
@@ -333,7 +435,7 @@ where
             body,
             ReadOptions {
                 max_bytes: MAX_OTHER_BYTES,
-                check: grpc::check_frame,
+                check: unary::check_frame,
             },
         )
         .await?;
@@ -343,11 +445,14 @@ where
     ))
 }
 
-/// The services of health and reflection.
-pub(super) fn others(health: HealthServer<HealthService>) -> Result<Routes, Error> {
+/// The services of health and of reflection of the published files.
+pub(super) fn others(
+    health: HealthServer<HealthService>,
+    published: &[u8],
+) -> Result<Routes, Error> {
     let described = || {
         Builder::configure()
-            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(published)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };

@@ -10,7 +10,7 @@ use super::{
     watcher::{FromFiles, log_rejected},
 };
 use crate::{
-    api::auth::{self, AccessPolicy, Credentials},
+    api::auth::{self, AccessPolicy, Credentials, UserKind},
     config::{self, Config},
 };
 use kernel::{
@@ -28,19 +28,45 @@ pub(super) type Access = auth::Authenticator<MonotonicClock>;
 /// The end of the log line for rejected files.
 const STAY: &str = "were rejected; the previous ones stay in use";
 
-/// The authenticator and the certificates, and the files that they are read from.
+/// The authenticators and the certificates, and the files that they are read from.
 #[derive(Debug)]
 pub(super) struct Security {
-    access: Arc<Access>,
+    callers: UserFile,
+    operators: UserFile,
     certificates: Option<Arc<Certificates>>,
-    credentials: Option<PathBuf>,
-    /// Number of users at startup; `None` without credentials.
-    users: Option<usize>,
     /// All files that are read.
     files: Vec<PathBuf>,
     /// The application whose catalogue the scopes are compared with, once it is open.
     app: Option<Arc<App>>,
     rejected: Rejected,
+}
+
+/// A file of users, and the authenticator that knows them.
+#[derive(Debug)]
+struct UserFile {
+    kind: UserKind,
+    path: Option<PathBuf>,
+    /// Number of users at startup; `None` without a file.
+    users: Option<usize>,
+    access: Arc<Access>,
+}
+
+impl UserFile {
+    fn open(
+        kind: UserKind,
+        path: Option<&PathBuf>,
+        users: Option<Credentials>,
+        policy: &AccessPolicy,
+    ) -> Result<Self, ServeError> {
+        let number = users.as_ref().map(Credentials::users);
+        let access = Access::new(policy, users, MonotonicClock).map_err(ServeError::Start)?;
+        Ok(Self {
+            kind,
+            path: path.cloned(),
+            users: number,
+            access: Arc::new(access),
+        })
+    }
 }
 
 /// How often reloaded files were rejected.
@@ -66,29 +92,46 @@ impl Security {
             tls_key,
             client_ca,
             credentials,
+            operator_credentials,
             ..
         } = settings;
-        let files: Vec<_> = [tls_certificate, tls_key, client_ca, credentials]
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect();
+        let all = [
+            tls_certificate,
+            tls_key,
+            client_ca,
+            credentials,
+            operator_credentials,
+        ];
+        let files: Vec<_> = all.into_iter().flatten().cloned().collect();
         // Before the files are read: a change while they are read then counts as one to come.
         let read = Snapshot::of_files(files.clone());
         let certificates = Certificates::open(settings, clock);
-        let users = credentials.as_deref().map(Credentials::read).transpose();
-        let (certificates, users) = both(certificates, users).map_err(ServeError::Security)?;
-        let number_of_users = users.as_ref().map(Credentials::users);
-        let access =
-            Access::new(&terms(config), users, MonotonicClock).map_err(ServeError::Start)?;
+        let read_users = |path: &Option<PathBuf>, kind| {
+            let users = path.as_deref().map(|path| Credentials::read(path, kind));
+            users.transpose()
+        };
+        let callers = read_users(credentials, UserKind::Caller);
+        let operators = read_users(operator_credentials, UserKind::Operator);
+        let (certificates, (callers, operators)) =
+            both(certificates, both(callers, operators)).map_err(ServeError::Security)?;
         log_access_policy(&config.serving, settings);
-        let (access, credentials) = (Arc::new(access), credentials.clone());
+        let callers = UserFile::open(
+            UserKind::Caller,
+            credentials.as_ref(),
+            callers,
+            &terms(config),
+        )?;
+        let operators = UserFile::open(
+            UserKind::Operator,
+            operator_credentials.as_ref(),
+            operators,
+            &operator_terms(config),
+        )?;
         Ok((
             Self {
-                access,
+                callers,
+                operators,
                 certificates: certificates.map(Arc::new),
-                credentials,
-                users: number_of_users,
                 files,
                 app: None,
                 rejected: Rejected::default(),
@@ -105,7 +148,7 @@ impl Security {
     /// Compares the scopes of users with the catalogue of this application, now and after every
     /// reload of credentials.
     pub(super) fn selling_for(self, app: Arc<App>) -> Self {
-        warn_of_unknown_merchants(&self.access, &app);
+        warn_of_unknown_merchants(&self.callers.access, &app);
         Self {
             app: Some(app),
             ..self
@@ -113,12 +156,22 @@ impl Security {
     }
 
     pub(super) fn access(&self) -> &Arc<Access> {
-        &self.access
+        &self.callers.access
+    }
+
+    /// The authenticator of the operator's services.
+    pub(super) fn operator_access(&self) -> &Arc<Access> {
+        &self.operators.access
     }
 
     /// Number of users; `None` without credentials.
     pub(super) fn users(&self) -> Option<usize> {
-        self.users
+        self.callers.users
+    }
+
+    /// Number of users of the operator's services; `None` without credentials.
+    pub(super) fn operator_users(&self) -> Option<usize> {
+        self.operators.users
     }
 
     pub(super) fn certificates(&self) -> Option<&Arc<Certificates>> {
@@ -128,14 +181,16 @@ impl Security {
     /// Reloads certificates and credentials independently. Where one of them has errors, the
     /// previous one stays in use.
     pub(super) async fn reload(&self) -> Result<(), Diagnostics> {
-        let (certificates, credentials) = (self.certificates.clone(), self.credentials.clone());
+        let certificates = self.certificates.clone();
+        let files = [&self.callers, &self.operators].map(|file| (file.path.clone(), file.kind));
         let read = move || {
             let tls = certificates.map(|certificates| certificates.reload());
-            (tls, credentials.map(|path| Credentials::read(&path)))
+            let users = files.map(|(path, kind)| path.map(|path| Credentials::read(&path, kind)));
+            (tls, users)
         };
-        // One task for both, so that a rotation of certificate and credentials takes effect
+        // One task for all, so that a rotation of certificate and credentials takes effect
         // together.
-        let (tls, users) = match blocking::run(read).await {
+        let (tls, [callers, operators]) = match blocking::run(read).await {
             Ok(read) => read,
             Err(error) => {
                 let location = Location::file("certificates and credentials");
@@ -148,48 +203,60 @@ impl Security {
         let tls = tls
             .transpose()
             .inspect_err(|errors| log_rejected("the certificates", STAY, errors));
-        let users = users
-            .transpose()
-            .inspect_err(|errors| log_rejected("the credentials", STAY, errors));
         if let Ok(Some(())) = tls {
             tracing::info!("certificates have been read");
         }
-        if let Ok(Some(users)) = &users {
-            tracing::info!(users = users.users(), "credentials have been read");
-            // Only now, when the whole file was valid: a part of it never becomes active.
-            self.access.replace(users.clone());
-            if let Some(app) = &self.app {
-                warn_of_unknown_merchants(&self.access, app);
-            }
-        }
-        for (is_bad, rejected) in [
-            (tls.is_err(), &self.rejected.certificates),
-            (users.is_err(), &self.rejected.credentials),
-        ] {
-            if is_bad {
-                rejected.inc();
-            }
+        if tls.is_err() {
+            self.rejected.certificates.inc();
         }
         self.record(
             &tls,
             AuditEvent::CertificatesReloaded,
             AuditEvent::CertificatesRejected,
         );
-        let reloaded = users
-            .as_ref()
-            .ok()
-            .and_then(Option::as_ref)
-            .map_or(0, Credentials::users);
-        self.record(
-            &users,
-            AuditEvent::CredentialsReloaded { users: reloaded },
-            AuditEvent::CredentialsRejected,
-        );
-        both(tls, users).map(|_| ())
+        let callers = self.take_users(&self.callers, callers);
+        let operators = self.take_users(&self.operators, operators);
+        both(tls, both(callers, operators)).map(|_| ())
     }
 }
 
 impl Security {
+    /// Puts users that were read in the place of the present ones.
+    fn take_users(
+        &self,
+        file: &UserFile,
+        read: Option<Result<Credentials, Diagnostics>>,
+    ) -> Result<Option<usize>, Diagnostics> {
+        let (what, rejected) = match file.kind {
+            UserKind::Caller => ("credentials", &self.rejected.credentials),
+            UserKind::Operator => ("operator_credentials", &self.rejected.credentials),
+        };
+        let users = read
+            .transpose()
+            .inspect_err(|errors| log_rejected(&format!("the {what}"), STAY, errors));
+        if users.is_err() {
+            rejected.inc();
+        }
+        let number = users.map(|users| {
+            let users = users?;
+            let number = users.users();
+            tracing::info!(users = number, "{what} have been read");
+            // Only now, when the whole file was valid: a part of it never becomes active.
+            file.access.replace(users);
+            Some(number)
+        });
+        if let (Ok(Some(_)), Some(app), UserKind::Caller) = (&number, &self.app, file.kind) {
+            warn_of_unknown_merchants(&file.access, app);
+        }
+        let users = number.as_ref().ok().copied().flatten().unwrap_or(0);
+        self.record(
+            &number,
+            AuditEvent::CredentialsReloaded { users },
+            AuditEvent::CredentialsRejected,
+        );
+        number
+    }
+
     /// Records the outcome in the audit log, if there was a file to read.
     fn record<T>(
         &self,
@@ -253,6 +320,16 @@ fn terms(config: &Config) -> AccessPolicy {
         rate: callers.caller_rate.and_then(NonZeroU32::new),
         burst: callers.caller_burst,
         max_in_flight: callers.caller_max_in_flight,
+    }
+}
+
+/// What users of the operator's services must present. They are few, so nothing limits how often they call.
+fn operator_terms(config: &Config) -> AccessPolicy {
+    AccessPolicy {
+        certificates: false,
+        rate: None,
+        max_in_flight: None,
+        ..terms(config)
     }
 }
 

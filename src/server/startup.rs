@@ -15,17 +15,17 @@ use super::{
     health::{HealthReporter, Readiness},
     metrics::{Metrics, ReloadSources},
     observability::ObservabilityLayer,
+    operator::{OperatorListener, OperatorService, Shared},
     parts::{self, CallTraffic},
     reload::Reloader,
-    routes::{self, Admission, Router},
+    routes::{self, Admission, BookingInterface, Router},
     security::Security,
     watcher::Watcher,
 };
 use crate::{
     api::{
         backup::BackupHandler,
-        booking::{grpc::GrpcService, rest::RestHandler},
-        customers::CustomersHandler,
+        booking::{grpc::GrpcService, proto::FILE_DESCRIPTOR_SET, rest::RestHandler},
         dispatch::Dispatcher,
         feeds::FeedsHandler,
     },
@@ -50,6 +50,7 @@ use orders::{
 pub(super) struct Bound {
     listener: Listener,
     admin: Option<Listener>,
+    operator: Option<Listener>,
 }
 
 impl Bound {
@@ -61,9 +62,14 @@ impl Bound {
             Some(address) => Some(bind("admin_listen", address)?),
             None => None,
         };
+        let operator = match settings.operator_listen {
+            Some(address) => Some(bind("operator_listen", address)?),
+            None => None,
+        };
         Ok(Self {
             listener: bind("listen", settings.listen)?,
             admin,
+            operator,
         })
     }
 
@@ -179,19 +185,27 @@ impl Opened {
         );
         let admission = Admission {
             access: Arc::clone(access),
-            hosts,
+            hosts: hosts.clone(),
             audit: Arc::clone(app.audit()),
             max_headers: config.connections.max_headers,
-            // Twice the timeout: the time of a call begins when its message is complete, and
-            // receiving that may take as long again.
-            max_call: config.calls.call_timeout.saturating_mul(2),
+            max_call: parts::max_call(config),
         };
+        let operator = OperatorService::new(
+            config,
+            Shared {
+                app: &app,
+                access: security.watched().operator_access(),
+                health: &health,
+                hosts,
+                metrics: &traffic.calls,
+            },
+        )?;
         let router = router(config, &app, admission, (&health, readiness), &traffic)?;
-        let base_path = &config.serving.rest_base_path;
         Ok(Wired {
             bound,
-            handler: ObservabilityLayer::new(router, base_path, Arc::clone(&traffic.calls)),
+            handler: ObservabilityLayer::new(router, Arc::clone(&traffic.calls)),
             admin,
+            operator,
             app,
             health,
             security: (security, security_files),
@@ -209,7 +223,7 @@ fn router(
     admission: Admission,
     (health, readiness): (&HealthReporter, Readiness),
     traffic: &CallTraffic,
-) -> Result<Router, ServeError> {
+) -> Result<Router<BookingInterface>, ServeError> {
     let bodies = || Arc::clone(&traffic.bodies);
     let calls = Dispatcher::new(
         Arc::clone(app),
@@ -218,16 +232,18 @@ fn router(
     );
     let max_request_bytes = config.calls.max_request_bytes;
     Ok(Router {
-        booking: GrpcService::new(calls.clone(), bodies(), max_request_bytes),
-        others: routes::others(health.service())
+        interface: BookingInterface {
+            grpc: GrpcService::new(calls.clone(), bodies(), max_request_bytes),
+            rest: RestHandler::new(
+                calls,
+                bodies(),
+                &config.serving.rest_base_path,
+                max_request_bytes,
+                move || readiness.is_ready(),
+            ),
+        },
+        others: routes::others(health.service(), FILE_DESCRIPTOR_SET)
             .map_err(|error| ServeError::Start(io::Error::other(error)))?,
-        rest: RestHandler::new(
-            calls,
-            bodies(),
-            &config.serving.rest_base_path,
-            max_request_bytes,
-            move || readiness.is_ready(),
-        ),
         bodies: bodies(),
         admission,
     })
@@ -237,8 +253,9 @@ fn router(
 #[derive(Debug)]
 pub(super) struct Wired {
     bound: Bound,
-    handler: ObservabilityLayer<Router>,
+    handler: ObservabilityLayer<Router<BookingInterface>>,
     admin: AdminService,
+    operator: OperatorService,
     app: Arc<App>,
     health: HealthReporter,
     security: Watched<Security>,
@@ -251,13 +268,18 @@ pub(super) struct Wired {
 impl Wired {
     /// Starts threads and tasks, and listens. Background tasks run in the runtime that this is called from.
     pub(super) fn run(self, config: &Config) -> Result<Server, ServeError> {
-        let Bound { listener, admin } = self.bound;
+        let Bound {
+            listener,
+            admin,
+            operator,
+        } = self.bound;
         let address = listener.address();
-        let tls = self.security.0.watched().certificates();
+        let certificates = self.security.0.watched().certificates();
+        let tls = certificates.map(|certificates| Arc::clone(certificates.acceptor()));
         let context = ConnectionContext {
             handler: Arc::new(self.handler),
             http: Arc::new(http_server(config, &self.traffic)),
-            tls: tls.map(|certificates| Arc::clone(certificates.acceptor())),
+            tls: tls.clone(),
             phase: self.phase.subscribe(),
         };
         let (workers, threads) =
@@ -289,12 +311,24 @@ impl Wired {
             }
             None => None,
         };
+        let operator = match operator {
+            Some(listener) => {
+                let address = listener.address();
+                let socket = (address, listen("operator_listen", listener)?);
+                let ending = (self.phase.subscribe(), &connections);
+                let opened = OperatorListener::open(config, socket, self.operator, tls, ending);
+                Some(opened.map_err(ServeError::Start)?)
+            }
+            None => None,
+        };
         // The acceptor owns the workers' senders, so the workers end when this task has ended.
         background_tasks.spawn(acceptor.run(socket, move |accepted| workers.assign(accepted)));
         let admin_address = admin.as_ref().map(Admin::address);
+        let operator_address = operator.as_ref().map(OperatorListener::address);
         tracing::info!(
             %address,
             admin_address = admin_address.map(tracing::field::display),
+            operator_address = operator_address.map(tracing::field::display),
             workers = workers::threads(&config.serving),
             "listening"
         );
@@ -314,6 +348,7 @@ impl Wired {
             connections,
             threads,
             admin,
+            operator,
             background_tasks,
             drain_delay,
             drain_timeout,

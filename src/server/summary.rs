@@ -16,6 +16,9 @@ pub(super) fn facts(config: &Config, security: &Security) -> Vec<(&'static str, 
     let passwords = security
         .users()
         .map_or_else(off, |users| format!("{users} users"));
+    let operator_passwords = security
+        .operator_users()
+        .map_or_else(off, |users| format!("{users} users"));
     let store = match config.storage.store {
         StoreChoice::Embedded => format!("embedded, in {}", config.storage.data_dir.display()),
         StoreChoice::Memory => "memory, gone with the process".to_owned(),
@@ -30,6 +33,7 @@ pub(super) fn facts(config: &Config, security: &Security) -> Vec<(&'static str, 
             },
         ),
         ("passwords", passwords),
+        ("operator_passwords", operator_passwords),
         (
             "client_certificates",
             if settings.client_ca.is_some() {

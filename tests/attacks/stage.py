@@ -59,6 +59,7 @@ class Stage:
         self.settings = {
             "listen": f"127.0.0.1:{self.port}",
             "admin_listen": f"127.0.0.1:{self.admin_port}",
+            "operator_listen": "off",
             "catalog": folder / "catalog",
             "data_dir": folder / "data",
             "drain_delay": "0s",

@@ -435,6 +435,8 @@ fn generated_code_is_included_and_not_committed() {
     let expected = [
         "crates/store/src/record/proto.rs",
         "src/api/booking/proto.rs",
+        "src/api/operator/proto.rs",
+        "src/api/operator/query.rs",
     ];
     assert_eq!(
         including,

@@ -1,4 +1,6 @@
-//! The methods of the contract, and the transports that they are called over.
+//! The methods of the contract and of the operator's services, and the transports that they are called over.
+
+use crate::user::Permission;
 
 /// A method of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,105 @@ impl Rpc {
     }
 }
 
+/// A method of the operator's services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OperatorRpc {
+    /// Reads an order.
+    GetOrder,
+    /// Finds orders.
+    SearchOrders,
+    /// Reads what happened to an order.
+    ListHistory,
+    /// Lists the slots of a day.
+    ListSlots,
+    /// Lists who comes to a slot.
+    ListDoor,
+}
+
+impl OperatorRpc {
+    /// All methods.
+    pub const ALL: [Self; 5] = [
+        Self::GetOrder,
+        Self::SearchOrders,
+        Self::ListHistory,
+        Self::ListSlots,
+        Self::ListDoor,
+    ];
+
+    /// The published name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::GetOrder => "GetOrder",
+            Self::SearchOrders => "SearchOrders",
+            Self::ListHistory => "ListHistory",
+            Self::ListSlots => "ListSlots",
+            Self::ListDoor => "ListDoor",
+        }
+    }
+
+    /// The full name of its gRPC service.
+    #[must_use]
+    pub const fn service(self) -> &'static str {
+        match self {
+            Self::GetOrder | Self::SearchOrders | Self::ListHistory => {
+                "boxoffice.operator.v1.OrderService"
+            }
+            Self::ListSlots | Self::ListDoor => "boxoffice.operator.v1.SlotService",
+        }
+    }
+
+    /// What a user needs to call it.
+    #[must_use]
+    pub const fn permission(self) -> Permission {
+        match self {
+            Self::GetOrder
+            | Self::SearchOrders
+            | Self::ListHistory
+            | Self::ListSlots
+            | Self::ListDoor => Permission::Read,
+        }
+    }
+}
+
+/// A method of either interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Of the contract.
+    Booking(Rpc),
+    /// Of the operator's services.
+    Operator(OperatorRpc),
+}
+
+impl Method {
+    /// Number of methods.
+    pub const COUNT: usize = Rpc::ALL.len() + OperatorRpc::ALL.len();
+
+    /// All methods, each at its [`Method::index`].
+    pub fn all() -> impl Iterator<Item = Self> {
+        let booking = Rpc::ALL.into_iter().map(Self::Booking);
+        booking.chain(OperatorRpc::ALL.into_iter().map(Self::Operator))
+    }
+
+    /// Its place among all methods.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Booking(rpc) => rpc as usize,
+            Self::Operator(rpc) => Rpc::ALL.len() + rpc as usize,
+        }
+    }
+
+    /// The published name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Booking(rpc) => rpc.name(),
+            Self::Operator(rpc) => rpc.name(),
+        }
+    }
+}
+
 /// How a request reaches a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Transport {
@@ -65,5 +166,16 @@ impl Transport {
             Self::GrpcWeb => "grpc-web",
             Self::Rest => "rest",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_is_at_its_index() {
+        let indexes: Vec<usize> = Method::all().map(Method::index).collect();
+        assert_eq!(indexes, (0..Method::COUNT).collect::<Vec<_>>());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{borrow::Borrow, collections::BTreeSet, sync::Arc};
 
-use crate::rpc::{Rpc, Transport};
+use crate::rpc::{Method, Rpc, Transport};
 use types::ids::MerchantId;
 
 /// Why a call is not in the scope of its user.
@@ -12,6 +12,8 @@ pub enum OutOfScope {
     Transport,
     /// The user may not call this method.
     Method,
+    /// The role of the user does not permit it.
+    Role,
 }
 
 /// A user of the credentials file.
@@ -32,6 +34,53 @@ pub struct Scope {
     pub transports: Option<Vec<Transport>>,
     /// Whether the user sees the orders of others.
     pub all_orders: bool,
+    /// What the user may do with the operator's services; `None` for callers, who have no access to them.
+    pub role: Option<Role>,
+}
+
+/// What a user of the operator's services may do. A later role may do everything that an earlier one may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Reads orders and slots.
+    Viewer,
+    /// Sees customers and changes orders, too.
+    Agent,
+    /// May do everything.
+    Admin,
+}
+
+impl Role {
+    /// All roles.
+    pub const ALL: [Self; 3] = [Self::Viewer, Self::Agent, Self::Admin];
+
+    /// Its name in settings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Agent => "agent",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// Whether the role has a permission. Every check of a role is made here.
+    #[must_use]
+    pub fn has(self, permission: Permission) -> bool {
+        let least = match permission {
+            Permission::Read => Self::Viewer,
+            Permission::SeeCustomers => Self::Agent,
+        };
+        self >= least
+    }
+}
+
+/// What a role may permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// Reading orders without their customers, slots, and the names of those who come to a slot.
+    Read,
+    /// Reading customers and their answers, and searching by them.
+    SeeCustomers,
 }
 
 impl User {
@@ -56,7 +105,7 @@ impl User {
     pub fn check_call(
         &self,
         transport: Transport,
-        method: impl FnOnce() -> Option<Rpc>,
+        method: impl FnOnce() -> Option<Method>,
     ) -> Result<(), OutOfScope> {
         let Scope {
             methods,
@@ -64,11 +113,14 @@ impl User {
             ..
         } = &self.scope;
         // The fast path: an unrestricted user needs no look-up of the method.
-        if methods.is_none() && transports.is_none() {
+        if methods.is_none() && transports.is_none() && self.scope.role.is_none() {
             return Ok(());
         }
-        let Some(method) = method().filter(|method| *method != Rpc::HealthCheck) else {
-            return Ok(());
+        let method = match method() {
+            Some(Method::Operator(rpc)) if self.has(rpc.permission()) => return Ok(()),
+            Some(Method::Operator(_)) => return Err(OutOfScope::Role),
+            Some(Method::Booking(Rpc::HealthCheck)) | None => return Ok(()),
+            Some(Method::Booking(rpc)) => rpc,
         };
         if transports
             .as_ref()
@@ -83,6 +135,12 @@ impl User {
             return Err(OutOfScope::Method);
         }
         Ok(())
+    }
+
+    /// Whether its role has a permission.
+    #[must_use]
+    pub fn has(&self, permission: Permission) -> bool {
+        self.scope.role.is_some_and(|role| role.has(permission))
     }
 
     /// Whether it may check, order and look up what this merchant sells.
@@ -139,7 +197,11 @@ mod tests {
     fn without_a_scope_everything_may_be_called_for_every_merchant() {
         let user = user(Scope::default());
         for transport in Transport::ALL {
-            for method in Rpc::ALL.map(Some).into_iter().chain([None]) {
+            for method in Rpc::ALL
+                .map(|rpc| Some(Method::Booking(rpc)))
+                .into_iter()
+                .chain([None])
+            {
                 assert_eq!(
                     user.check_call(transport, || method),
                     Ok(()),
@@ -174,7 +236,7 @@ mod tests {
             (Transport::Grpc, None, Ok(())),
         ] {
             assert_eq!(
-                bound.check_call(over, || asked),
+                bound.check_call(over, || asked.map(Method::Booking)),
                 expected,
                 "{over:?} {asked:?}"
             );
@@ -207,6 +269,35 @@ mod tests {
             let seen =
                 scopes.map(|scope| user(scope.clone()).may_see(created_by, &merchant.into()));
             assert_eq!(seen, seen_by, "{created_by:?} {merchant}");
+        }
+    }
+
+    #[test]
+    fn a_role_may_what_the_roles_before_it_may_and_more() {
+        let expected = [[true, false], [true, true], [true, true]];
+        let found = Role::ALL.map(|role| {
+            [Permission::Read, Permission::SeeCustomers].map(|permission| role.has(permission))
+        });
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn callers_have_no_access_to_the_services_of_the_operator() {
+        for (role, expected) in [
+            (None, Err(OutOfScope::Role)),
+            (Some(Role::Viewer), Ok(())),
+            (Some(Role::Admin), Ok(())),
+        ] {
+            let user = user(Scope {
+                role,
+                // Otherwise the method is not looked at.
+                methods: Some(Vec::new()),
+                ..Scope::default()
+            });
+            for rpc in crate::rpc::OperatorRpc::ALL {
+                let found = user.check_call(Transport::Grpc, || Some(Method::Operator(rpc)));
+                assert_eq!(found, expected, "{role:?} {rpc:?}");
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use argon2::{Params, PasswordHash, Version};
 
 use domain::ids::MerchantId;
-use kernel::user::{Scope, User};
+use kernel::user::{Role, Scope, User};
 use kernel::{
     diagnostics::{Cursor, DiagnosticSink, Diagnostics, quoted},
     files::{
@@ -24,6 +24,39 @@ const MAX_WORK_KIB: u64 = 1 << 22;
 /// The expected form of a hash, for errors.
 const HASH: &str = "a hash as `boxoffice hash-password` prints it, beginning with $argon2id$";
 
+/// The users of a file: who calls, or who runs the box office.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserKind {
+    /// Callers, each with its scope: the `credentials`.
+    Caller,
+    /// Users of the operator's services, each with a role: the `operator_credentials`.
+    Operator,
+}
+
+impl UserKind {
+    /// The setting that names the file.
+    const fn setting(self) -> &'static str {
+        match self {
+            Self::Caller => "credentials",
+            Self::Operator => "operator_credentials",
+        }
+    }
+
+    /// The members of a user.
+    const fn members(self) -> &'static [&'static str] {
+        match self {
+            Self::Caller => &[
+                "passwords",
+                "merchants",
+                "methods",
+                "transports",
+                "all_orders",
+            ],
+            Self::Operator => &["passwords", "role"],
+        }
+    }
+}
+
 /// Users, each with one or two passwords.
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
@@ -38,14 +71,14 @@ struct Listed {
 }
 
 impl Credentials {
-    /// Reads the file. It is named in errors as the `credentials`.
+    /// Reads the file of a setting, by which it is named in errors.
     ///
     /// # Errors
     /// Everything that is wrong with it; no password or hash is quoted.
-    pub fn read(path: &Path) -> Result<Self, Diagnostics> {
-        let label = format!("credentials {}", path.display());
+    pub fn read(path: &Path, kind: UserKind) -> Result<Self, Diagnostics> {
+        let label = format!("{} {}", kind.setting(), path.display());
         match regular::read_text(path) {
-            Ok(text) => Self::parse(&text, &label),
+            Ok(text) => Self::parse(&text, &label, kind),
             Err(error) => {
                 let sink = DiagnosticSink::default();
                 text::report_unreadable(&sink.file(&label), &error);
@@ -54,7 +87,7 @@ impl Credentials {
         }
     }
 
-    fn parse(text: &str, label: &str) -> Result<Self, Diagnostics> {
+    fn parse(text: &str, label: &str, kind: UserKind) -> Result<Self, Diagnostics> {
         let sink = DiagnosticSink::default();
         let file = sink.file(label);
         let mut users = BTreeMap::new();
@@ -67,7 +100,7 @@ impl Credentials {
                     .error("empty", "there are no users, so nobody could call");
             }
             for (name, user) in named.unwrap_or_default() {
-                users.extend(read_user(name, &user));
+                users.extend(read_user(name, &user, kind));
             }
         }
         sink.unless_errors(Self { users })
@@ -118,17 +151,18 @@ impl Credentials {
     }
 }
 
-fn read_user(name: &str, user: &TomlValue<'_>) -> Option<(Arc<str>, Listed)> {
+fn read_user(name: &str, user: &TomlValue<'_>, kind: UserKind) -> Option<(Arc<str>, Listed)> {
     check_name(name, &user.at);
-    let table = user.table(&[
-        "passwords",
-        "merchants",
-        "methods",
-        "transports",
-        "all_orders",
-    ])?;
+    let table = user.table(kind.members())?;
     // Both are read before an error ends this, so that all errors of a user are reported.
-    let (hashes, scope) = (read_passwords(&table), read_scope(&table));
+    let hashes = read_passwords(&table);
+    let scope = match kind {
+        UserKind::Caller => read_scope(&table),
+        UserKind::Operator => Scope {
+            role: Some(read_role(&table)?),
+            ..Scope::default()
+        },
+    };
     let name = Arc::<str>::from(name);
     let user = Arc::new(User::new(Arc::clone(&name), scope));
     Some((
@@ -153,6 +187,24 @@ fn read_passwords(user: &TomlTable<'_>) -> Option<Vec<PasswordHash>> {
     Some(list.iter().filter_map(read_hash).collect())
 }
 
+/// Reads the role of a user, which has no default: a right is given on purpose.
+fn read_role(user: &TomlTable<'_>) -> Option<Role> {
+    let entry = user.required("role")?.secret();
+    let name = entry.text()?;
+    let role = Role::ALL.into_iter().find(|role| role.name() == name);
+    if role.is_none() {
+        entry.at.error(
+            "wrong_value",
+            format!(
+                "unknown {} in `role`; expected one of {}",
+                quoted(name),
+                names(Role::ALL.map(Role::name))
+            ),
+        );
+    }
+    role
+}
+
 /// Reads the scope of a user. An absent list is no restriction; but a user sees only its own orders
 /// unless `all_orders` is set.
 fn read_scope(user: &TomlTable<'_>) -> Scope {
@@ -172,6 +224,7 @@ fn read_scope(user: &TomlTable<'_>) -> Scope {
             names(Transport::ALL.map(Transport::name))
         }),
         all_orders: all_orders.unwrap_or_default(),
+        role: None,
     }
 }
 
@@ -269,7 +322,7 @@ fn argon2id(text: &str) -> Option<(PasswordHash, Params)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kernel::diagnostics::Diagnostic;
+    use kernel::{diagnostics::Diagnostic, rpc::Method, user::Permission};
 
     const CHEAP: &str = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$";
 
@@ -280,7 +333,7 @@ mod tests {
     }
 
     fn parse(text: &str) -> Result<Credentials, String> {
-        Credentials::parse(text, "credentials users.toml").map_err(|errors| {
+        Credentials::parse(text, "credentials users.toml", UserKind::Caller).map_err(|errors| {
             let lines: Vec<String> = errors.list().iter().map(Diagnostic::message).collect();
             lines.join("\n")
         })
@@ -310,6 +363,38 @@ mod tests {
                 has,
                 "{name} {number}"
             );
+        }
+    }
+
+    #[test]
+    fn a_user_of_the_operators_services_has_a_role() {
+        let hash = hash(1);
+        let read = |members: &str| {
+            let text = format!("[users.ada]\npasswords = ['{hash}']\n{members}");
+            let users =
+                Credentials::parse(&text, "operator_credentials ops.toml", UserKind::Operator);
+            users.map_err(|errors| errors.list()[0].message())
+        };
+        for role in Role::ALL {
+            let users = read(&format!("role = '{}'", role.name())).unwrap();
+            let user = users.user("ada").unwrap();
+            assert!(user.has(Permission::Read));
+            assert_eq!(user.has(Permission::SeeCustomers), role > Role::Viewer);
+        }
+        let at = "operator_credentials ops.toml:";
+        for (members, expected) in [
+            ("", "1:1: `role` is missing"),
+            (
+                "role = 'boss'",
+                "3:8: unknown \"boss\" in `role`; expected one of viewer, agent, admin",
+            ),
+            (
+                "role = 'admin'\nmerchants = ['museum']",
+                "4:1: unknown key \"merchants\"; expected one of passwords, role",
+            ),
+        ] {
+            let found = read(members).unwrap_err();
+            assert!(found.starts_with(&format!("{at}{expected}")), "{found}");
         }
     }
 
@@ -399,15 +484,15 @@ mod tests {
                 && ada.may_see(Some("eve"), &"museum".into())
         );
         assert_eq!(
-            ada.check_call(Transport::Rest, || Some(Rpc::ListOrders)),
+            ada.check_call(Transport::Rest, || Some(Method::Booking(Rpc::ListOrders))),
             Ok(())
         );
         assert!(
-            ada.check_call(Transport::Grpc, || Some(Rpc::ListOrders))
+            ada.check_call(Transport::Grpc, || Some(Method::Booking(Rpc::ListOrders)))
                 .is_err()
         );
         assert!(
-            ada.check_call(Transport::Rest, || Some(Rpc::CreateOrder))
+            ada.check_call(Transport::Rest, || Some(Method::Booking(Rpc::CreateOrder)))
                 .is_err()
         );
         assert_eq!(**eve, User::new("eve".into(), Scope::default()));
@@ -468,7 +553,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_read_is_an_error() {
-        let errors = Credentials::read(Path::new("/nowhere/users.toml"))
+        let errors = Credentials::read(Path::new("/nowhere/users.toml"), UserKind::Caller)
             .unwrap_err()
             .to_string();
         assert!(

@@ -28,7 +28,7 @@ fn users(users: &[(&str, &[&str])]) -> Credentials {
     };
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), users.iter().map(user).collect::<String>()).unwrap();
-    Credentials::read(file.path()).unwrap()
+    Credentials::read(file.path(), UserKind::Caller).unwrap()
 }
 
 fn cheap_hash(password: &str) -> String {
@@ -143,7 +143,7 @@ async fn a_known_password_stands_for_the_user_as_the_credentials_have_it_now() {
         format!("users.ada = {{ passwords = [{hash}], merchants = ['salon'] }}"),
     )
     .unwrap();
-    let bounded = Credentials::read(file.path()).unwrap();
+    let bounded = Credentials::read(file.path(), UserKind::Caller).unwrap();
     // The same password under another hash would have to be looked at again.
     access.replace(bounded.clone());
     assert!(!acts_for_museum().await);

@@ -14,13 +14,20 @@ use tonic::body::Body;
 use crate::{
     api::{
         booking::json,
-        dispatch::{Dispatcher, Reply},
+        calls::Reply,
+        dispatch::Dispatcher,
         error::ApiError,
         responses::{EncodedResponse, Encoding, ResponseBody},
     },
     net::request_bodies::{ReadOptions, RequestBodies},
 };
 use kernel::rpc::Rpc;
+
+/// The path of the description of the interface, whatever the base path.
+pub const OPENAPI_PATH: &str = "/openapi.json";
+
+/// The description of the interface.
+pub const OPENAPI: &str = include_str!("../../../docs/openapi/booking.json");
 
 /// The path of the methods under the base path.
 const VERSION: &str = "v3";
@@ -91,6 +98,9 @@ impl RestHandler {
     where
         B: HttpBody<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
     {
+        if request.uri().path() == OPENAPI_PATH {
+            return described(request.method(), OPENAPI);
+        }
         let rpc = rpc_at(&self.base_path, request.uri().path()).ok_or(ApiError::NotFound)?;
         check_http_method(rpc, request.method())?;
         if rpc == Rpc::HealthCheck {
@@ -107,15 +117,12 @@ impl RestHandler {
             check: |_, _| Ok(()),
         };
         let message = self.bodies.read(request.into_body(), reading).await?;
-        let Reply { response, permit } = self
+        let answered = self
             .dispatcher
             // HTTP has no standard header for a deadline, so the server's own applies.
             .dispatch(rpc, message, Encoding::Json, None)
             .await?;
-        Ok(respond_with(
-            StatusCode::OK,
-            ResponseBody::new(response, permit),
-        ))
+        Ok(reply(StatusCode::OK, answered))
     }
 
     /// The method of a path.
@@ -205,6 +212,26 @@ fn whole_seconds(delay: Duration) -> u64 {
     delay.as_secs() + u64::from(delay.subsec_nanos() > 0 || delay.is_zero())
 }
 
+/// The response of a call.
+#[must_use]
+pub fn reply(status: StatusCode, Reply { response, permit }: Reply) -> Response<Body> {
+    respond_with(status, ResponseBody::new(response, permit))
+}
+
+/// The response with the description of an interface.
+///
+/// # Errors
+/// [`ApiError::MethodNotAllowed`].
+pub fn described(method: &http::Method, openapi: &str) -> Result<Response<Body>, ApiError> {
+    if [http::Method::GET, http::Method::HEAD].contains(method) {
+        Ok(respond(StatusCode::OK, openapi.as_bytes().to_vec()))
+    } else {
+        Err(ApiError::MethodNotAllowed {
+            allowed: "GET, HEAD",
+        })
+    }
+}
+
 fn respond(status: StatusCode, message: Vec<u8>) -> Response<Body> {
     respond_with(status, ResponseBody::new(EncodedResponse::of(message), ()))
 }
@@ -222,7 +249,10 @@ fn respond_with<K: Send + Unpin + 'static>(
 }
 
 /// Checks that a message is declared as JSON and is not compressed.
-fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
+///
+/// # Errors
+/// [`ApiError::UnsupportedMediaType`], [`ApiError::UnsupportedEncoding`].
+pub fn check_headers(headers: &HeaderMap) -> Result<(), ApiError> {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     // Exactly one type: a form of another origin cannot send `application/json` without a
     // preflight.

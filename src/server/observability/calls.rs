@@ -13,7 +13,7 @@ use tonic::Code;
 use crate::api::booking::proto::v3::booking_service_server::SERVICE_NAME;
 use kernel::{
     metrics::{Counter, Histogram, HistogramSnapshot},
-    rpc::{Rpc, Transport},
+    rpc::{Method, Rpc, Transport},
 };
 
 /// Nanoseconds, from 50 µs to 30 s; among them what callers allow: 1.5 s for a look-up, 4 s for an order.
@@ -71,17 +71,17 @@ const OTHER: &str = "other";
 pub(super) struct CallTarget {
     pub(super) transport: Transport,
     /// `None` for everything else: reflection, streams of health, unknown methods.
-    pub(super) method: Option<Rpc>,
+    pub(super) method: Option<Method>,
 }
 
 impl CallTarget {
     /// The target of a gRPC path.
     pub(super) fn over_grpc(transport: Transport, path: &str) -> Self {
         let named = path.strip_prefix('/').and_then(|path| path.split_once('/'));
-        let target = |method: &Rpc| named == Some(names(transport, *method));
+        let target = |method: &Method| named == Some(names(transport, *method));
         Self {
             transport,
-            method: Rpc::ALL.into_iter().find(target),
+            method: Method::all().find(target),
         }
     }
 
@@ -103,12 +103,11 @@ impl CallTarget {
     }
 }
 
-fn names(transport: Transport, method: Rpc) -> (&'static str, &'static str) {
+fn names(transport: Transport, method: Method) -> (&'static str, &'static str) {
     match (transport, method) {
-        (Transport::Grpc | Transport::GrpcWeb, Rpc::HealthCheck) => HEALTH,
-        (Transport::Grpc | Transport::GrpcWeb | Transport::Rest, _) => {
-            (SERVICE_NAME, method.name())
-        }
+        (Transport::Grpc | Transport::GrpcWeb, Method::Booking(Rpc::HealthCheck)) => HEALTH,
+        (_, Method::Booking(rpc)) => (SERVICE_NAME, rpc.name()),
+        (_, Method::Operator(rpc)) => (rpc.service(), rpc.name()),
     }
 }
 
@@ -116,7 +115,7 @@ fn names(transport: Transport, method: Rpc) -> (&'static str, &'static str) {
 #[derive(Debug)]
 pub(in crate::server) struct CallMetrics {
     /// For each transport one line per method, and one for everything else.
-    lines: [[Line; Rpc::ALL.len() + 1]; Transport::ALL.len()],
+    lines: [[Line; Method::COUNT + 1]; Transport::ALL.len()],
     rejections: Mutex<BTreeMap<(Transport, String), u64>>,
 }
 
@@ -156,7 +155,7 @@ impl Default for CallMetrics {
             std::array::from_fn(|at| {
                 Line::new(CallTarget {
                     transport,
-                    method: Rpc::ALL.get(at).copied(),
+                    method: Method::all().nth(at),
                 })
             })
         });
@@ -171,9 +170,7 @@ impl CallMetrics {
     /// Counts the start of a call.
     pub(super) fn begin(&self, target: CallTarget) -> CallTimer<'_> {
         // The line after the last method counts everything else.
-        let at = target
-            .method
-            .map_or(Rpc::ALL.len(), |method| method as usize);
+        let at = target.method.map_or(Method::COUNT, Method::index);
         // An array and no map: counting a call takes no lock and hashes nothing.
         let line = &self.lines[target.transport as usize][at];
         line.begun.inc();
@@ -273,13 +270,14 @@ impl CallTimer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kernel::rpc::OperatorRpc;
 
     #[test]
     fn paths_of_grpc_are_methods_by_their_exact_names() {
         for (path, expected) in [
             (
                 "/ext.maps.booking.partner.v3.BookingService/CreateOrder",
-                Some(Rpc::CreateOrder),
+                Some(Method::Booking(Rpc::CreateOrder)),
             ),
             (
                 "/ext.maps.booking.partner.v3.BookingService/createorder",
@@ -289,7 +287,15 @@ mod tests {
                 "/ext.maps.booking.partner.v3.BookingService/HealthCheck",
                 None,
             ),
-            ("/grpc.health.v1.Health/Check", Some(Rpc::HealthCheck)),
+            (
+                "/grpc.health.v1.Health/Check",
+                Some(Method::Booking(Rpc::HealthCheck)),
+            ),
+            (
+                "/boxoffice.operator.v1.SlotService/ListDoor",
+                Some(Method::Operator(OperatorRpc::ListDoor)),
+            ),
+            ("/boxoffice.operator.v1.OrderService/ListDoor", None),
             ("/grpc.health.v1.Health/Watch", None),
             ("/CreateOrder", None),
             ("*", None),
@@ -306,12 +312,12 @@ mod tests {
     fn every_method_has_its_own_line() {
         let metrics = CallMetrics::default();
         for transport in Transport::ALL {
-            for method in Rpc::ALL.into_iter().map(Some).chain([None]) {
+            for method in Method::all().map(Some).chain([None]) {
                 let target = CallTarget { transport, method };
                 assert_eq!(metrics.begin(target).line.target, target);
             }
         }
-        assert_eq!(metrics.in_flight(), 21);
+        assert_eq!(metrics.in_flight(), 36);
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub(crate) fn in_days(mut item: Item, days: i64) -> Item {
 }
 
 /// A command that starts the program. Defaults: the sample catalogue, a store in memory, any free port, no
-/// admin listener, two workers, shutdown without delay, JSON logs.
+/// admin listener or operator's listener, two workers, shutdown without delay, JSON logs.
 pub(crate) struct Program {
     command: Command,
     dir: TempDir,
@@ -106,6 +106,7 @@ impl Program {
             .env("BOXOFFICE_DRAIN_DELAY", "0s")
             .env("BOXOFFICE_LISTEN", "127.0.0.1:0")
             .env("BOXOFFICE_LOG_FORMAT", "json")
+            .env("BOXOFFICE_OPERATOR_LISTEN", "off")
             .env("BOXOFFICE_PAYMENTS", "simulated")
             .env("BOXOFFICE_STORE", "memory")
             .env("BOXOFFICE_WORKERS", "2");
@@ -127,6 +128,12 @@ impl Program {
         args: impl IntoIterator<Item = S>,
     ) -> Self {
         self.command.args(args);
+        self
+    }
+
+    /// Sets a variable.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
         self
     }
 

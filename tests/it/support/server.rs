@@ -142,6 +142,7 @@ pub(crate) fn config() -> Config {
     let mut config = Config::default();
     config.serving.listen = "127.0.0.1:0".parse().unwrap();
     config.serving.admin_listen = None;
+    config.serving.operator_listen = None;
     config.serving.workers = Some(2);
     config.sales.catalog_watch = None;
     config.sales.payments = PaymentsChoice::Simulated;

@@ -1,0 +1,285 @@
+//! One call of the operator's services, whatever its transport: permit, deadline, conversion to the use case and back.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use prost::Message;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{
+    masks::may_see_customers,
+    proto::v1,
+    query,
+    requests::{self, AskedPage, AskedSearch, AskedSlots},
+    to_proto::{self, CustomerShown, View},
+};
+use crate::{
+    api::{
+        calls::{Calls, Reply, user},
+        error::ApiError,
+        responses::{Encoding, ResponseFormat, ResponseMessage},
+    },
+    net::request_bodies::ReceivedMessage,
+};
+use domain::{catalog::Catalog, ids::MerchantId};
+use kernel::rpc::OperatorRpc;
+use orders::{
+    App, OrderError,
+    search::{Zones, day},
+    slots::SlotSearch,
+};
+
+/// Runs calls of the operator's services.
+#[derive(Debug, Clone)]
+pub struct OperatorDispatcher {
+    app: Arc<App>,
+    calls: Calls,
+}
+
+/// A request as its transport has it.
+#[derive(Debug)]
+pub enum EncodedRequest {
+    /// A protocol buffer, counted against the byte budget.
+    Protobuf(ReceivedMessage),
+    /// A JSON object.
+    Json(Value),
+}
+
+impl EncodedRequest {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Protobuf(message) => message.bytes().len(),
+            // No request of this form is long.
+            Self::Json(_) => 0,
+        }
+    }
+
+    fn read<M: Message + Default + DeserializeOwned>(self) -> Result<M, ApiError> {
+        match self {
+            Self::Protobuf(message) => {
+                let decoded = M::decode(message.bytes().clone());
+                decoded.map_err(|error| ApiError::Malformed(error.to_string()))
+            }
+            Self::Json(value) => query::read(value),
+        }
+    }
+}
+
+impl OperatorDispatcher {
+    /// A dispatcher to the application within these limits.
+    #[must_use]
+    pub fn new(app: Arc<App>, calls: Calls) -> Self {
+        Self { app, calls }
+    }
+
+    /// Handles a call whose message has arrived. `timeout` is that of its caller.
+    ///
+    /// # Errors
+    /// [`ApiError`], if there is no response of the service.
+    pub async fn dispatch(
+        &self,
+        rpc: OperatorRpc,
+        request: EncodedRequest,
+        encoding: Encoding,
+        timeout: Option<Duration>,
+    ) -> Result<Reply, ApiError> {
+        let deadline = self.calls.deadline(timeout);
+        let responses = self.calls.responses();
+        // Before any work: where there is no room for the response, none is begun.
+        let format = responses.format(encoding, request.bytes())?;
+        match rpc {
+            OperatorRpc::GetOrder => {
+                let work = self.get_order(request);
+                self.answer(rpc, deadline, format, work).await
+            }
+            OperatorRpc::SearchOrders => {
+                let work = self.search_orders(request);
+                self.answer(rpc, deadline, format, work).await
+            }
+            OperatorRpc::ListHistory => {
+                let work = self.list_history(request);
+                self.answer(rpc, deadline, format, work).await
+            }
+            OperatorRpc::ListSlots => {
+                let work = self.list_slots(request);
+                self.answer(rpc, deadline, format, work).await
+            }
+            OperatorRpc::ListDoor => {
+                let work = self.list_door(request);
+                self.answer(rpc, deadline, format, work).await
+            }
+        }
+    }
+
+    async fn answer<M: ResponseMessage + 'static>(
+        &self,
+        rpc: OperatorRpc,
+        deadline: Instant,
+        format: ResponseFormat,
+        work: impl Future<Output = Result<M, ApiError>> + Send,
+    ) -> Result<Reply, ApiError> {
+        let work = pin!(async {
+            let response = work.await?;
+            self.calls.responses().write(response, format).await
+        });
+        self.calls.run(rpc.name(), deadline, work).await
+    }
+
+    async fn get_order(&self, request: EncodedRequest) -> Result<v1::GetOrderResponse, ApiError> {
+        let user = user()?;
+        let asked = requests::get_order(request.read()?, user.as_deref())?;
+        let found = self.app.find_order(asked.id.clone()).await?;
+        let stored = found.ok_or(ApiError::OrderNotFound(asked.id))?;
+        let catalog = self.app.catalog();
+        let view = self.view(&catalog, shown(asked.mask.has_customer()));
+        let mut order = view.order(&stored);
+        asked.mask.apply(&mut order);
+        Ok(v1::GetOrderResponse { order: Some(order) })
+    }
+
+    async fn search_orders(
+        &self,
+        request: EncodedRequest,
+    ) -> Result<v1::SearchOrdersResponse, ApiError> {
+        let user = user()?;
+        let asked = requests::search_orders(request.read()?, user.as_deref())?;
+        let AskedSearch {
+            search,
+            page,
+            mask,
+            scope,
+        } = asked;
+        let found = self.app.search(search, page).await?;
+        let catalog = self.app.catalog();
+        let view = self.view(&catalog, shown(mask.has_customer()));
+        let mut orders = Vec::with_capacity(found.orders.len());
+        for stored in &found.orders {
+            let mut order = view.order(stored);
+            mask.apply(&mut order);
+            orders.push(order);
+        }
+        let next = found.next.map(|place| scope.issue(&place.0.to_string()));
+        Ok(v1::SearchOrdersResponse {
+            orders,
+            next_page_token: next.unwrap_or_default(),
+        })
+    }
+
+    async fn list_history(
+        &self,
+        request: EncodedRequest,
+    ) -> Result<v1::ListHistoryResponse, ApiError> {
+        let (id, page) = requests::list_history(request.read()?)?;
+        let found = self.app.find_order(id.clone()).await?;
+        let stored = found.ok_or(ApiError::OrderNotFound(id))?;
+        let entries = vec![to_proto::creation(&stored)];
+        let (entries, next_page_token) = page.cut(entries, |entry| entry.revision.to_string());
+        Ok(v1::ListHistoryResponse {
+            entries,
+            next_page_token,
+        })
+    }
+
+    async fn list_slots(&self, request: EncodedRequest) -> Result<v1::ListSlotsResponse, ApiError> {
+        let AskedSlots {
+            merchant_id,
+            service_id,
+            date,
+            page,
+        } = requests::list_slots(request.read()?)?;
+        let catalog = self.app.catalog();
+        let merchant = MerchantId::from(merchant_id.as_str());
+        if catalog.merchant_ix(&merchant).is_none() {
+            return Err(OrderError::UnknownMerchant.into());
+        }
+        let starts = day(date, Zones::of(&catalog).zone(&merchant));
+        let starts =
+            starts.ok_or_else(|| ApiError::Internal("a date has no seconds".to_owned()))?;
+        let search = SlotSearch {
+            merchant_id: merchant.clone(),
+            service_id: service_id.map(Into::into),
+            starts,
+        };
+        let reports = self.app.slots_of(search).await?;
+        let (reports, next_page_token) = page.cut(reports, |report| {
+            let (start_sec, service_id) = (report.start_sec, &report.service_id);
+            format!(
+                "{start_sec}/{}/{service_id}",
+                u32::from(report.duration_sec)
+            )
+        });
+        let slots = reports.into_iter();
+        Ok(v1::ListSlotsResponse {
+            slots: slots
+                .map(|report| to_proto::slot(&merchant_id, report))
+                .collect(),
+            next_page_token,
+            time_zone: to_proto::time_zone(&catalog, &merchant),
+        })
+    }
+
+    async fn list_door(&self, request: EncodedRequest) -> Result<v1::ListDoorResponse, ApiError> {
+        let user = user()?;
+        let (slot, page) = requests::list_door(request.read()?)?;
+        let stored = self.app.orders_of_slot(slot.clone()).await?;
+        let catalog = self.app.catalog();
+        let view = self.view(&catalog, shown(may_see_customers(user.as_deref())));
+        let mut entries = Vec::new();
+        for stored in &stored {
+            entries.extend(view.guests(stored, &slot));
+        }
+        entries.sort_by_cached_key(|entry| {
+            let name = (
+                entry.family_name.to_lowercase(),
+                entry.given_name.to_lowercase(),
+            );
+            (name, entry.order.clone(), entry.item)
+        });
+        // By order and item and not by name: a token must not carry a name.
+        let key = |entry: &v1::DoorEntry| format!("{}/{}", entry.order, entry.item);
+        let (entries, next_page_token) = page.cut(entries, key);
+        Ok(v1::ListDoorResponse {
+            entries,
+            next_page_token,
+            time_zone: to_proto::time_zone(&catalog, &slot.merchant_id),
+        })
+    }
+
+    fn view<'c>(&self, catalog: &'c Catalog, customer: CustomerShown) -> View<'c> {
+        View {
+            catalog,
+            now: self.app.now(),
+            customer,
+        }
+    }
+}
+
+fn shown(is_shown: bool) -> CustomerShown {
+    if is_shown {
+        CustomerShown::Yes
+    } else {
+        CustomerShown::No
+    }
+}
+
+impl AskedPage {
+    /// The elements of the page, of a list in the order of all its pages, and the token of the next one; empty if there is
+    /// none. `key` tells the elements apart.
+    fn cut<T>(self, mut list: Vec<T>, key: impl Fn(&T) -> String) -> (Vec<T>, String) {
+        let begin = match &self.after {
+            None => 0,
+            // An element that is gone leaves no place to go on from: then the list is over.
+            Some(after) => {
+                let last = list.iter().position(|element| key(element) == *after);
+                last.map_or(list.len(), |last| last + 1)
+            }
+        };
+        let mut page = list.split_off(begin);
+        let is_last = page.len() <= self.most;
+        page.truncate(self.most);
+        let last = page.last().filter(|_| !is_last);
+        let token = last.map(|last| self.scope.issue(&key(last)));
+        (page, token.unwrap_or_default())
+    }
+}

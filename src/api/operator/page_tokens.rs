@@ -1,0 +1,82 @@
+//! Page tokens: where a list goes on, bound to the request that the list answers.
+//!
+//! A token is a digest of the request and a cursor, in letters of a URL. It is opaque to callers. The digest leaves out
+//! what may differ from page to page: the token itself, the size of the page and the read mask.
+
+use data_encoding::BASE64URL_NOPAD;
+use prost::Message;
+
+/// Bytes of the digest. A token of another request is a mistake of the caller and no attack, so few are enough.
+const DIGEST_BYTES: usize = 8;
+
+/// What is wrong with a page token, as the rest of a sentence that begins with the field.
+pub const WRONG_TOKEN: &str =
+    "is not from an answer to this request; without it, the list begins anew";
+
+/// The request that page tokens belong to.
+#[derive(Debug, Clone, Copy)]
+pub struct TokenScope([u8; DIGEST_BYTES]);
+
+impl TokenScope {
+    /// The scope of a request to a method, already without what may differ from page to page.
+    #[must_use]
+    pub fn of(method: &str, request: &impl Message) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(method.as_bytes());
+        hasher.update(&request.encode_to_vec());
+        let mut digest = [0; DIGEST_BYTES];
+        hasher.finalize_xof().fill(&mut digest);
+        Self(digest)
+    }
+
+    /// The token of a cursor.
+    #[must_use]
+    pub fn issue(self, cursor: &str) -> String {
+        let bytes = [&self.0, cursor.as_bytes()].concat();
+        BASE64URL_NOPAD.encode(&bytes)
+    }
+
+    /// The cursor of a token; `None` if the token is of another request or of none.
+    #[must_use]
+    pub fn cursor(self, token: &str) -> Option<String> {
+        let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).ok()?;
+        let (digest, cursor) = bytes.split_at_checked(DIGEST_BYTES)?;
+        let is_ours = digest == self.0;
+        is_ours
+            .then(|| String::from_utf8(cursor.to_vec()).ok())
+            .flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::operator::proto::v1::ListSlotsRequest;
+
+    fn scope(method: &str, merchant_id: &str) -> TokenScope {
+        let request = ListSlotsRequest {
+            merchant_id: merchant_id.into(),
+            ..ListSlotsRequest::default()
+        };
+        TokenScope::of(method, &request)
+    }
+
+    #[test]
+    fn a_token_belongs_to_its_request_and_its_method() {
+        let token = scope("ListSlots", "museum").issue("17/é");
+        let read = |method, merchant| scope(method, merchant).cursor(&token);
+        assert_eq!(read("ListSlots", "museum").as_deref(), Some("17/é"));
+        assert_eq!(read("ListSlots", "salon"), None);
+        assert_eq!(read("ListDoor", "museum"), None);
+    }
+
+    #[test]
+    fn what_no_answer_has_is_no_token() {
+        let scope = scope("ListSlots", "museum");
+        let invalid_text = BASE64URL_NOPAD.encode(&[&scope.0[..], &[0xff]].concat());
+        for token in ["", "x", "AAAA", "not base64!", &invalid_text] {
+            assert_eq!(scope.cursor(token), None, "{token}");
+        }
+        assert_eq!(scope.cursor(&scope.issue("")).as_deref(), Some(""));
+    }
+}

@@ -1,0 +1,360 @@
+//! Answers of the operator's services. An order is shown as it was placed: the state of every part follows from that.
+
+use data_encoding::BASE64URL_NOPAD;
+use pbjson_types::Timestamp;
+
+use super::{proto::v1, requests::order_name};
+use domain::{
+    catalog::{Catalog, LocalizedText, Question, Service},
+    ids::MerchantId,
+    order::{
+        BookedItem, BookingStatus, Customer, IntakeAnswer, LineItem, Order, OrderId,
+        OrderedTickets, PaymentDetails, PaymentProcessor, PostalAddress, PrepaymentStatus,
+        PriceTag,
+    },
+    time::EpochSeconds,
+};
+use orders::{search::PLACED, slots::SlotReport};
+use store::{SlotName, StoredOrder};
+
+/// The channel of every order.
+const CHANNEL: &str = "google";
+
+/// The revision of the lifecycle that every order was placed under.
+const LIFECYCLE_REVISION: u32 = 1;
+
+/// Bytes of an etag.
+const ETAG_BYTES: usize = 9;
+
+/// Whether the customer and the answers to questions are part of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CustomerShown {
+    Yes,
+    No,
+}
+
+/// What orders are shown with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View<'c> {
+    pub(super) catalog: &'c Catalog,
+    pub(super) now: EpochSeconds,
+    pub(super) customer: CustomerShown,
+}
+
+impl View<'_> {
+    /// The order as it stands.
+    pub(super) fn order(&self, stored: &StoredOrder) -> v1::Order {
+        let StoredOrder {
+            order, created_sec, ..
+        } = stored;
+        let is_shown = self.customer == CustomerShown::Yes;
+        let items = (0..).zip(&order.items);
+        let end = |item: &BookedItem| item.line.start_sec.saturating_add(item.line.duration_sec);
+        v1::Order {
+            name: order_name(&order.id),
+            state: PLACED.0.to_owned(),
+            merchant_id: order.merchant_id.to_string(),
+            channel: CHANNEL.to_owned(),
+            items: items
+                .map(|(index, item)| self.item(&order.merchant_id, index, item))
+                .collect(),
+            payment: Some(payment(order, *created_sec)),
+            // After an erasure the customer has no id, and is absent.
+            customer: (is_shown && !order.customer.user_id.as_str().is_empty())
+                .then(|| customer(&order.customer)),
+            over: order.items.iter().all(|item| end(item) <= self.now),
+            etag: etag(&order.id, 0),
+            create_time: Some(timestamp(*created_sec)),
+            update_time: Some(timestamp(*created_sec)),
+            time_zone: time_zone(self.catalog, &order.merchant_id),
+            ..v1::Order::default()
+        }
+    }
+
+    fn item(&self, merchant_id: &MerchantId, index: u32, item: &BookedItem) -> v1::Item {
+        let BookedItem { line, status } = item;
+        let service = service_of(self.catalog, merchant_id, line);
+        let is_shown = self.customer == CustomerShown::Yes;
+        let answers = line.answers.as_deref().filter(|_| is_shown);
+        v1::Item {
+            index,
+            state: PLACED.1.to_owned(),
+            booking_status: booking_status(*status).to_owned(),
+            service_id: line.service_id.to_string(),
+            service_name: service.map_or_else(String::new, |service| service.name.value.clone()),
+            start_time: Some(timestamp(line.start_sec)),
+            duration_sec: line.duration_sec.get(),
+            tickets: tickets(service, &line.tickets),
+            price: line.price.as_ref().map(amount),
+            holds_spots: true,
+            answers: self::answers(service, answers.unwrap_or_default()),
+        }
+    }
+
+    /// The items of an order in a slot, for which somebody comes. Names are shown to everybody who may see the list.
+    pub(super) fn guests(&self, stored: &StoredOrder, slot: &SlotName) -> Vec<v1::DoorEntry> {
+        let order = &stored.order;
+        let is_shown = self.customer == CustomerShown::Yes;
+        let mut guests = Vec::new();
+        for (item, booked) in (0..).zip(&order.items) {
+            let line = &booked.line;
+            if !is_in_slot(line, slot) {
+                continue;
+            }
+            let service = service_of(self.catalog, &order.merchant_id, line);
+            let answers = line.answers.as_deref().filter(|_| is_shown);
+            guests.push(v1::DoorEntry {
+                order: order_name(&order.id),
+                item,
+                state: PLACED.1.to_owned(),
+                given_name: order.customer.given_name.clone(),
+                family_name: order.customer.family_name.clone(),
+                tickets: tickets(service, &line.tickets),
+                answers: self::answers(service, answers.unwrap_or_default()),
+            });
+        }
+        guests
+    }
+}
+
+fn is_in_slot(line: &LineItem, slot: &SlotName) -> bool {
+    let has_duration = slot
+        .duration_sec
+        .is_none_or(|duration| line.duration_sec == duration.into());
+    has_duration && line.start_sec == slot.start_sec && line.service_id == slot.service_id
+}
+
+/// The creation, which is the first entry of every history.
+pub(super) fn creation(stored: &StoredOrder) -> v1::HistoryEntry {
+    let name = order_name(&stored.order.id);
+    let becomes = |target: String, state: &str| v1::Transition {
+        target,
+        from_state: String::new(),
+        to_state: state.to_owned(),
+    };
+    let mut transitions = vec![becomes(name.clone(), PLACED.0)];
+    for (index, _) in stored.order.items.iter().enumerate() {
+        transitions.push(becomes(format!("{name}/items/{index}"), PLACED.1));
+    }
+    v1::HistoryEntry {
+        revision: 0,
+        time: Some(timestamp(stored.created_sec)),
+        cause: "created".to_owned(),
+        lifecycle_revision: LIFECYCLE_REVISION,
+        transitions,
+        ..v1::HistoryEntry::default()
+    }
+}
+
+/// A slot with its spots.
+pub(super) fn slot(merchant_id: &str, report: SlotReport) -> v1::Slot {
+    let count = |spots: u64| u32::try_from(spots).unwrap_or(u32::MAX);
+    v1::Slot {
+        name: Some(v1::SlotName {
+            merchant_id: merchant_id.to_owned(),
+            service_id: report.service_id.into(),
+            start_time: Some(timestamp(report.start_sec)),
+            duration_sec: u32::from(report.duration_sec).into(),
+        }),
+        service_name: report.service_name,
+        allotment: report.allotment,
+        sold: count(report.sold),
+        held: count(report.held),
+        left: report.left,
+        ..v1::Slot::default()
+    }
+}
+
+/// The time zone of a merchant; UTC for one that has left the catalogue.
+pub(super) fn time_zone(catalog: &Catalog, merchant_id: &MerchantId) -> String {
+    let merchant = catalog.merchant_ix(merchant_id);
+    merchant.map_or_else(
+        || "UTC".to_owned(),
+        |merchant| catalog.merchant(merchant).time_zone.clone(),
+    )
+}
+
+fn service_of<'c>(
+    catalog: &'c Catalog,
+    merchant_id: &MerchantId,
+    line: &LineItem,
+) -> Option<&'c Service> {
+    let merchant = catalog.merchant_ix(merchant_id)?;
+    catalog.find_service(catalog.service_ix(merchant, &line.service_id)?)
+}
+
+fn tickets(service: Option<&Service>, ordered: &[OrderedTickets]) -> Vec<v1::Tickets> {
+    let name = |ordered: &OrderedTickets| {
+        let service = service?;
+        let ticket = service.ticket(service.ticket_ix(&ordered.ticket_id)?);
+        let texts = [&ticket.short_description, &ticket.option_description];
+        let texts = texts.map(|LocalizedText { value, .. }| value.as_str());
+        let given: Vec<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
+        Some(given.join(", "))
+    };
+    let mut tickets = Vec::with_capacity(ordered.len());
+    for ordered in ordered {
+        tickets.push(v1::Tickets {
+            ticket_id: ordered.ticket_id.to_string(),
+            ticket_name: name(ordered).unwrap_or_default(),
+            count: ordered.count.unsigned_abs(),
+        });
+    }
+    tickets
+}
+
+fn answers(service: Option<&Service>, given: &[IntakeAnswer]) -> Vec<v1::Answer> {
+    let text = |id: &str| {
+        let asked = |question: &&Question| question.id == id;
+        let question = service?.questions.iter().find(asked)?;
+        Some(question.label.value.clone())
+    };
+    let mut answers = Vec::with_capacity(given.len());
+    for IntakeAnswer {
+        question_id,
+        responses,
+    } in given
+    {
+        answers.push(v1::Answer {
+            question_id: question_id.clone(),
+            question: text(question_id).unwrap_or_default(),
+            responses: responses.clone(),
+        });
+    }
+    answers
+}
+
+fn customer(customer: &Customer) -> v1::Customer {
+    v1::Customer {
+        user_id: customer.user_id.to_string(),
+        given_name: customer.given_name.clone(),
+        family_name: customer.family_name.clone(),
+        email: customer.email.clone(),
+        telephone: customer.telephone.clone(),
+        language_code: customer.language_code.clone(),
+        address: customer
+            .address
+            .as_ref()
+            .map_or_else(String::new, |address| self::address(address)),
+    }
+}
+
+/// An address in one line, with what was given of it.
+fn address(address: &PostalAddress) -> String {
+    let PostalAddress {
+        country,
+        locality,
+        region,
+        postal_code,
+        street_address,
+    } = address;
+    let parts = [street_address, postal_code, locality, region, country];
+    let given: Vec<&str> = parts
+        .into_iter()
+        .map(String::as_str)
+        .filter(|part| !part.is_empty())
+        .collect();
+    given.join(", ")
+}
+
+fn payment(order: &Order, created_sec: EpochSeconds) -> v1::Payment {
+    let due = due(order);
+    let Some(details) = &order.payment else {
+        return v1::Payment {
+            paid_by: "merchant".to_owned(),
+            due,
+            ..v1::Payment::default()
+        };
+    };
+    let paid_by = match details.processed_by {
+        Some(PaymentProcessor::Google) => "google",
+        Some(PaymentProcessor::Partner) => "partner",
+        None => "merchant",
+    };
+    let state = match details.prepayment {
+        Some(PrepaymentStatus::Provided) => "captured",
+        Some(PrepaymentStatus::Refunded | PrepaymentStatus::Credited) => "refunded",
+        Some(PrepaymentStatus::NotProvided) | None => "",
+    };
+    let captured = due.clone().filter(|_| state == "captured");
+    v1::Payment {
+        paid_by: paid_by.to_owned(),
+        state: state.to_owned(),
+        due,
+        refundable: captured.clone(),
+        entries: entry(details, captured.clone(), created_sec),
+        captured,
+        ..v1::Payment::default()
+    }
+}
+
+/// The entry of the money that was taken with the order.
+fn entry(
+    details: &PaymentDetails,
+    captured: Option<v1::Amount>,
+    created_sec: EpochSeconds,
+) -> Vec<v1::LedgerEntry> {
+    let entry = captured.map(|amount| v1::LedgerEntry {
+        kind: "captured".to_owned(),
+        amount: Some(amount),
+        transaction_id: details.transaction_id.clone(),
+        time: Some(timestamp(created_sec)),
+    });
+    entry.into_iter().collect()
+}
+
+/// The prices of the items with fees and taxes. `None` if some price is unknown, or in another currency.
+fn due(order: &Order) -> Option<v1::Amount> {
+    let fees = order
+        .payment
+        .as_ref()
+        .and_then(|payment| payment.fees_and_taxes.as_ref())
+        // A client without fees may send an empty amount.
+        .filter(|fees| fees.micros != 0);
+    let mut micros = 0_i64;
+    let mut currency_code: Option<&str> = None;
+    let prices = order.items.iter().map(|item| item.line.price.as_ref());
+    for price in prices.chain(fees.map(Some)) {
+        let price = price?;
+        if *currency_code.get_or_insert(&price.currency_code) != price.currency_code {
+            return None;
+        }
+        micros = micros.checked_add(price.micros)?;
+    }
+    Some(v1::Amount {
+        micros,
+        currency_code: currency_code?.to_owned(),
+    })
+}
+
+fn amount(price: &PriceTag) -> v1::Amount {
+    v1::Amount {
+        micros: price.micros,
+        currency_code: price.currency_code.clone(),
+    }
+}
+
+/// Changes with every revision of an order. It is a digest, so that nobody takes it apart.
+fn etag(id: &OrderId, revision: u32) -> String {
+    let digest = blake3::hash(format!("{id}@{revision}").as_bytes());
+    BASE64URL_NOPAD.encode(&digest.as_bytes()[..ETAG_BYTES])
+}
+
+pub(super) fn timestamp(second: EpochSeconds) -> Timestamp {
+    Timestamp {
+        seconds: second.get(),
+        nanos: 0,
+    }
+}
+
+fn booking_status(status: BookingStatus) -> &'static str {
+    match status {
+        BookingStatus::Confirmed => "CONFIRMED",
+        BookingStatus::PendingMerchantConfirmation => "PENDING_MERCHANT_CONFIRMATION",
+        BookingStatus::Canceled => "CANCELED",
+        BookingStatus::NoShow => "NO_SHOW",
+        BookingStatus::NoShowPenalized => "NO_SHOW_PENALIZED",
+        BookingStatus::Failed => "FAILED",
+        BookingStatus::DeclinedByMerchant => "DECLINED_BY_MERCHANT",
+    }
+}

@@ -1,0 +1,7 @@
+//! The operator's services: what they show, to whom, and over which transports.
+
+mod access;
+mod openapi;
+mod orders;
+mod slots;
+mod stage;

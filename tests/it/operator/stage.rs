@@ -1,0 +1,137 @@
+//! A server whose operator's listener is open, with some orders, and its clients.
+
+use std::net::SocketAddr;
+
+use boxoffice::api::operator::proto::v1::{
+    order_service_client::OrderServiceClient, slot_service_client::SlotServiceClient,
+};
+use domain::time::EpochSeconds;
+use http::Method;
+use serde::de::DeserializeOwned;
+use tempfile::TempDir;
+use tonic::{Status, transport::Channel};
+
+use crate::support::{
+    Item, NOW, Setup, TestServer, config, edited_catalog, order_request,
+    rest_client::{Answer, send, without_body},
+    stating_fees,
+};
+
+/// A running server, and the operator's address of it.
+pub(super) struct Stage {
+    pub(super) server: TestServer,
+    pub(super) address: SocketAddr,
+    pub(super) channel: Channel,
+    _catalog: TempDir,
+}
+
+impl Stage {
+    /// The concert hall is in Tokyo, nine hours ahead of UTC.
+    pub(super) async fn start() -> Self {
+        let mut config = config();
+        config.serving.operator_listen = Some("127.0.0.1:0".parse().unwrap());
+        Self::start_with(Setup::with_config(config)).await
+    }
+
+    pub(super) async fn start_with(setup: Setup) -> Self {
+        let hall = "id = \"concert-hall\"\n";
+        let in_tokyo = "id = \"concert-hall\"\ntime_zone = 'Asia/Tokyo'\n";
+        let catalog = edited_catalog(&[("rules.toml", hall, in_tokyo)]);
+        let setup = Setup {
+            catalog: catalog.path().to_owned(),
+            ..setup
+        };
+        let server = setup.start().await;
+        let address = server.server.operator_address().unwrap();
+        let channel = Channel::from_shared(format!("http://{address}"))
+            .unwrap()
+            .connect()
+            .await
+            .unwrap();
+        Self {
+            server,
+            address,
+            channel,
+            _catalog: catalog,
+        }
+    }
+
+    pub(super) fn orders(&self) -> OrderServiceClient<Channel> {
+        OrderServiceClient::new(self.channel.clone())
+    }
+
+    pub(super) fn slots(&self) -> SlotServiceClient<Channel> {
+        SlotServiceClient::new(self.channel.clone())
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        send(self.address, without_body(Method::GET, path)).await
+    }
+
+    /// The message at a path.
+    pub(super) async fn read<M: DeserializeOwned>(&self, path: &str) -> Result<M, Status> {
+        message(&self.get(path).await)
+    }
+
+    /// Creates an order at a second after [`NOW`], and returns its id.
+    pub(super) async fn order(&self, token: &str, second: i64, ordered: Ordered) -> String {
+        self.server.clock.set(EpochSeconds::new(NOW + second));
+        let (merchant, item) = ordered.line();
+        let mut request = order_request(token, merchant, [item]);
+        if let Ordered::Symphony = ordered {
+            request = stating_fees(request, "USD", 7_740_000);
+        }
+        let order = request.order.as_mut().unwrap();
+        let user = order.user_information.as_mut().unwrap();
+        user.user_id = format!("user-{token}");
+        user.given_name = "Ada".into();
+        user.family_name = format!("Lovelace-{token}");
+        user.email = format!("Ada-{token}@example.com");
+        let created = self.server.send(request).await.unwrap();
+        created.order().order_id.clone()
+    }
+
+    pub(super) async fn stop(self) {
+        let Self {
+            server, channel, ..
+        } = self;
+        drop(channel);
+        server.stop().await;
+    }
+}
+
+/// What is ordered.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ordered {
+    /// Two adults at the museum, tomorrow at ten.
+    Museum,
+    /// A haircut tomorrow at nine, with answers.
+    Haircut,
+    /// The symphony, tomorrow at half past seven in the evening by UTC, and the day after in Tokyo.
+    Symphony,
+}
+
+impl Ordered {
+    fn line(self) -> (&'static str, Item) {
+        match self {
+            Self::Museum => {
+                let entry = Item::museum_entry().tickets(&[("adult", 2)]);
+                ("museum", entry.price("USD", 50_000_000))
+            }
+            Self::Haircut => ("salon", Item::haircut()),
+            Self::Symphony => {
+                let seats = Item::symphony().tickets(&[("balcony", 1)]);
+                ("concert-hall", seats.price("USD", 45_000_000))
+            }
+        }
+    }
+}
+
+/// The message of an answer over REST, or its rejection.
+pub(super) fn message<M: DeserializeOwned>(answer: &Answer) -> Result<M, Status> {
+    if answer.http == 200 {
+        Ok(serde_json::from_value(answer.json()).unwrap())
+    } else {
+        Err(answer.rejection())
+    }
+}
