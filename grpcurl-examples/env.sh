@@ -4,6 +4,9 @@
 # Address of the server.
 : "${ADDRESS:=127.0.0.1:50051}"
 
+# Operator's address of the server (`operator_listen`).
+: "${OPERATOR_ADDRESS:=127.0.0.1:50053}"
+
 # Name of the run, part of its tokens and users.
 : "${RUN:=$(date +%s)}"
 

@@ -13,7 +13,9 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 START_LIMIT_SEC = 30
-LISTENING = re.compile(r'"message":"listening","address":"([^"]+)","admin_address":"([^"]+)"')
+LISTENING = re.compile(
+    r'"message":"listening","address":"([^"]+)","admin_address":"([^"]+)","operator_address":"([^"]+)"'
+)
 
 
 class Server:
@@ -22,14 +24,15 @@ class Server:
     def __init__(self, *words):
         self.log = tempfile.TemporaryFile("w+")
         self.data = tempfile.TemporaryDirectory()
-        command = [program(), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--drain-delay", "0s"]
+        command = [program(), "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
+        command += ["--operator-listen", "127.0.0.1:0", "--drain-delay", "0s"]
         command += ["--data-dir", self.data.name, "--catalog", str(ROOT / "examples" / "catalog")]
         command += ["--log-format", "json", "--payments", "simulated", *words]
         try:
             self.process = subprocess.Popen(command, env=clean(), stdin=subprocess.DEVNULL, stderr=self.log)
         except OSError as error:
             sys.exit(f"the server does not start: {error}")
-        self.address, self.admin_address = self.wait_for_addresses()
+        self.address, self.admin_address, self.operator_address = self.wait_for_addresses()
 
     def wait_for_addresses(self):
         give_up = time.monotonic() + START_LIMIT_SEC

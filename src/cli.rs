@@ -29,6 +29,7 @@ mod customers;
 mod export_feeds;
 mod lifecycle;
 mod manual;
+mod operator;
 mod password;
 mod progress;
 mod serve;
@@ -44,7 +45,7 @@ use commands::{
 use customers::CustomerCommand;
 use error::CliError;
 use export_feeds::ExportFeeds;
-use lifecycle::{CheckLifecycle, DescribeLifecycle};
+use operator::{GUESTS, ORDERS, OperatorCommand, SLOTS};
 use serve::serve;
 use store_reports::{StoreInformation, StoreVerification};
 
@@ -85,7 +86,7 @@ enum Action {
     ShowStore(StoreInformation),
     CreateBackup(CreateBackup),
     RestoreBackup(RestoreBackup),
-    Customer(CustomerCommand),
+    AskOperator(Box<OperatorCommand>),
     Settings,
     HashPassword,
 }
@@ -112,7 +113,7 @@ pub fn run(
         Ok(Action::ShowStore(command)) => command.run(stdout, stderr),
         Ok(Action::CreateBackup(command)) => command.run(stdout, stderr),
         Ok(Action::RestoreBackup(command)) => command.run(stdout, stderr),
-        Ok(Action::Customer(command)) => command.run(stdout, stderr),
+        Ok(Action::AskOperator(command)) => command.run(stdout, stderr),
         Ok(Action::Settings) => write!(stdout, "{}", config::table()).map(|()| SUCCESS),
         Ok(Action::HashPassword) => password::run(stdout, stderr),
         Err(error) => error.print(stdout, stderr),
@@ -139,8 +140,11 @@ fn parse(
             let flags = with_flags_of(flags, arguments)?;
             check_config::action(flags, arguments, environment, read_file)
         }
-        CHECK_CATALOG | LIFECYCLE | STORE | BACKUP | COMPLETIONS | MAN | SETTINGS
-        | HASH_PASSWORD => {
+        ORDERS | SLOTS | GUESTS => {
+            reject_flags(&flags, name)?;
+            operator::action(name, arguments, environment, read_file)
+        }
+        CHECK_CATALOG | STORE | BACKUP | COMPLETIONS | MAN | SETTINGS | HASH_PASSWORD => {
             reject_flags(&flags, name)?;
             action_without_settings(name, arguments)
         }

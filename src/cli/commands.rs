@@ -9,6 +9,7 @@ use http::Uri;
 use super::{
     EXIT_CODES,
     check_catalog::{Format, ShownDay, ShownZone},
+    operator,
 };
 use crate::{api::feeds, config};
 
@@ -83,7 +84,7 @@ pub(super) fn command() -> Command {
         .subcommand(lifecycle())
         .subcommand(store())
         .subcommand(backup())
-        .subcommand(customers())
+        .subcommands(operator::commands())
         .subcommand(check_config())
         .subcommand(Command::new(SETTINGS).about("Print all settings as a Markdown table"))
         .subcommand(Command::new(HASH_PASSWORD).about(

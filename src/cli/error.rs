@@ -7,6 +7,7 @@ use std::{
 
 use http::{StatusCode, Uri};
 
+use super::operator::RequestFailed;
 use crate::{
     api::{
         backup::BackupFetchError,
@@ -99,6 +100,15 @@ pub(super) enum CliError {
     /// There is no place for temporary files.
     #[error("cannot make a temporary directory: {0}")]
     Temporary(io::Error),
+    /// The operator's services of a running server do not answer as they should.
+    #[error("{0}: {1}")]
+    Operator(Uri, Box<RequestFailed>),
+    /// A file cannot be read.
+    #[error("cannot read {}: {}", .0.display(), .1)]
+    Read(PathBuf, io::Error),
+    /// A text is not a user name with a password.
+    #[error("{0}: expected `name:password`")]
+    Login(String),
     /// Threads could not be created.
     #[error("cannot start: {0}")]
     Start(io::Error),
@@ -141,12 +151,13 @@ impl CliError {
             | Self::Settings(_)
             | Self::Day(_)
             | Self::TooFar(_)
-            | Self::User { .. }
-            | Self::ManyUsers(_) => USAGE,
+            | Self::Read(..)
+            | Self::Login(_) => USAGE,
+            Self::Operator(_, error) if error.is_of_request() => USAGE,
             Self::Catalog(_) => CATALOG,
             Self::Offline { error, .. } => error.exit_code(),
             Self::Server(_, error) if matches!(**error, FetchError::Taker(_)) => IO,
-            Self::Server(..) | Self::BackupServer(..) | Self::CustomersServer(..) => UNAVAILABLE,
+            Self::Server(..) | Self::BackupServer(..) | Self::Operator(..) => UNAVAILABLE,
             Self::Backup(error) if is_of_server(error) => UNAVAILABLE,
             Self::Write(_)
             | Self::Temporary(_)
@@ -187,6 +198,9 @@ impl CliError {
             | Self::StoreInUse(_)
             | Self::Write(_)
             | Self::Temporary(_)
+            | Self::Operator(..)
+            | Self::Read(..)
+            | Self::Login(_)
             | Self::Start(_) => writeln!(stderr, "{self}"),
         }?;
         Ok(self.exit_code())

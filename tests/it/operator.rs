@@ -1,6 +1,8 @@
 //! The operator's services: what they show, to whom, and over which transports.
 
 mod access;
+mod command_line;
+mod documents;
 mod openapi;
 mod orders;
 mod slots;

@@ -1,0 +1,231 @@
+//! The commands that ask a running server at its `operator_listen`: orders, slots, who comes.
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use http::Uri;
+use tokio::runtime;
+
+use super::{Action, SUCCESS, error::CliError};
+use crate::config::LOGIN_VARIABLE;
+use connection::{Connection, Login};
+use output::{OutputFormat, Report};
+
+mod connection;
+mod orders;
+mod output;
+mod slots;
+
+pub(super) use connection::RequestFailed;
+
+pub(super) const ORDERS: &str = "orders";
+pub(super) const SLOTS: &str = "slots";
+pub(super) const GUESTS: &str = "door-list";
+
+const LIST: &str = "list";
+const SHOW: &str = "show";
+const HISTORY: &str = "history";
+const SERVER: &str = "server";
+const CA: &str = "ca";
+const LOGIN_FILE: &str = "login-file";
+const JSON: &str = "json";
+const CSV: &str = "csv";
+const ORDER: &str = "order";
+const CUSTOMER: &str = "customer";
+const LIMIT: &str = "limit";
+const MERCHANT: &str = "merchant";
+const SERVICE: &str = "service";
+const DATE: &str = "date";
+const START: &str = "start";
+const DURATION: &str = "duration";
+
+/// Where the server is that is asked if no other is named: the default of `operator_listen`.
+const DEFAULT_SERVER: &str = "http://127.0.0.1:50053";
+
+/// Elements of a list if the command line does not say.
+const DEFAULT_LIMIT: &str = "100";
+
+/// A request to a server, and how its answer is shown.
+#[derive(Debug, PartialEq)]
+pub(super) struct OperatorCommand {
+    server: Uri,
+    authority: Option<PathBuf>,
+    login: Option<Login>,
+    format: OutputFormat,
+    query: Query,
+}
+
+/// What is asked.
+#[derive(Debug, PartialEq)]
+enum Query {
+    Orders(Box<orders::OrderList>),
+    Order(orders::OneOrder),
+    History(String),
+    Slots(slots::SlotList),
+    Guests(slots::GuestList),
+}
+
+/// The commands with their arguments.
+pub(super) fn commands() -> [Command; 3] {
+    let of_server = "from a running server";
+    [
+        Command::new(ORDERS)
+            .about(format!("Orders, {of_server}"))
+            .subcommand_required(true)
+            .subcommand(with_connection(orders::list_command()))
+            .subcommand(with_connection(orders::show_command()))
+            .subcommand(with_connection(orders::history_command())),
+        Command::new(SLOTS)
+            .about(format!("Slots, {of_server}"))
+            .subcommand_required(true)
+            .subcommand(with_connection(slots::list_command())),
+        with_connection(slots::guests_command(of_server)),
+    ]
+}
+
+/// A command with the arguments of every request.
+fn with_connection(command: Command) -> Command {
+    command
+        .arg(
+            Arg::new(SERVER)
+                .long(SERVER)
+                .value_name("URL")
+                .help("Operator's address of the server (`operator_listen`)")
+                .value_parser(connection::parse_server)
+                .default_value(DEFAULT_SERVER),
+        )
+        .arg(
+            Arg::new(CA)
+                .long(CA)
+                .value_name("FILE")
+                .help("PEM file with the authority of the server's certificate; required with https")
+                .value_parser(value_parser!(PathBuf)),
+        )
+        .arg(
+            Arg::new(LOGIN_FILE)
+                .long(LOGIN_FILE)
+                .value_name("FILE")
+                .help(format!(
+                    "File with user name and password, as `name:password`; default: the variable {LOGIN_VARIABLE}"
+                ))
+                .value_parser(value_parser!(PathBuf)),
+        )
+        .arg(
+            Arg::new(JSON)
+                .long(JSON)
+                .action(ArgAction::SetTrue)
+                .conflicts_with(CSV)
+                .help("Print JSON"),
+        )
+        .arg(
+            Arg::new(CSV)
+                .long(CSV)
+                .action(ArgAction::SetTrue)
+                .help("Print comma-separated values"),
+        )
+}
+
+/// A named argument with a text.
+fn text(name: &'static str, label: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(label).help(help)
+}
+
+fn limit() -> Arg {
+    text(LIMIT, "COUNT", "Most lines")
+        .value_parser(value_parser!(u32).range(1..=1_000_000))
+        .default_value(DEFAULT_LIMIT)
+}
+
+/// The text of an argument; empty if it is not given.
+fn given(arguments: &ArgMatches, name: &str) -> String {
+    let text: Option<&String> = arguments.get_one(name);
+    text.cloned().unwrap_or_default()
+}
+
+/// The action that the arguments ask for.
+pub(super) fn action(
+    name: &str,
+    arguments: &ArgMatches,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    read_file: impl FnOnce(&Path) -> io::Result<String>,
+) -> Result<Action, CliError> {
+    let (query, arguments) = match (name, arguments.subcommand()) {
+        (ORDERS, Some((LIST, arguments))) => {
+            let list = Box::new(orders::OrderList::of(arguments));
+            (Query::Orders(list), arguments)
+        }
+        (ORDERS, Some((SHOW, arguments))) => {
+            (Query::Order(orders::OneOrder::of(arguments)), arguments)
+        }
+        // `history`; the parser knows no other.
+        (ORDERS, Some((_, arguments))) => (Query::History(given(arguments, ORDER)), arguments),
+        (_, Some((_, arguments))) => (Query::Slots(slots::SlotList::of(arguments)), arguments),
+        (_, None) => (Query::Guests(slots::GuestList::of(arguments)), arguments),
+    };
+    let file: Option<&PathBuf> = arguments.get_one(LOGIN_FILE);
+    let login = match file {
+        Some(path) => {
+            let text = read_file(path).map_err(|error| CliError::Read(path.clone(), error))?;
+            Some(Login::parse(&text).ok_or_else(|| CliError::Login(path.display().to_string()))?)
+        }
+        None => Login::from_environment(environment)?,
+    };
+    let server: &Uri = arguments.get_one(SERVER).expect("it has a default");
+    Ok(Action::AskOperator(Box::new(OperatorCommand {
+        server: server.clone(),
+        authority: arguments.get_one(CA).cloned(),
+        login,
+        format: OutputFormat::of(arguments.get_flag(JSON), arguments.get_flag(CSV)),
+        query,
+    })))
+}
+
+impl OperatorCommand {
+    /// Asks and prints the answer. Returns the exit code.
+    pub(super) fn run(&self, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<u8> {
+        let report = match self.ask() {
+            Ok(report) => report,
+            Err(error) => return error.print(stdout, stderr),
+        };
+        report.print(self.format, stdout)?;
+        if let Some(note) = &report.note {
+            writeln!(stderr, "{note}")?;
+        }
+        Ok(SUCCESS)
+    }
+
+    fn ask(&self) -> Result<Report, CliError> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(CliError::Start)?;
+        let authority = match &self.authority {
+            Some(path) => {
+                Some(std::fs::read(path).map_err(|error| CliError::Read(path.clone(), error))?)
+            }
+            None => None,
+        };
+        let failed = |error| CliError::Operator(self.server.clone(), Box::new(error));
+        runtime.block_on(async {
+            let connection = Connection::open(&self.server, authority, self.login.clone()).await;
+            let connection = connection.map_err(failed)?;
+            self.query.answer(&connection).await.map_err(failed)
+        })
+    }
+}
+
+impl Query {
+    async fn answer(&self, connection: &Connection) -> Result<Report, RequestFailed> {
+        match self {
+            Self::Orders(list) => list.read(connection).await,
+            Self::Order(order) => order.read(connection).await,
+            Self::History(id) => orders::history(connection, id).await,
+            Self::Slots(list) => list.read(connection).await,
+            Self::Guests(list) => list.read(connection).await,
+        }
+    }
+}

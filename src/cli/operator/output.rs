@@ -1,0 +1,207 @@
+//! Answers as tables for people, as JSON and as comma-separated values.
+
+use std::io::{self, Write};
+
+use jiff::{Timestamp, tz::TimeZone};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    api::operator::proto::v1,
+    cli::table::{self, Align},
+};
+use domain::money::{Currency, Money};
+
+/// How an answer is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OutputFormat {
+    Table,
+    Json,
+    Csv,
+}
+
+impl OutputFormat {
+    /// The format of two flags, of which one at most is given.
+    pub(super) fn of(json: bool, csv: bool) -> Self {
+        match (json, csv) {
+            (true, _) => Self::Json,
+            (false, true) => Self::Csv,
+            (false, false) => Self::Table,
+        }
+    }
+}
+
+/// A column: its name for programs, its heading, its alignment.
+pub(super) type Column = (&'static str, &'static str, Align);
+
+/// An answer in every form.
+#[derive(Debug)]
+pub(super) struct Report {
+    /// What is said before the table.
+    pub(super) title: String,
+    pub(super) columns: Vec<Column>,
+    pub(super) rows: Vec<Vec<String>>,
+    pub(super) json: Value,
+    /// What is said beside the answer, such as that there is more.
+    pub(super) note: Option<String>,
+}
+
+impl Report {
+    /// A report of a table.
+    pub(super) fn new(
+        columns: Vec<Column>,
+        rows: Vec<Vec<String>>,
+        answer: &impl Serialize,
+    ) -> Self {
+        Self {
+            title: String::new(),
+            columns,
+            rows,
+            // Every message has a JSON form.
+            json: serde_json::to_value(answer).unwrap_or_default(),
+            note: None,
+        }
+    }
+
+    pub(super) fn print(&self, format: OutputFormat, stdout: &mut dyn Write) -> io::Result<()> {
+        match format {
+            OutputFormat::Table => {
+                let columns: Vec<_> = self.columns.iter().map(|it| (it.1, it.2)).collect();
+                let rows: Vec<Vec<String>> = self
+                    .rows
+                    .iter()
+                    .map(|row| row.iter().map(|cell| printable(cell)).collect())
+                    .collect();
+                write!(stdout, "{}", printable_lines(&self.title))?;
+                write!(stdout, "{}", table::table("", &columns, &rows))
+            }
+            OutputFormat::Json => {
+                serde_json::to_writer_pretty(&mut *stdout, &self.json)?;
+                writeln!(stdout)
+            }
+            OutputFormat::Csv => {
+                let names = self.columns.iter().map(|column| column.0);
+                writeln!(stdout, "{}", names.collect::<Vec<_>>().join(","))?;
+                for row in &self.rows {
+                    let cells: Vec<String> = row.iter().map(|cell| quoted(cell)).collect();
+                    writeln!(stdout, "{}", cells.join(","))?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A text without characters that a terminal would obey: names are what customers have typed.
+fn printable(text: &str) -> String {
+    let plain = |letter: char| {
+        if letter.is_control() {
+            '\u{fffd}'
+        } else {
+            letter
+        }
+    };
+    text.chars().map(plain).collect()
+}
+
+fn printable_lines(text: &str) -> String {
+    let mut lines = String::new();
+    for line in text.lines() {
+        lines.push_str(&printable(line));
+        lines.push('\n');
+    }
+    lines
+}
+
+/// A cell, in quotes where RFC 4180 asks for them.
+fn quoted(cell: &str) -> String {
+    if cell.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.to_owned()
+    }
+}
+
+/// A moment in a time zone; empty if there is none.
+pub(super) fn local(time: Option<&pbjson_types::Timestamp>, zone: &str) -> String {
+    let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+    let Some(at) = time.and_then(|time| Timestamp::from_second(time.seconds).ok()) else {
+        return String::new();
+    };
+    let moment = at.to_zoned_datetime(zone);
+    moment.strftime("%Y-%m-%d %H:%M %Z").to_string()
+}
+
+/// An amount; empty if there is none.
+pub(super) fn price(amount: Option<&v1::Amount>) -> String {
+    let Some(v1::Amount {
+        micros,
+        currency_code,
+    }) = amount
+    else {
+        return String::new();
+    };
+    match Currency::from_code(currency_code) {
+        Some(currency) => table::price(Money::from_micros(*micros, currency)),
+        None => format!("{micros} micros {currency_code}"),
+    }
+}
+
+/// Tickets in words, such as `2 Adult, 1 Child`; `1 appointment` without tickets.
+pub(super) fn tickets(tickets: &[v1::Tickets]) -> String {
+    if tickets.is_empty() {
+        return "1 appointment".to_owned();
+    }
+    let mut words = Vec::new();
+    for ticket in tickets {
+        let name = if ticket.ticket_name.is_empty() {
+            &ticket.ticket_id
+        } else {
+            &ticket.ticket_name
+        };
+        words.push(format!("{} {name}", ticket.count));
+    }
+    words.join(", ")
+}
+
+/// The id in the name of an order.
+pub(super) fn id(name: &str) -> &str {
+    name.strip_prefix("orders/").unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(format: OutputFormat) -> String {
+        let columns = vec![("name", "Name", Align::Left), ("count", "N", Align::Right)];
+        let rows = vec![
+            vec!["a, \"b\"".to_owned(), "1".to_owned()],
+            vec!["\u{1b}[2J".to_owned(), "20".to_owned()],
+        ];
+        let report = Report::new(columns, rows, &["x"]);
+        let mut text = Vec::new();
+        report.print(format, &mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn a_report_has_three_forms() {
+        let table = "Name     N\na, \"b\"   1\n\u{fffd}[2J    20\n";
+        assert_eq!(printed(OutputFormat::Table), table);
+        assert_eq!(printed(OutputFormat::Json), "[\n  \"x\"\n]\n");
+        let csv = "name,count\n\"a, \"\"b\"\"\",1\n\u{1b}[2J,20\n";
+        assert_eq!(printed(OutputFormat::Csv), csv);
+    }
+
+    #[test]
+    fn moments_are_those_of_the_merchant() {
+        let at = pbjson_types::Timestamp {
+            seconds: 1_768_591_800,
+            nanos: 0,
+        };
+        assert_eq!(local(Some(&at), "Asia/Tokyo"), "2026-01-17 04:30 JST");
+        assert_eq!(local(Some(&at), "nowhere"), "2026-01-16 19:30 UTC");
+        assert_eq!(local(None, "UTC"), "");
+    }
+}

@@ -1,0 +1,224 @@
+//! The commands that ask the operator's services of a running server.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::stage::{Ordered, Stage};
+use crate::support::{
+    Setup, config,
+    keys::{Keys, replace},
+    process::{Ended, Program},
+};
+
+async fn ask(stage: &Stage, words: &[&str]) -> Ended {
+    let server = format!("--server=http://{}", stage.address);
+    Program::new().args(words).args([&*server]).run().await
+}
+
+/// The output of a command that succeeds.
+async fn said(stage: &Stage, words: &[&str]) -> String {
+    let ended = ask(stage, words).await;
+    assert_eq!(ended.code(), 0, "{words:?}: {}", ended.text());
+    ended.text()
+}
+
+#[tokio::test]
+async fn orders_are_listed_in_the_time_zone_of_their_merchant() {
+    let stage = Stage::start().await;
+    let museum = stage.order("a", 0, Ordered::Museum).await;
+    let hall = stage.order("b", 60, Ordered::Symphony).await;
+    let listed = said(&stage, &["orders", "list", "--customer"]).await;
+    let lines: Vec<&str> = listed.lines().collect();
+    assert_eq!(lines.len(), 3, "{listed}");
+    assert!(lines[0].starts_with("Order "), "{listed}");
+    for (line, parts) in [
+        (
+            lines[1],
+            [
+                &*hall,
+                "2026-01-17 04:30 JST",
+                "1 Balcony",
+                "52.74 USD",
+                "Ada Lovelace-b",
+            ],
+        ),
+        (
+            lines[2],
+            [
+                &*museum,
+                "2026-01-16 10:00 UTC",
+                "2 Adult",
+                "50.00 USD",
+                "Ada Lovelace-a",
+            ],
+        ),
+    ] {
+        for part in parts {
+            assert!(line.contains(part), "{part}: {listed}");
+        }
+    }
+    let json = said(&stage, &["orders", "list", "--json", "--merchant=museum"]).await;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json[0]["name"], format!("orders/{museum}"));
+    let csv = said(&stage, &["orders", "list", "--csv", "--date=2026-01-17"]).await;
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines[0], "order,created,visit,services,tickets,state,due");
+    assert!(
+        lines[1].starts_with(&format!("{hall},")) && lines.len() == 2,
+        "{csv}"
+    );
+    let one = ask(&stage, &["orders", "list", "--limit=1"]).await;
+    assert!(
+        one.text().contains("There are more than 1 orders"),
+        "{}",
+        one.text()
+    );
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn an_order_is_shown_with_its_history() {
+    let stage = Stage::start().await;
+    let id = stage.order("a", 0, Ordered::Haircut).await;
+    let shown = said(&stage, &["orders", "show", &id, "--customer"]).await;
+    for part in [
+        "Merchant   salon",
+        "E-mail     Ada-a@example.com",
+        "Haircut",
+        "CONFIRMED",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let history = said(&stage, &["orders", "history", &id]).await;
+    assert!(history.contains("created"), "{history}");
+    assert!(
+        history.contains("order:  > processing, items/0:  > confirmed"),
+        "{history}"
+    );
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn slots_and_guests_are_listed() {
+    let stage = Stage::start().await;
+    stage.order("a", 0, Ordered::Museum).await;
+    let words = [
+        "slots",
+        "list",
+        "--merchant=museum",
+        "--date=2026-01-16",
+        "--service=museum-entry",
+    ];
+    let slots = said(&stage, &words).await;
+    assert!(
+        slots.contains("2026-01-16 10:00 UTC  museum-entry  Museum entry"),
+        "{slots}"
+    );
+    let words = [
+        "door-list",
+        "--merchant=museum",
+        "--service=museum-entry",
+        "--start=2026-01-16T11:00:00+01:00",
+    ];
+    let guests = said(&stage, &words).await;
+    assert!(
+        guests.contains("Lovelace-a   Ada         2 Adult"),
+        "{guests}"
+    );
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_login_comes_from_the_environment_or_a_file() {
+    let keys = Keys::new();
+    keys.write_scopes(&[("vera", "role = 'viewer'")]);
+    let mut config = config();
+    config.serving.operator_listen = Some("127.0.0.1:0".parse().unwrap());
+    config.security.operator_credentials = Some(keys.path("users.toml"));
+    let stage = Stage::start_with(Setup::with_config(config)).await;
+    let server = format!("--server=http://{}", stage.address);
+    let list = || Program::new().args(["orders", "list"]).args([&*server]);
+    let with_variable = |value| list().env("BOXOFFICE_LOGIN", value);
+    assert_eq!(with_variable("vera:vera").run().await.code(), 0);
+    for (value, expected) in [
+        ("vera:wrong", "invalid user name or password"),
+        ("vera", "BOXOFFICE_LOGIN: expected `name:password`"),
+    ] {
+        let ended = with_variable(value).run().await;
+        assert_eq!(ended.code(), 64, "{}", ended.text());
+        assert!(ended.text().contains(expected), "{}", ended.text());
+    }
+    let file = keys.path("login");
+    replace(&file, "vera:vera\n");
+    let by_file = |path: &Path| list().args(["--login-file", path.to_str().unwrap()]);
+    assert_eq!(by_file(&file).run().await.code(), 0);
+    assert_eq!(by_file(&keys.path("missing")).run().await.code(), 64);
+    let ended = list().run().await;
+    assert_eq!(ended.code(), 64);
+    assert!(
+        ended.text().contains("credentials are missing"),
+        "{}",
+        ended.text()
+    );
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn errors_have_exit_codes() {
+    let stage = Stage::start().await;
+    for (words, code, expected) in [
+        (
+            &["orders", "show", "nobody"][..],
+            64,
+            "there is no order \"nobody\"",
+        ),
+        (
+            &["orders", "list", "--date=tomorrow"],
+            64,
+            "visit_date must be a date from",
+        ),
+        (
+            &["orders", "list", "--start=noon"],
+            64,
+            "expected a time like 2026-12-01T10:00:00+01:00",
+        ),
+        (
+            &["slots", "list", "--merchant=nobody", "--date=2026-01-16"],
+            64,
+            "is not a merchant",
+        ),
+        (&["slots", "list"], 64, "--merchant <ID>"),
+        (
+            &["orders", "list", "--json", "--csv"],
+            64,
+            "cannot be used with",
+        ),
+        (
+            &["--workers=3", "orders", "list"],
+            64,
+            "cannot be used with 'orders'",
+        ),
+    ] {
+        let ended = ask(&stage, words).await;
+        assert_eq!(ended.code(), code, "{words:?}: {}", ended.text());
+        assert!(
+            ended.text().contains(expected),
+            "{words:?}: {}",
+            ended.text()
+        );
+    }
+    let address = stage.address;
+    stage.stop().await;
+    let server = format!("--server=http://{address}");
+    let ended = Program::new().args(["orders", "list", &server]).run().await;
+    assert_eq!(ended.code(), 69, "{}", ended.text());
+    assert!(
+        ended.text().contains("the server cannot be reached"),
+        "{}",
+        ended.text()
+    );
+    let words = ["orders", "list", "--server=https://127.0.0.1:1"];
+    let ended = Program::new().args(words).run().await;
+    assert_eq!(ended.code(), 64, "{}", ended.text());
+}
