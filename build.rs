@@ -144,9 +144,11 @@ fn write_parameters(
 ) -> std::fmt::Result {
     for field in message.fields() {
         let path = format!("{within}{}", field.name());
+        // Choices, enums and further kinds have no form in a query yet: such requests are sent as JSON.
+        if field.containing_oneof().is_some() {
+            continue;
+        }
         let kind = match field.kind() {
-            // Choices, enums and further kinds have no form in a query yet: such requests are sent as JSON.
-            _ if field.containing_oneof().is_some() => continue,
             Kind::String if field.is_list() => "TextList",
             Kind::String => "Text",
             Kind::Bool => "Flag",
@@ -159,7 +161,21 @@ fn write_parameters(
                 write_parameters(table, &inner, &format!("{path}."))?;
                 continue;
             }
-            _ => continue,
+            Kind::Double
+            | Kind::Float
+            | Kind::Int32
+            | Kind::Int64
+            | Kind::Uint32
+            | Kind::Uint64
+            | Kind::Sint32
+            | Kind::Sint64
+            | Kind::Fixed32
+            | Kind::Fixed64
+            | Kind::Sfixed32
+            | Kind::Sfixed64
+            | Kind::Bytes
+            | Kind::Message(_)
+            | Kind::Enum(_) => continue,
         };
         write!(
             table,

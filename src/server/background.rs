@@ -71,7 +71,9 @@ fn run_watcher<F: FromFiles>(
 
 async fn forget_callers(access: [Arc<Access>; 2], phase: watch::Receiver<Phase>) {
     every(CALLERS_SWEEP, phase, || {
-        access.iter().for_each(|access| access.remove_idle());
+        for access in &access {
+            access.remove_idle();
+        }
         ready(())
     })
     .await;

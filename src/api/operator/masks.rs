@@ -14,8 +14,11 @@ const CUSTOMER: &str = "customer";
 /// Every field.
 const ALL: &str = "*";
 
+/// Removes a field of an order.
+type Remove = fn(&mut Order);
+
 /// The fields that a mask may name, each with what removes it.
-const FIELDS: [(&str, fn(&mut Order)); 19] = [
+const FIELDS: [(&str, Remove); 19] = [
     ("name", |order| order.name.clear()),
     ("state", |order| order.state.clear()),
     ("merchant_id", |order| order.merchant_id.clear()),

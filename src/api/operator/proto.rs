@@ -13,13 +13,10 @@ mod boxoffice {
         #[expect(
             clippy::allow_attributes,
             clippy::allow_attributes_without_reason,
-            clippy::cloned_instead_of_copied,
-            clippy::default_trait_access,
             clippy::doc_markdown,
             clippy::missing_errors_doc,
             clippy::must_use_candidate,
             clippy::too_many_lines,
-            clippy::uninlined_format_args,
             reason = "generated code"
         )]
         pub mod v1 {

@@ -256,12 +256,11 @@ fn slot(slot: v1::SlotName, violations: &mut Violations) -> SlotName {
     } = slot;
     required("slot.merchant_id", &merchant_id, violations);
     required("slot.service_id", &service_id, violations);
-    let start_sec = match start_time {
-        Some(time) => second("slot.start_time", time, violations),
-        None => {
-            violations.add("slot.start_time", "is required");
-            None
-        }
+    let start_sec = if let Some(time) = start_time {
+        second("slot.start_time", time, violations)
+    } else {
+        violations.add("slot.start_time", "is required");
+        None
     };
     let duration = SlotDuration::new(Seconds::new(duration_sec));
     if duration.is_none() {

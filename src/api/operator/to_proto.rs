@@ -235,7 +235,7 @@ fn customer(customer: &Customer) -> v1::Customer {
         address: customer
             .address
             .as_ref()
-            .map_or_else(String::new, |address| self::address(address)),
+            .map_or_else(String::new, self::address),
     }
 }
 

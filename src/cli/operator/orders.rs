@@ -122,12 +122,12 @@ pub(super) fn time(arguments: &ArgMatches, name: &str) -> Option<pbjson_types::T
     seconds.map(|&seconds| pbjson_types::Timestamp { seconds, nanos: 0 })
 }
 
-fn mask(paths: &[&str], customer: bool) -> Option<pbjson_types::FieldMask> {
-    let customer = customer.then_some("customer");
+/// A mask of these fields, and of the customer if that is asked for.
+fn mask(paths: &[&str], customer: Option<&str>) -> pbjson_types::FieldMask {
     let paths = paths.iter().copied().chain(customer);
-    Some(pbjson_types::FieldMask {
+    pbjson_types::FieldMask {
         paths: paths.map(str::to_owned).collect(),
-    })
+    }
 }
 
 /// A search, and how much of what it finds is shown.
@@ -157,7 +157,7 @@ impl OrderList {
                 created_from: time(arguments, CREATED_FROM),
                 created_until: time(arguments, CREATED_UNTIL),
                 needs_attention: arguments.get_flag(ATTENTION),
-                read_mask: mask(&LISTED, has_customer),
+                read_mask: Some(mask(&LISTED, has_customer.then_some(CUSTOMER))),
                 ..SearchOrdersRequest::default()
             },
             has_customer,
@@ -266,7 +266,7 @@ impl OneOrder {
         paths.extend(["channel", "over", "etag", "update_time", "reason"]);
         let request = GetOrderRequest {
             name: order_name(&self.id),
-            read_mask: mask(&paths, self.has_customer),
+            read_mask: Some(mask(&paths, self.has_customer.then_some(CUSTOMER))),
         };
         let answer = connection.orders().get_order(request).await?.into_inner();
         let order = answer.order.unwrap_or_default();

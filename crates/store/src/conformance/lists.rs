@@ -110,7 +110,7 @@ pub(super) fn orders_are_listed_by_slot_newest_first(home: &dyn StoreHome) {
         vec![of(&|claim| claim.merchant_id = "salon".into())],
         vec![of(&|claim| claim.service_id = "tour".into()), usual.clone()],
         vec![of(&|claim| {
-            claim.start_sec = EpochSeconds::new(1_800_000_001)
+            claim.start_sec = EpochSeconds::new(1_800_000_001);
         })],
         vec![longer.clone()],
         vec![usual.clone(), of(&|claim| claim.ticket_id = None)],
