@@ -676,7 +676,8 @@ async fn follow(plan: Plan, wrong: Option<Rule>) -> Result<Coverage, Disagreemen
         let mut harness = Harness::open(&plan, wrong).await;
         for (step, what) in plan.steps.iter().enumerate() {
             taking.store(step, Ordering::SeqCst);
-            harness = harness.take(what).await?;
+            // On the heap: it is as large as all that the steps await.
+            harness = Box::pin(harness.take(what)).await?;
         }
         harness.server.stop().await;
         Ok::<Coverage, String>(harness.seen)

@@ -1,4 +1,4 @@
-//! The OpenAPI descriptions of both interfaces, made from the published files: the committed ones are these.
+//! The `OpenAPI` descriptions of both interfaces, made from the published files: the committed ones are these.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -14,7 +14,7 @@ use boxoffice::{
 };
 use prost_reflect::{
     DescriptorPool, EnumDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor,
-    MethodDescriptor,
+    MethodDescriptor, ServiceDescriptor,
 };
 use serde_json::{Map, Value, json};
 
@@ -35,7 +35,7 @@ impl Generator {
 
     fn method(&self, name: &str) -> MethodDescriptor {
         let services: Vec<_> = self.pool.services().collect();
-        let mut methods = services.iter().flat_map(|service| service.methods());
+        let mut methods = services.iter().flat_map(ServiceDescriptor::methods);
         methods.find(|method| method.name() == name).unwrap()
     }
 

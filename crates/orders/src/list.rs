@@ -72,3 +72,6 @@ impl<T: TakeOrders> AuditedList<T> {
         self.last
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -281,7 +281,7 @@ impl MemoryContents {
         Recovered {
             orders: self.count(),
             sold: sold.less(&released).into_claims(),
-            updated: updated.map(|update| OrderUpdate::clone(update)).collect(),
+            updated: updated.map(|update| without_texts(update)).collect(),
             pending: self.pending.values().cloned().collect(),
             holds,
             prices: self.prices.to_book(),
@@ -293,6 +293,13 @@ impl MemoryContents {
     fn count(&self) -> u64 {
         u64::try_from(self.orders.len()).unwrap_or(u64::MAX)
     }
+}
+
+/// An update without what people have written.
+fn without_texts(update: &OrderUpdate) -> OrderUpdate {
+    let mut update = update.clone();
+    update.entry.texts = UpdateTexts::default();
+    update
 }
 
 /// The end of the last slot of an order; of one that takes no spots, when it was created.

@@ -133,6 +133,7 @@ async fn an_order_is_over_when_its_last_slot_has_ended() {
     stage.stop().await;
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 #[tokio::test]
 async fn orders_are_found_by_every_condition() {
     let stage = Stage::start().await;
@@ -379,6 +380,7 @@ async fn a_history_begins_with_the_creation() {
     stage.stop().await;
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 #[tokio::test]
 async fn a_request_that_breaks_a_rule_is_answered_with_field_and_rule() {
     let stage = Stage::start().await;

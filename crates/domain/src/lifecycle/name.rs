@@ -24,6 +24,12 @@ impl From<&str> for Name {
     }
 }
 
+impl From<String> for Name {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
 // `Hash` and `Ord` are derived from the text, as `Borrow` demands.
 impl Borrow<str> for Name {
     fn borrow(&self) -> &str {

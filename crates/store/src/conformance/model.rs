@@ -235,6 +235,20 @@ impl Model {
         }
     }
 
+    /// The newest updates of the orders that have timers or steps, by the id of the order.
+    fn updated(&self) -> Vec<OrderUpdate> {
+        let mut updated = Vec::new();
+        for placed in &self.orders {
+            let newest = self.updates_of(&placed.order.id).next();
+            updated.extend(newest.filter(|newest| newest.tree.has_work()).cloned());
+        }
+        for update in &mut updated {
+            update.entry.texts = UpdateTexts::default();
+        }
+        updated.sort_by(|left, right| left.order.cmp(&right.order));
+        updated
+    }
+
     /// Fails unless the store answers all questions about these ids as the model does.
     pub(super) fn assert_answers(
         &self,

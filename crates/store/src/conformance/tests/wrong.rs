@@ -20,10 +20,16 @@ use tokio::sync::watch;
 
 use super::memory::Outage;
 use crate::{
-    CommitError, CommitFuture, HoldId, HoldState, OrderFilter, OrderPlace, OrderSink, PlacedOrder,
-    PriceBook, Provenance, Read, ReadError, Recovered, Replay, Selection, SlotName, Store,
-    StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, Write, conformance::StoreHome,
-    memory::MemoryStore,
+    ClaimTotals, CommitError, CommitFuture, EraseError, EraseFuture, HoldId, HoldState,
+    ListedOrder, OrderFilter, OrderKey, OrderPlace, OrderSink, OrderUpdate, PlacedOrder,
+    PlacedSink, Precondition, Preconditions, PriceBook, Provenance, Read, ReadError, Recovered,
+    Replay, Selection, SlotName, Store, StoreHealth, StoreStats, StoredHold, StoredOrder,
+    UnitOfWork, UpdateSink, UpdateTexts, Write, conformance::StoreHome, memory::MemoryStore,
+};
+use domain::{
+    ids::{Token, UserId},
+    order::{BookingStatus, Customer, Order, OrderId},
+    time::EpochSeconds,
 };
 use domain::{ids::Token, order::OrderId, time::EpochSeconds};
 
@@ -560,6 +566,26 @@ impl Store for WrongStore {
                     }
                 }
             }
+            Fault::ReleasedStaySold => {
+                let placed = self.placed().into_iter();
+                let mut sold = ClaimTotals::default();
+                sold.add(placed.flat_map(|placed| placed.claims));
+                recovered.sold = sold.into_claims();
+            }
+            Fault::UpdatesWithoutWorkRecovered => {
+                recovered.updated.clear();
+                for placed in self.placed() {
+                    let found = self.contents.find_order(&placed.order.id);
+                    let Read::Now(Ok(Some(stored))) = found else {
+                        continue;
+                    };
+                    recovered.updated.extend(stored.update.map(|mut update| {
+                        update.entry.texts = UpdateTexts::default();
+                        update
+                    }));
+                }
+            }
+            Fault::WorkForgotten => recovered.updated.clear(),
             Fault::HoldsRecoveredById => recovered.holds.sort_by_key(|hold| hold.id),
             Fault::PricesReplaced => {
                 let mut books = self.writes().into_iter().rev();

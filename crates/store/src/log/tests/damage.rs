@@ -48,6 +48,8 @@ enum AnswerValue {
     Attempts(u32),
     Hold(Option<StoredHold>),
     Orders(Vec<Order>),
+    Stored(Box<Option<StoredOrder>>),
+    History(Vec<OrderUpdate>),
 }
 
 /// Everything that a store answers.
@@ -83,6 +85,12 @@ impl Answers {
             questions.push(answer(replay, AnswerValue::Replay)?);
             let attempts = store.failed_attempts(&key).get().await;
             questions.push(answer(attempts, AnswerValue::Attempts)?);
+            let stored = store.find_order(&key.order_id()).get().await;
+            questions.push(answer(stored, |stored| {
+                AnswerValue::Stored(Box::new(stored))
+            })?);
+            let history = history(store, &key.order_id());
+            questions.push(answer(history, AnswerValue::History)?);
             let by_id = Selection::Ids(vec![key.order_id()]);
             questions.push(answer(listed(store, &by_id), AnswerValue::Orders)?);
         }

@@ -286,6 +286,73 @@ fn links_lead_to_earlier_orders_of_the_same_user() {
     assert!(links.add(position(64), Some(&user(2)), Some(position(12 * 8 + 4096))));
 }
 
+/// A log with an order and its updates to these revisions, each written with a fault or none.
+fn log_of_updates(updates: &[(u32, Option<PlantedFault>)]) -> (SimulatedDisk, u64) {
+    let disk = SimulatedDisk::new(1);
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(EpochSeconds::new(1_800_000_000)));
+    let (mut log, _) = OpenedLog::open(&disk, &clock).unwrap();
+    let mut random = fastrand::Rng::with_seed(1);
+    let placed = samples::placed(&mut random, |token| {
+        log.reader.keys.order_key(token).order_id()
+    });
+    let order = placed.order.id.clone();
+    let mut units = vec![(Write::OrderPlaced(Box::new(placed)), None)];
+    for (revision, fault) in updates {
+        let update = samples::update(&mut random, order.clone(), *revision);
+        units.push((Write::OrderUpdated(Box::new(update)), *fault));
+    }
+    for (write, fault) in units {
+        let unit = EncodedUnit::new(&UnitOfWork::from(write), &log.reader.keys);
+        let _planted = fault.map(plant);
+        log.ledger.write(&[unit]).unwrap();
+    }
+    let changes = log.ledger.appender.end().next_sequence - 1;
+    (disk, changes)
+}
+
+#[test]
+fn updates_that_do_not_continue_the_ones_before_are_found() {
+    let unlinked = Some(PlantedFault::LinkMissing);
+    for (updates, expected) in [
+        (vec![], vec![]),
+        (vec![(1, None), (2, None), (3, None)], vec![]),
+        // It leads to no update before, and so does the first one, which is right.
+        (vec![(1, None), (2, unlinked), (3, None)], vec![3]),
+        (vec![(1, unlinked), (2, None)], vec![]),
+        // A revision is missing, there twice, or the first one.
+        (vec![(2, None)], vec![2]),
+        (vec![(1, None), (3, None), (4, None)], vec![3]),
+        (vec![(1, None), (1, None)], vec![3]),
+        (vec![(1, None), (2, None), (1, None)], vec![4]),
+    ] {
+        let (disk, changes) = log_of_updates(&updates);
+        let verified = verify_segments(&disk, changes, &|| Ok(false), &mut |_| {}).unwrap();
+        let mut found = Vec::new();
+        for finding in &verified.findings {
+            assert_eq!(finding.damage.fault, DamageFault::Link, "{updates:?}");
+            assert_eq!(finding.lost, None);
+            found.push(finding.damage.sequence);
+        }
+        assert_eq!(found, expected, "{updates:?}");
+    }
+}
+
+#[test]
+fn behind_damage_no_update_is_blamed_for_one_that_is_missing() {
+    let position = |offset| Position::new(1, offset).unwrap();
+    let update = |offset, revision| UpdateEntry {
+        position: position(offset),
+        revision,
+        has_work: false,
+    };
+    let key = OrderKey([1; 16]);
+    let mut links = UpdateLinks::default();
+    assert!(links.add(&key, update(8, 1), None));
+    assert!(!links.add(&key, update(16, 3), Some(position(48))));
+    links.note_damage();
+    assert!(links.add(&key, update(24, 7), Some(position(56))));
+}
+
 #[test]
 fn personal_data_that_is_gone_without_an_erasure_is_found() {
     let fixture = Fixture::with_orders(300);

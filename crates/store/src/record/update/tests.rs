@@ -96,6 +96,36 @@ fn refund_requested() -> LedgerEntry {
 }
 
 /// Something in every field.
+fn full_entry() -> HistoryEntry {
+    HistoryEntry {
+        cause: UpdateCause::Operator,
+        actor: Some("eve".into()),
+        lifecycle: 2,
+        changes: vec![StateChange {
+            part: OrderPart::item(1),
+            from: "confirmed".into(),
+            to: "cancelled".into(),
+        }],
+        skipped: vec![SkippedChange {
+            part: OrderPart::fulfillment(0),
+            to: Some("cancelled".into()),
+            reason: SkipReason::Condition,
+        }],
+        events: vec![EmittedEvent {
+            name: "order.replace".into(),
+            part: OrderPart::ORDER,
+            params: vec![("why".into(), InfoValue::Flag(true))],
+        }],
+        ledger: vec![refund_requested()],
+        released_items: vec![1],
+        texts: UpdateTexts {
+            note: "called twice".to_owned(),
+            reason: "she is ill".to_owned(),
+        },
+    }
+}
+
+/// Something in every field.
 fn full() -> OrderUpdate {
     let mut tree = plain_tree();
     tree.items.push(TreeItem {
@@ -170,32 +200,7 @@ fn full() -> OrderUpdate {
         revision: 4,
         updated_sec: second(1_800_000_000),
         tree,
-        entry: HistoryEntry {
-            cause: UpdateCause::Operator,
-            actor: Some("eve".into()),
-            lifecycle: 2,
-            changes: vec![StateChange {
-                part: OrderPart::item(1),
-                from: "confirmed".into(),
-                to: "cancelled".into(),
-            }],
-            skipped: vec![SkippedChange {
-                part: OrderPart::fulfillment(0),
-                to: Some("cancelled".into()),
-                reason: SkipReason::Condition,
-            }],
-            events: vec![EmittedEvent {
-                name: "order.replace".into(),
-                part: OrderPart::ORDER,
-                params: vec![("why".into(), InfoValue::Flag(true))],
-            }],
-            ledger: vec![refund_requested()],
-            released_items: vec![1],
-            texts: UpdateTexts {
-                note: "called twice".to_owned(),
-                reason: "she is ill".to_owned(),
-            },
-        },
+        entry: full_entry(),
         released: vec![NamedClaim {
             merchant_id: "museum".into(),
             service_id: "entry".into(),

@@ -107,7 +107,7 @@ pub(super) fn text(name: &Name) -> String {
 }
 
 pub(super) fn name(text: String) -> Name {
-    Name::from(text.as_str())
+    Name::from(text)
 }
 
 pub(super) fn part_to_record(part: OrderPart) -> proto::OrderPart {

@@ -96,11 +96,14 @@ fn selections(model: &Model) -> Vec<Selection> {
     selections
 }
 
-type List<'l> = &'l mut dyn FnMut(StoredOrder) -> ControlFlow<()>;
+/// An order of a list, and its newest update.
+type PresentOrder = (Order, Option<OrderUpdate>);
+
+type List<'l> = &'l mut dyn FnMut(ListedOrder) -> ControlFlow<()>;
 
 fn listed(
     list: impl FnOnce(List<'_>) -> Result<(), ReadError>,
-) -> (Vec<Order>, Result<(), ReadError>) {
+) -> (Vec<PresentOrder>, Result<(), ReadError>) {
     let mut orders = Vec::new();
     let result = list(&mut |stored| {
         orders.push(stored.order);
