@@ -265,6 +265,7 @@ fn stands_on_record(new: &NewOrder) {
         claims: Vec::new(),
         payment: None,
         hold: None,
+        bill: None,
     };
     let record = encode(&Write::OrderPlaced(Box::new(placed)), &keys);
     let read = decode_order_if(&record.public, Some(&record.personal), &|_| true);

@@ -170,6 +170,8 @@ fn order_json(store: &dyn Store, placed: PlacedOrder) -> Result<Value, ExportErr
         claims: _,
         payment,
         hold,
+        // Follows from the items and the terms of their services.
+        bill: _,
     } = placed;
     let failed = match store.failed_attempts(&store.order_key(&token)) {
         Read::Now(failed) => failed?,

@@ -207,6 +207,24 @@ impl IdInterner {
         ix
     }
 
+    /// The index of a service, if it has one.
+    #[must_use]
+    pub fn find_service(
+        &self,
+        merchant_id: &MerchantId,
+        service_id: &ServiceId,
+    ) -> Option<ServiceIx> {
+        self.services.get(merchant_id)?.get(service_id).copied()
+    }
+
+    /// The index of a ticket type, if it has one.
+    #[must_use]
+    pub fn find_ticket(&self, service: ServiceIx, ticket_id: &TicketId) -> Option<TicketIx> {
+        let known = self.tickets.get(service.0 as usize)?;
+        let at = known.iter().position(|id| id == ticket_id)?;
+        u16::try_from(at).ok().map(TicketIx)
+    }
+
     /// Every service that has an index, with the ids of its merchant and its own, in no order.
     pub fn services(&self) -> impl Iterator<Item = (ServiceIx, &MerchantId, &ServiceId)> {
         self.services.iter().flat_map(|(merchant_id, services)| {

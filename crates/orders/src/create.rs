@@ -31,7 +31,7 @@ use domain::{
 use inventory::{Decision, Reservation};
 use kernel::user::User;
 use store::{
-    Fingerprint, HoldId, NamedClaim, OrderKey, PaymentAttempt, PlacedOrder, Precondition,
+    Fingerprint, HoldId, NamedClaim, OrderKey, PaymentAttempt, PlacedBill, PlacedOrder, Precondition,
     Preconditions, Replay, UnitOfWork, Write,
 };
 
@@ -72,6 +72,8 @@ struct Plan {
     judgement: Judgement,
     claims: Vec<NamedClaim>,
     reservation: Reservation,
+    /// What it is billed, if we charge. Boxed: few orders have one.
+    bill: Option<Box<PlacedBill>>,
 }
 
 impl Plan {
@@ -207,14 +209,36 @@ impl App {
             Decision::Sell((judgement, reservation)) => {
                 // By the catalogue of the decision: an index is a name in that one only.
                 let claims = named(&active.catalog, reservation.claims());
+                let bill = self.bill(active, &asked, order, &judgement)?;
                 Decision::Sell(Plan {
                     judgement,
                     claims,
                     reservation,
+                    bill,
                 })
             }
             Decision::Decline(failure) => Decision::Decline(failure),
         })
+    }
+
+    /// The bill of an order that we charge, with the terms of this catalogue: later ones do not change it.
+    fn bill(
+        &self,
+        active: &ActiveCatalog,
+        asked: &Asked<'_>,
+        order: &NewOrder,
+        judgement: &Judgement,
+    ) -> Result<Option<Box<PlacedBill>>, AttemptError> {
+        if !order.charged_by_us() || judgement.amount_due.is_zero() || self.payments.is_none() {
+            return Ok(None);
+        }
+        let catalog = &active.catalog;
+        // Cannot fail: the order was judged by this same catalogue, and it can be sold.
+        let bill = judgement.bill(catalog, asked.merchant, &order.items);
+        Ok(Some(Box::new(PlacedBill {
+            bill: bill.map_err(|_| OrderError::Bug)?,
+            refund_fees: catalog.merchant(asked.merchant).refund_fees,
+        })))
     }
 
     fn decide(
@@ -295,12 +319,12 @@ impl Command for Creation {
                 app.inventory.release(plan.reservation, app.now());
                 Ok(Decided::Answer(Err(failure)))
             }
-            Err(PaymentError::NotRecorded(CommitFailure::Unwritten(error))) => {
-                app.inventory.release(plan.reservation, app.now());
-                Err(error)
-            }
             // The state on disk is unknown, so the spots stay sold until a restart has recovered it.
             Err(PaymentError::NotRecorded(CommitFailure::Unknown(error))) => Err(error),
+            Err(PaymentError::NotRecorded(failure)) => {
+                app.inventory.release(plan.reservation, app.now());
+                Err(failure.into_error())
+            }
         }
     }
 
@@ -359,12 +383,12 @@ impl Command for Creation {
         failure: CommitFailure,
     ) -> Result<Created, OrderError> {
         match failure {
-            CommitFailure::Unwritten(error) => {
-                Self::revert(app, unit, taken).await?;
-                Err(error)
-            }
             // The reservation is dropped: the spots stay sold until a restart has read what is on record.
             CommitFailure::Unknown(error) => Err(error),
+            failure => {
+                Self::revert(app, unit, taken).await?;
+                Err(failure.into_error())
+            }
         }
     }
 }
@@ -390,6 +414,7 @@ impl Creation {
             judgement,
             claims,
             reservation,
+            bill,
         } = plan;
         let CreateOrder {
             token,
@@ -426,6 +451,7 @@ impl Creation {
             claims,
             payment,
             hold,
+            bill,
         };
         let unit = UnitOfWork {
             requires,

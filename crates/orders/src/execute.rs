@@ -20,10 +20,6 @@ use domain::slot::CartKey;
 use kernel::request;
 use store::{CommitError, ErrorChain, ReleaseReason, UnitOfWork, Write};
 
-/// Maximum number of decisions on one command. Each further one takes somebody else who has changed what it was decided
-/// on.
-const MAX_DECISIONS: u32 = 5;
-
 /// Pauses between attempts to record money that has moved, while the store is unavailable.
 const RECORD_PAUSE_MIN: Duration = Duration::from_millis(100);
 const RECORD_PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -37,6 +33,9 @@ pub(super) trait Command: Sized + Send {
     type Answer: Send;
     /// What a decision has taken in memory, with the rest of the command.
     type Taken: Send;
+
+    /// Most decisions. Each further one takes somebody else who has changed what it was decided on.
+    const MAX_DECISIONS: u32 = 5;
 
     /// The answer that it has had before.
     fn replay(
@@ -83,6 +82,8 @@ pub(super) enum Decided<C: Command> {
 pub(super) enum CommitFailure {
     /// Nothing of it is on record.
     Unwritten(OrderError),
+    /// Nothing of it is on record, because what it was decided on has changed at every attempt.
+    Contended,
     /// What is on record is unknown until a restart has read it.
     Unknown(OrderError),
 }
@@ -91,6 +92,7 @@ impl CommitFailure {
     pub(super) fn into_error(self) -> OrderError {
         match self {
             Self::Unwritten(error) | Self::Unknown(error) => error,
+            Self::Contended => OrderError::StoreUnavailable,
         }
     }
 }
@@ -181,7 +183,7 @@ impl App {
             match self.commit(&unit).await {
                 Ok(()) => return C::apply(self, unit, taken),
                 // Whatever it was decided on has changed. Nothing is written, so it is decided again.
-                Err(CommitError::Stale(_)) if decisions < MAX_DECISIONS => {
+                Err(CommitError::Stale(_)) if decisions < C::MAX_DECISIONS => {
                     command = C::revert(self, unit, taken).await?;
                 }
                 Err(error) => {
@@ -232,9 +234,8 @@ impl App {
             tracing::error!(error = %ErrorChain(error), times, "a change could not be recorded");
         }
         match error {
-            CommitError::Stale(_) | CommitError::Unavailable => {
-                CommitFailure::Unwritten(OrderError::StoreUnavailable)
-            }
+            CommitError::Stale(_) => CommitFailure::Contended,
+            CommitError::Unavailable => CommitFailure::Unwritten(OrderError::StoreUnavailable),
             CommitError::Unreadable(_) => CommitFailure::Unwritten(OrderError::Unreadable),
             // The limits of requests keep every order far below that size.
             CommitError::TooLarge(_) => CommitFailure::Unwritten(OrderError::Bug),
@@ -257,7 +258,9 @@ fn records_money(unit: &UnitOfWork) -> bool {
         | Write::HoldPlaced(_)
         | Write::HoldReleased { .. }
         | Write::Prices(_)
-        | Write::SlotsForgotten(_) => false,
+        | Write::SlotsForgotten(_)
+        // The step is open until its outcome is on record, and has the same outcome again under its key.
+        | Write::OrderUpdated(_) => false,
     })
 }
 

@@ -38,6 +38,7 @@ mod create;
 mod execute;
 mod export;
 mod hold;
+mod lifecycle;
 mod list;
 mod lookup;
 pub mod metrics;
@@ -51,7 +52,9 @@ mod run_to_completion;
 pub mod search;
 pub mod slots;
 mod startup;
+pub mod steps;
 mod tokens;
+pub mod update;
 
 pub use check::{Cart, CheckAnswer, Checked};
 pub use create::CreateOrder;
@@ -62,7 +65,9 @@ pub use reconcile::Reloaded;
 pub use reload::ReloadError;
 pub use startup::{OfflineCatalog, Parts, StartupError};
 
+use lifecycle::ActiveLifecycle;
 use metrics::OrderMetrics;
+use steps::Agenda;
 use tokens::{TokenGuard, Tokens};
 
 /// The outcome of CreateOrder: the order, or the cause of its failure.
@@ -153,7 +158,11 @@ pub struct App {
     /// `None` where payments are off.
     payments: Option<Arc<dyn PaymentGateway>>,
     clock: Arc<dyn Clock>,
+    /// Decides what becomes of an order after its sale.
+    lifecycle: ActiveLifecycle,
     tokens: Tokens,
+    /// The timers and steps of orders.
+    agenda: Agenda,
     /// The tokens of pending payments that cannot be reversed while payments are off: locked for as long as
     /// the process runs.
     stuck: Mutex<Vec<TokenGuard>>,
@@ -251,6 +260,12 @@ impl App {
         &self.metrics
     }
 
+    /// The lifecycle of orders.
+    #[must_use]
+    pub fn lifecycle(&self) -> &Definition {
+        &self.lifecycle.definition
+    }
+
     /// The audit log.
     #[must_use]
     pub fn audit(&self) -> &Arc<Audit> {
@@ -327,6 +342,29 @@ fn indexed(ids: &mut IdInterner, claims: &[NamedClaim]) -> Vec<Claim> {
         let ticket = match &named.ticket_id {
             None => Claimed::Appointment,
             Some(id) => Claimed::Ticket(ids.ticket(service, id)?),
+        };
+        let slot = SlotKey {
+            service,
+            duration_sec: named.duration_sec,
+            start_sec: named.start_sec,
+        };
+        Some(Claim {
+            slot,
+            ticket,
+            count: named.count,
+        })
+    };
+    claims.iter().filter_map(claim).collect()
+}
+
+/// Recorded claims by their indexes, without those of which nothing was ever sold since the start: ids of all that is sold
+/// are interned.
+fn found(ids: &IdInterner, claims: &[NamedClaim]) -> Vec<Claim> {
+    let claim = |named: &NamedClaim| {
+        let service = ids.find_service(&named.merchant_id, &named.service_id)?;
+        let ticket = match &named.ticket_id {
+            None => Claimed::Appointment,
+            Some(id) => Claimed::Ticket(ids.find_ticket(service, id)?),
         };
         let slot = SlotKey {
             service,

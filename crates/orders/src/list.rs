@@ -37,9 +37,9 @@ impl App {
                 Some(user) => user.may_see(order.created_by, order.merchant_id),
                 None => true,
             };
-            let listed = app
-                .store
-                .list(&selection, &may_see, &mut |stored| list.take(stored.order));
+            let listed = app.store.list(&selection, &may_see, &mut |listed| {
+                list.take(present(&app.lifecycle.definition, listed))
+            });
             listed.map(|()| list)
         };
         let listed = blocking::run(read).await?;

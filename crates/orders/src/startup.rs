@@ -9,10 +9,12 @@ use super::{
     ActiveCatalog, App, Latest, Limits, OrderMetrics, Tokens,
     calendar::{Calendar, Sweeps},
     clock_check, indexed,
+    lifecycle::ActiveLifecycle,
     payment::PendingPayment,
     prices,
     reconcile::{Reconciler, Reloaded},
     restore::{RestoredHolds, pending_reservation},
+    steps::Agenda,
     tokens::{LockedFor, RequestKey, TokenGuard, TokenLock},
 };
 use crate::audit::Audit;
@@ -27,6 +29,9 @@ use inventory::{Inventory, Reservation};
 use kernel::clock::{Clock, OncePerSecond};
 use payments::PaymentGateway;
 use store::{CommitError, PaymentIntent, ReadError, Recovered, Store, Write};
+
+/// The number of the first lifecycle.
+const DEFAULT_LIFECYCLE: u32 = 1;
 
 /// Why the use cases cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -140,6 +145,7 @@ impl App {
         let Recovered {
             orders,
             sold: _,
+            updated,
             pending,
             holds,
             prices: known,
@@ -189,7 +195,12 @@ impl App {
             store,
             payments,
             clock,
+            lifecycle: ActiveLifecycle {
+                number: DEFAULT_LIFECYCLE,
+                definition: lifecycle,
+            },
             tokens: Tokens::default(),
+            agenda: Agenda::of(&updated),
             stuck: Mutex::default(),
             commands: TaskTracker::new(),
             limits,

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use domain::{ids::Token, slot::CartKey};
 use kernel::user::User;
+use store::OrderKey;
 
 /// A request's idempotency token, by its digest. The digest is computed once for each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,6 +16,12 @@ pub(super) struct RequestKey([u8; 16]);
 impl RequestKey {
     pub(super) fn of(token: &Token) -> Self {
         Self(digest(token.as_str()))
+    }
+
+    /// The key of an order that is changed after its sale.
+    pub(super) fn of_order(order: &OrderKey) -> Self {
+        // Masked, because it shares the table with digests of tokens; a collision would only make one wait.
+        Self(masked(order.0, Some("order")))
     }
 
     /// The key of a user's cart. A cart's id is the token of its later order. Users have carts of their own: with the
@@ -61,7 +68,7 @@ pub(super) struct Tokens {
 /// What a locked request is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LockedFor {
-    /// Its order is being created, or a payment of it is being reversed.
+    /// Its order is being created or changed, or a payment of it is being reversed.
     Order,
     /// The hold of its cart is being changed.
     Hold,

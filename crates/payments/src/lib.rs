@@ -1,4 +1,4 @@
-//! Charges through a payment gateway.
+//! Charges and refunds through a payment gateway.
 //!
 //! A charge has a key that is derived from the order and the attempt, so a gateway can tell a repeated
 //! request from a new one. The intent to charge is on record before the request to the gateway, and its
@@ -72,6 +72,26 @@ pub enum Reversal {
     Refunded,
 }
 
+/// A change of a captured or authorized charge to be requested. Its key tells a repetition from another one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChargeChange {
+    /// The idempotency key.
+    pub key: String,
+    /// The charge.
+    pub charge: ChargeKey,
+    /// The amount; of a void all that was authorized.
+    pub amount: Money,
+}
+
+/// The final response of a gateway to a change of a charge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChangeOutcome {
+    /// It is done.
+    Done,
+    /// It was rejected, and nothing has changed; why, for operators.
+    Rejected(String),
+}
+
 /// The gateway could not be reached, or did not respond.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the payment gateway did not answer: {0}")]
@@ -91,4 +111,17 @@ pub trait PaymentGateway: Send + Sync + std::fmt::Debug {
         &'a self,
         key: &'a ChargeKey,
     ) -> GatewayFuture<'a, Result<Reversal, GatewayError>>;
+
+    /// Gives back a part of a captured charge, or all of it. Repeated requests with one key give it back once. May be
+    /// repeated after an error.
+    fn refund<'a>(
+        &'a self,
+        refund: &'a ChargeChange,
+    ) -> GatewayFuture<'a, Result<ChangeOutcome, GatewayError>>;
+
+    /// Ends an authorization without taking anything. May be repeated after an error.
+    fn void<'a>(
+        &'a self,
+        void: &'a ChargeChange,
+    ) -> GatewayFuture<'a, Result<ChangeOutcome, GatewayError>>;
 }

@@ -8,6 +8,8 @@
 //! | `error` | a general payment error |
 //! | `slow` | approved after half a second |
 //! | `hang` | never answers; the charge is reversed when the payment's time is up |
+//! | `refund-fails` | approved; every refund is rejected |
+//! | `refund-fails-3` | approved; the first three requests for a refund are not answered, though the first gives it back |
 //! | anything else, e.g. `approve` | approved |
 //!
 //! No money is taken, and all charges are forgotten when the process ends.
@@ -19,24 +21,53 @@ use std::{
 };
 
 use super::{
-    Charge, ChargeKey, ChargeOutcome, DeclineReason, GatewayError, GatewayFuture, PaymentGateway,
-    Reversal,
+    ChangeOutcome, Charge, ChargeChange, ChargeKey, ChargeOutcome, DeclineReason, GatewayError,
+    GatewayFuture, PaymentGateway, Reversal,
 };
-use domain::failure::{CardType, ThreeDs1Parameters};
+use domain::{
+    failure::{CardType, ThreeDs1Parameters},
+    money::Money,
+};
 
 /// How long `slow` takes.
 const SLOW: Duration = Duration::from_millis(500);
+
+/// How many requests for a refund of `refund-fails-3` are not answered.
+const UNANSWERED_REFUNDS: u32 = 3;
 
 /// The simulated gateway.
 #[derive(Debug, Default)]
 pub struct SimulatedGateway {
     charges: Mutex<HashMap<ChargeKey, ChargeState>>,
+    refunds: Mutex<Refunds>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Refunds by key, and what was asked for them.
+#[derive(Debug, Default)]
+struct Refunds {
+    given: HashMap<String, (ChargeKey, Money)>,
+    requests: HashMap<String, u32>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
 enum ChargeState {
-    Captured,
+    Captured(CapturedCharge),
     Reversed,
+}
+
+/// A captured charge.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct CapturedCharge {
+    amount: Money,
+    refunds: RefundMode,
+}
+
+/// What the gateway makes of refunds of a charge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RefundMode {
+    Given,
+    Rejected,
+    Unanswered,
 }
 
 impl SimulatedGateway {
@@ -45,8 +76,48 @@ impl SimulatedGateway {
     pub fn captured(&self) -> usize {
         self.charges()
             .values()
-            .filter(|state| **state == ChargeState::Captured)
+            .filter(|state| matches!(state, ChargeState::Captured(_)))
             .count()
+    }
+
+    /// What was given back of a charge, refund by refund in no order: the books of the gateway, for audits.
+    #[must_use]
+    pub fn refunds_of(&self, charge: &ChargeKey) -> Vec<Money> {
+        let refunds = self.refunds();
+        let of_charge = refunds.given.values().filter(|(of, _)| of == charge);
+        of_charge.map(|(_, amount)| *amount).collect()
+    }
+
+    fn refunds(&self) -> MutexGuard<'_, Refunds> {
+        // As for charges.
+        self.refunds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn give_back(&self, refund: &ChargeChange) -> Result<ChangeOutcome, GatewayError> {
+        let Some(ChargeState::Captured(charge)) = self.charges().get(&refund.charge).cloned()
+        else {
+            return Ok(ChangeOutcome::Rejected("nothing was captured".into()));
+        };
+        if charge.refunds == RefundMode::Rejected {
+            return Ok(ChangeOutcome::Rejected("the card is closed".into()));
+        }
+        let mut refunds = self.refunds();
+        let requests = refunds.requests.entry(refund.key.clone()).or_default();
+        *requests += 1;
+        let is_unanswered =
+            charge.refunds == RefundMode::Unanswered && *requests <= UNANSWERED_REFUNDS;
+        if !refunds.given.contains_key(&refund.key) {
+            if !refunds.fits(refund, charge.amount) {
+                let text = "more than was captured would be given back";
+                return Ok(ChangeOutcome::Rejected(text.into()));
+            }
+            let given = (refund.charge.clone(), refund.amount);
+            refunds.given.insert(refund.key.clone(), given);
+        }
+        if is_unanswered {
+            return Err(GatewayError("the simulated gateway is silent".into()));
+        }
+        Ok(ChangeOutcome::Done)
     }
 
     fn charges(&self) -> MutexGuard<'_, HashMap<ChargeKey, ChargeState>> {
@@ -54,15 +125,24 @@ impl SimulatedGateway {
         self.charges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn capture(&self, key: &ChargeKey) -> ChargeOutcome {
-        match *self
+    fn capture(&self, charge: &Charge) -> ChargeOutcome {
+        let key = &charge.key;
+        let captured = CapturedCharge {
+            amount: charge.amount,
+            refunds: match charge.method.token.as_str() {
+                "refund-fails" => RefundMode::Rejected,
+                "refund-fails-3" => RefundMode::Unanswered,
+                _ => RefundMode::Given,
+            },
+        };
+        match self
             .charges()
             .entry(key.clone())
             // The first request decides: a repeated key gets the same transaction, a reversed key is never
             // captured again.
-            .or_insert(ChargeState::Captured)
+            .or_insert(ChargeState::Captured(captured))
         {
-            ChargeState::Captured => ChargeOutcome::Captured(format!("simulated-{}", key.0)),
+            ChargeState::Captured(_) => ChargeOutcome::Captured(format!("simulated-{}", key.0)),
             ChargeState::Reversed => ChargeOutcome::Declined(DeclineReason::Other(
                 "this charge has been reversed".into(),
             )),
@@ -82,11 +162,11 @@ impl SimulatedGateway {
             "hang" => std::future::pending().await,
             "slow" => {
                 tokio::time::sleep(SLOW).await;
-                self.capture(&charge.key)
+                self.capture(charge)
             }
             token => match rejected_card(token) {
                 Some(card) => ChargeOutcome::Declined(DeclineReason::CardTypeRejected(card)),
-                None => self.capture(&charge.key),
+                None => self.capture(charge),
             },
         }
     }
@@ -104,12 +184,52 @@ impl PaymentGateway for SimulatedGateway {
         // Recorded before it is known whether money was taken, so that a charge that arrives late is
         // declined.
         let before = self.charges().insert(key.clone(), ChargeState::Reversed);
-        let reversal = if before == Some(ChargeState::Captured) {
+        let reversal = if matches!(before, Some(ChargeState::Captured(_))) {
             Reversal::Refunded
         } else {
             Reversal::Voided
         };
         Box::pin(std::future::ready(Ok(reversal)))
+    }
+
+    fn refund<'a>(
+        &'a self,
+        refund: &'a ChargeChange,
+    ) -> GatewayFuture<'a, Result<ChangeOutcome, GatewayError>> {
+        Box::pin(std::future::ready(self.give_back(refund)))
+    }
+
+    fn void<'a>(
+        &'a self,
+        void: &'a ChargeChange,
+    ) -> GatewayFuture<'a, Result<ChangeOutcome, GatewayError>> {
+        // All charges are captured at once, so there is no authorization to end.
+        let is_captured = matches!(
+            self.charges().get(&void.charge),
+            Some(ChargeState::Captured(_))
+        );
+        let outcome = if is_captured {
+            ChangeOutcome::Rejected("the charge is captured".into())
+        } else {
+            ChangeOutcome::Done
+        };
+        Box::pin(std::future::ready(Ok(outcome)))
+    }
+}
+
+impl Refunds {
+    /// Whether no more than was captured is given back with one more refund.
+    fn fits(&self, refund: &ChargeChange, captured: Money) -> bool {
+        let mut sum = refund.amount;
+        for (charge, amount) in self.given.values() {
+            if *charge == refund.charge {
+                let Ok(more) = sum.plus(*amount) else {
+                    return false;
+                };
+                sum = more;
+            }
+        }
+        sum.compare(captured).is_some_and(std::cmp::Ordering::is_le)
     }
 }
 

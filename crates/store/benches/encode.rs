@@ -74,6 +74,7 @@ fn placed(items: usize) -> Write {
         claims: vec![claim; items],
         payment: None,
         hold: None,
+        bill: None,
         token,
     }))
 }

@@ -115,6 +115,7 @@ fn placed(store: &LogStore, number: u64) -> PlacedOrder {
         }],
         payment: None,
         hold: None,
+        bill: None,
         token,
     }
 }

@@ -51,7 +51,7 @@ pub use read::{
 pub use stats::{DiskUsage, ScrubStats, StoreHealth, StoreStats, WriteStats};
 pub use unit::{
     Fingerprint, HoldId, HoldRecord, HoldState, NamedClaim, PaymentAttempt, PaymentIntent,
-    PaymentOutcome, PlacedOrder, Precondition, Preconditions, PriceBook, PriceEntry, ReleaseReason,
+    PaymentOutcome, PlacedBill, PlacedOrder, Precondition, Preconditions, PriceBook, PriceEntry, ReleaseReason,
     StoredHold, UnitOfWork, Write, Writes,
 };
 pub use update::{

@@ -11,7 +11,8 @@ use crate::OrderKey;
 use domain::{
     ids::{MerchantId, ServiceId, TicketId, Token},
     money::Money,
-    order::{LineItem, Order, OrderId},
+    order::{LineItem, Order},
+    refunds::{Bill, RefundFees},
     slot::SlotDuration,
     time::{EpochSeconds, Seconds},
 };
@@ -136,6 +137,17 @@ pub struct PlacedOrder {
     pub payment: Option<PaymentAttempt>,
     /// The hold that the order consumes, if its cart had one.
     pub hold: Option<HoldId>,
+    /// What it was billed, where this server charged. Boxed: few orders have one.
+    pub bill: Option<Box<PlacedBill>>,
+}
+
+/// What an order was billed, with the terms of the sale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacedBill {
+    /// The bill, with the refund terms of each item. Terms without a condition are recorded as none.
+    pub bill: Bill,
+    /// What happens to fees of items that are given back.
+    pub refund_fees: RefundFees,
 }
 
 /// Spots by ids instead of indexes, which hold for one catalogue only.

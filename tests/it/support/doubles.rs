@@ -7,8 +7,8 @@ use std::sync::{
 
 use boxoffice::{
     payments::{
-        Charge, ChargeKey, ChargeOutcome, DeclineReason, GatewayError, GatewayFuture,
-        PaymentGateway, Reversal,
+        ChangeOutcome, Charge, ChargeChange, ChargeKey, ChargeOutcome, DeclineReason, GatewayError,
+        GatewayFuture, PaymentGateway, Reversal,
     },
     store::{
         CommitError, CommitFuture, HoldId, OrderFilter, OrderKey, OrderSink, Read, ReadError,
@@ -127,6 +127,20 @@ impl PaymentGateway for GatewayDouble {
     ) -> GatewayFuture<'a, Result<Reversal, GatewayError>> {
         self.note(Asked::reverse(&key.0));
         Box::pin(answer_of(self.reversals.subscribe()))
+    }
+
+    fn refund<'a>(
+        &'a self,
+        _: &'a ChargeChange,
+    ) -> GatewayFuture<'a, Result<ChangeOutcome, GatewayError>> {
+        Box::pin(std::future::ready(Err(GatewayError("it is silent".into()))))
+    }
+
+    fn void<'a>(
+        &'a self,
+        _: &'a ChargeChange,
+    ) -> GatewayFuture<'a, Result<ChangeOutcome, GatewayError>> {
+        Box::pin(std::future::ready(Err(GatewayError("it is silent".into()))))
     }
 }
 

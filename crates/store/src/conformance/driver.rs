@@ -173,6 +173,7 @@ impl<'h> Driver<'h> {
             claims: vec![claim(2)],
             payment: None,
             hold: None,
+            bill: None,
         }
     }
 

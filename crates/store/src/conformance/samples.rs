@@ -5,17 +5,21 @@ use std::sync::Arc;
 use fastrand::Rng;
 
 use crate::{
-    HoldId, HoldRecord, NamedClaim, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder,
-    PriceBook, PriceEntry,
+    HistoryEntry, HoldId, HoldRecord, NamedClaim, OrderUpdate, PaymentAttempt, PaymentIntent,
+    PaymentOutcome, PlacedBill, PlacedOrder, PriceBook, PriceEntry, RequestAnswer, StateChange,
+    UpdateCause, UpdateTexts,
 };
 use domain::{
     ids::Token,
-    money::{Currency, Money},
+    ledger::{LedgerEntry, LedgerKind, PaidBy, PaymentLedger},
+    lifecycle::{Name, NamedTree, OrderPart, Spots, Timer, TreeItem},
+    money::{Currency, Money, Percent},
     order::{
         BookedItem, BookingStatus, Customer, Deposit, IntakeAnswer, LineItem, NoShowFee, Order,
         OrderId, OrderedTickets, PaymentDetails, PaymentOption, PaymentProcessor, PostalAddress,
         PrepaymentStatus, PriceTag, PriceType,
     },
+    refunds::{Bill, BillItem, RefundCondition, RefundFees, RefundTerms},
     time::{EpochSeconds, Seconds},
 };
 
@@ -41,7 +45,124 @@ pub(crate) fn placed(random: &mut Rng, order_id: impl FnOnce(&Token) -> OrderId)
         claims: several(random, claim),
         payment: random.bool().then(|| attempt(random, token.clone())),
         hold: maybe(random, |random| HoldId(bytes(random))),
+        bill: maybe(random, bill).map(Box::new),
         token,
+    }
+}
+
+/// The update of an order to this revision. It gives nothing back.
+pub(crate) fn update(random: &mut Rng, order: OrderId, revision: u32) -> OrderUpdate {
+    let state: Name = one_of(
+        random,
+        &["processing", "cancelled", "customer_action_required"],
+    )
+    .into();
+    let ledger_entry = LedgerEntry::new(LedgerKind::Captured, dollars(random), second(random));
+    OrderUpdate {
+        order,
+        revision,
+        updated_sec: second(random),
+        tree: tree(random, &state, revision),
+        entry: HistoryEntry {
+            cause: one_of(
+                random,
+                &[
+                    UpdateCause::Operator,
+                    UpdateCause::Customer,
+                    UpdateCause::Timer,
+                ],
+            ),
+            actor: maybe(random, name),
+            lifecycle: random.u32(..),
+            changes: several(random, |random| StateChange {
+                part: OrderPart::item(random.u16(..)),
+                from: name(random).as_ref().into(),
+                to: state.clone(),
+            }),
+            skipped: Vec::new(),
+            events: Vec::new(),
+            ledger: maybe(random, |_| ledger_entry).into_iter().collect(),
+            released_items: several(random, |random| random.u16(..)),
+            texts: UpdateTexts {
+                note: text(random),
+                reason: text(random),
+            },
+        },
+        released: Vec::new(),
+        answer: maybe(random, |random| RequestAnswer {
+            request_id: text(random),
+            fingerprint: bytes(random),
+        }),
+    }
+}
+
+/// An order in this state. One of two has a timer.
+fn tree(random: &mut Rng, state: &Name, version: u32) -> NamedTree {
+    let timer = Timer {
+        name: "customer_action".into(),
+        part: OrderPart::ORDER,
+        due: second(random),
+        to: "timed_out".into(),
+    };
+    let item = TreeItem {
+        state: Name::from("confirmed"),
+        spots: one_of(random, &[Spots::Held, Spots::Released]),
+        fulfillment: None,
+    };
+    NamedTree {
+        state: state.clone(),
+        items: [item].into_iter().collect(),
+        fulfillments: Vec::new(),
+        refunds: Vec::new(),
+        reductions: Vec::new(),
+        ledger: PaymentLedger::new(PaidBy::Partner, dollars(random)),
+        timers: maybe(random, |_| timer).into_iter().collect(),
+        steps: Vec::new(),
+        ended: Vec::new(),
+        launches: 0,
+        reason: maybe(random, |_| "weather".into()),
+        information: BTreeMap::new(),
+        alerts: BTreeMap::new(),
+        emitted: BTreeSet::new(),
+        events: 0,
+        version,
+    }
+}
+
+fn dollars(random: &mut Rng) -> Money {
+    let currency = Currency::from_code("USD").unwrap();
+    Money::from_micros(random.i64(0..1_000) * 10_000, currency)
+}
+
+/// A bill of any content in one currency.
+fn bill(random: &mut Rng) -> PlacedBill {
+    let currency = money(random).currency();
+    PlacedBill {
+        bill: Bill {
+            items: several(random, |random| bill_item(random, currency)),
+            order_fees: Money::from_micros(number(random), currency),
+        },
+        refund_fees: one_of(
+            random,
+            &[RefundFees::WithPrice, RefundFees::Never, RefundFees::Always],
+        ),
+    }
+}
+
+fn bill_item(random: &mut Rng, currency: Currency) -> BillItem {
+    let conditions: Vec<RefundCondition> = several(random, |random| RefundCondition {
+        min_before_start: Seconds::new(number(random)),
+        percent: Percent::new(random.u8(..=100)).unwrap_or(Percent::FULL),
+    });
+    BillItem {
+        price: Money::from_micros(number(random), currency),
+        taxes: Money::from_micros(number(random), currency),
+        fees: Money::from_micros(number(random), currency),
+        terms: if conditions.is_empty() {
+            RefundTerms::Unstated
+        } else {
+            RefundTerms::Stated(conditions.into())
+        },
     }
 }
 

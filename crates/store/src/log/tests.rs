@@ -98,6 +98,7 @@ fn placed(store: &dyn Store, token: &str, user_id: &str) -> PlacedOrder {
         claims: vec![claim(2)],
         payment: None,
         hold: None,
+        bill: None,
     }
 }
 

@@ -17,6 +17,7 @@ use domain::{
     time::{EpochSeconds, Seconds},
 };
 
+mod bill;
 mod order;
 
 pub(crate) use order::erased_customer;
@@ -217,6 +218,7 @@ fn public_part(public: &[u8]) -> Result<PlacedOrder, RecordError> {
         claim,
         payment,
         hold_id,
+        bill: billed,
     } = message(public)?;
     let items = item
         .into_iter()
@@ -241,6 +243,7 @@ fn public_part(public: &[u8]) -> Result<PlacedOrder, RecordError> {
         claims: slot_claims(claim),
         payment: payment.map(attempt).transpose()?,
         hold: hold_id.as_deref().map(decode_hold_id).transpose()?,
+        bill: billed.map(bill::bill).transpose()?.map(Box::new),
     })
 }
 

@@ -18,6 +18,8 @@ use domain::{
     time::EpochSeconds,
 };
 
+mod bill;
+
 /// Room for the fields of an order that it has once, and for a short record.
 const BASE_BYTES: usize = 256;
 
@@ -35,6 +37,7 @@ pub(super) fn order(placed: &PlacedOrder, key: &OrderKey) -> Vec<u8> {
         claims,
         payment,
         hold,
+        bill,
     } = placed;
     let Order {
         // The key says it, in fewer bytes.
@@ -66,6 +69,9 @@ pub(super) fn order(placed: &PlacedOrder, key: &OrderKey) -> Vec<u8> {
     }
     if let Some(HoldId(hold)) = hold {
         out.present(11, hold);
+    }
+    if let Some(bill) = bill {
+        out.message(13, |out| bill::put(out, bill));
     }
     out.into_bytes()
 }

@@ -82,6 +82,7 @@ fn placed(created_by: Option<&str>) -> PlacedOrder {
         claims: vec![claim],
         payment: None,
         hold: None,
+        bill: None,
         token,
     }
 }

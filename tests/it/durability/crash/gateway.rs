@@ -18,8 +18,8 @@ use boxoffice::{
     api::booking::proto::v3,
     config::Config,
     payments::{
-        Charge, ChargeKey, ChargeOutcome, DeclineReason, GatewayError, GatewayFuture,
-        PaymentGateway, Reversal,
+        ChangeOutcome, Charge, ChargeChange, ChargeKey, ChargeOutcome, DeclineReason, GatewayError,
+        GatewayFuture, PaymentGateway, Reversal,
     },
     store::{
         CommitFuture, HoldId, OrderFilter, OrderKey, OrderSink, Read, ReadError, Recovered, Replay,
@@ -203,6 +203,20 @@ impl PaymentGateway for BookedGateway {
         plan.note(&format!("reverse {}\n", key.0));
         plan.pass(Point::AfterReversal);
         Box::pin(std::future::ready(Ok(reversed)))
+    }
+
+    fn refund<'a>(
+        &'a self,
+        _: &'a ChargeChange,
+    ) -> GatewayFuture<'a, Result<ChangeOutcome, GatewayError>> {
+        Box::pin(std::future::ready(Err(GatewayError("it is silent".into()))))
+    }
+
+    fn void<'a>(
+        &'a self,
+        _: &'a ChargeChange,
+    ) -> GatewayFuture<'a, Result<ChangeOutcome, GatewayError>> {
+        Box::pin(std::future::ready(Err(GatewayError("it is silent".into()))))
     }
 }
 

@@ -1,0 +1,455 @@
+//! Changes of an order after its sale: decided by the lifecycle, on record before the answer.
+//!
+//! One change of an order at a time. Operators, timers and outcomes of steps all come by here. A change is decided on the
+//! order as it stands, and committed only if the order still stands so; otherwise it is decided anew. Spots that it gives
+//! back are for sale once it is on record.
+//!
+//! | module | content |
+//! |---|---|
+//! | `change` | what can be asked for, checked as far as that needs no order |
+//! | `present` | an order as it stands, with the facts of a decision |
+//! | `plan` | from what is asked for to triggers of the lifecycle |
+//! | `record` | from the outcome to the update on record |
+//! | `next_states` | what could be asked for |
+
+use std::{ops::ControlFlow, sync::Arc};
+
+use smallvec::smallvec;
+use tokio::time::Instant;
+
+use super::{
+    App, AttemptError, OrderError,
+    execute::{Command, CommitFailure, Decided},
+    found,
+    tokens::{LockedFor, RequestKey, TokenGuard, TokenLock, released},
+};
+use domain::{
+    ids::MerchantId,
+    lifecycle::{Name, OrderPart, RunOutcome, StepAnswer, Trigger},
+    order::{LineItem, OrderId},
+    slot::{Claimed, SlotKey},
+    time::EpochSeconds,
+};
+use kernel::blocking;
+use store::{
+    OrderKey, OrderUpdate, PlacedOrder, Precondition, RequestAnswer, StoredOrder, UnitOfWork,
+    UpdateCause, UpdateTexts, Write,
+};
+
+mod change;
+mod error;
+mod next_states;
+mod plan;
+mod present;
+mod record;
+#[cfg(test)]
+mod tests;
+
+pub use change::{
+    ChangeMode, ChangeRequest, CustomerDecision, MAX_NOTE, MAX_REASON, MerchantDecision,
+    OrderChange, RefundChoice,
+};
+pub use error::{ChangeError, InvalidField};
+pub use next_states::{NextState, OrderAction};
+
+use plan::cause_of;
+use present::PresentOrder;
+use record::Occasion;
+
+/// A change of an order, by whoever it is.
+pub(super) struct UpdateOrder {
+    order: OrderId,
+    key: OrderKey,
+    asked: AskedChange,
+}
+
+/// What is asked for.
+pub(super) enum AskedChange {
+    /// By a request.
+    Request(Box<(ChangeRequest, OrderChange)>),
+    /// By a timer that is due.
+    Timer {
+        /// Its part.
+        part: OrderPart,
+        /// Its name.
+        name: Name,
+    },
+    /// By a step that has an outcome.
+    Step {
+        /// Its number.
+        number: u16,
+        /// The outcome.
+        answer: StepAnswer,
+        /// What went wrong, in words; empty if nothing did.
+        reason: String,
+    },
+}
+
+/// A change that is not on record yet.
+pub(super) struct DecidedUpdate {
+    command: UpdateOrder,
+    placed: PlacedOrder,
+}
+
+/// An order as it stands after a change, or why it is not changed.
+pub type ChangedOrder = Result<Box<StoredOrder>, ChangeError>;
+
+impl App {
+    /// Changes an order after its sale, and returns it as it stands then. A repetition of the request returns the order as
+    /// it stood after it, and changes nothing.
+    ///
+    /// A caller who disconnects cancels nothing. A change of an order that is being changed waits for it until `deadline`.
+    ///
+    /// # Errors
+    /// [`ChangeError`]: then nothing has changed, except where it is [`OrderError::StoreFailed`].
+    pub async fn change_order(
+        self: &Arc<Self>,
+        request: ChangeRequest,
+        change: OrderChange,
+        deadline: Instant,
+    ) -> ChangedOrder {
+        change::validate(&request, &change)?;
+        let key = OrderKey::of_id(&request.order).ok_or(ChangeError::UnknownOrder)?;
+        let guard = self.lock_request(RequestKey::of_order(&key), deadline).await?;
+        let command = UpdateOrder {
+            order: request.order.clone(),
+            key,
+            asked: AskedChange::Request(Box::new((request, change))),
+        };
+        let app = Arc::clone(self);
+        self.complete(async move { app.execute(guard, command).await })?
+            .await?
+    }
+
+    /// Has a timer or the outcome of a step change its order.
+    pub(super) async fn change_by_itself(
+        &self,
+        order: OrderId,
+        key: OrderKey,
+        asked: AskedChange,
+    ) -> ChangedOrder {
+        let guard = self.lock_order(&key).await;
+        let command = UpdateOrder { order, key, asked };
+        self.execute(guard, command).await?
+    }
+
+    /// Locks an order for a change, however long that takes.
+    async fn lock_order(&self, key: &OrderKey) -> TokenGuard {
+        loop {
+            match self
+                .tokens
+                .try_lock(RequestKey::of_order(key), LockedFor::Order)
+            {
+                TokenLock::Acquired(guard) => return guard,
+                // A loop: of several changes that wait for one order, only the first to try again acquires the lock.
+                TokenLock::Held(waiting) => released(waiting).await,
+            }
+        }
+    }
+
+    /// An order as it was placed and as it stands.
+    ///
+    /// # Errors
+    /// [`OrderError::Unreadable`].
+    pub async fn stored_order(&self, id: &OrderId) -> Result<Option<StoredOrder>, OrderError> {
+        let stored = self.store.find_order(id).get().await;
+        stored.map_err(|error| self.read_failed(&error))
+    }
+
+    /// The answer that a request has had before, if it has had one.
+    async fn answer_to(
+        &self,
+        stored: &StoredOrder,
+        request: &ChangeRequest,
+    ) -> Result<Option<ChangedOrder>, OrderError> {
+        let Some(newest) = &stored.update else {
+            return Ok(None);
+        };
+        let mut answered = is_answer(newest, request).then(|| newest.clone());
+        if answered.is_none() && newest.revision > 1 {
+            answered = self.answered_in_history(request).await?;
+        }
+        let Some(update) = answered else {
+            return Ok(None);
+        };
+        let fingerprint = update.answer.as_ref().map(|answer| answer.fingerprint);
+        if fingerprint != Some(request.fingerprint) {
+            return Ok(Some(Err(ChangeError::RequestReused)));
+        }
+        Ok(Some(Ok(Box::new(StoredOrder {
+            placed: stored.placed.clone(),
+            update: Some(update),
+        }))))
+    }
+
+    /// The update that a request has led to, read on a blocking thread: a history may be long.
+    async fn answered_in_history(
+        &self,
+        request: &ChangeRequest,
+    ) -> Result<Option<OrderUpdate>, OrderError> {
+        let store = Arc::clone(&self.store);
+        let request = request.clone();
+        let read = move || {
+            let mut found = None;
+            let walked = store.history(&request.order, &mut |update| {
+                if is_answer(&update, &request) {
+                    found = Some(update);
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            });
+            walked.map(|()| found)
+        };
+        let found = blocking::run(read).await?;
+        found.map_err(|error| self.read_failed(&error))
+    }
+
+    /// The spots that are open for a line, by the catalogue in force; 0 if it does not sell the line.
+    fn spots_open(&self, merchant_id: &MerchantId, line: &LineItem) -> u32 {
+        let viewer = self.viewer(None);
+        let open = self.by_active_catalog(|active| {
+            let catalog = &active.catalog;
+            let merchant = catalog.merchant_ix(merchant_id);
+            let service = merchant.and_then(|ix| catalog.service_ix(ix, &line.service_id));
+            let key = service.and_then(|ix| SlotKey::new(ix, line.start_sec, line.duration_sec));
+            let Some(key) = key else {
+                return Ok(0);
+            };
+            let ids = line.tickets.iter().map(|ticket| &ticket.ticket_id);
+            let known = ids.filter_map(|id| catalog.ids().find_ticket(key.service, id));
+            let mut tickets: Vec<Claimed> = known.map(Claimed::Ticket).collect();
+            if tickets.is_empty() {
+                tickets.push(Claimed::Appointment);
+            }
+            let service = catalog.service(key.service);
+            let open = self
+                .inventory
+                .examine_one(active.revision, key, |slot| {
+                    slot.spots_open(service, &tickets, viewer)
+                })?;
+            Ok::<u32, AttemptError>(open.unwrap_or(0))
+        });
+        open.unwrap_or(0)
+    }
+}
+
+fn is_answer(update: &OrderUpdate, request: &ChangeRequest) -> bool {
+    let answer = update.answer.as_ref();
+    answer.is_some_and(|answer| answer.request_id == request.request_id)
+}
+
+impl Command for UpdateOrder {
+    type Answer = ChangedOrder;
+    type Taken = DecidedUpdate;
+
+    /// Each further decision takes another change of the same order by another process.
+    const MAX_DECISIONS: u32 = 3;
+
+    async fn replay(&self, _: &App) -> Result<Option<ChangedOrder>, OrderError> {
+        // Found by the decision, which reads the order anyway. Both are under the lock of the order.
+        Ok(None)
+    }
+
+    async fn decide(self, app: &App) -> Result<Decided<Self>, OrderError> {
+        let Some(stored) = app.stored_order(&self.order).await? else {
+            return Ok(Decided::Answer(Err(ChangeError::UnknownOrder)));
+        };
+        if let Some(answer) = self.answered(app, &stored).await? {
+            return Ok(Decided::Answer(answer));
+        }
+        let update = match self.decide_on(app, &stored) {
+            Ok(Some(update)) => update,
+            Ok(None) => return Ok(Decided::Answer(Ok(Box::new(stored)))),
+            Err(ChangeError::Order(error)) => return Err(error),
+            Err(error) => return Ok(Decided::Answer(Err(error))),
+        };
+        let revision = stored.revision();
+        if self.is_validated_only() {
+            return Ok(Decided::Answer(Ok(Box::new(StoredOrder {
+                update: Some(update),
+                ..stored
+            }))));
+        }
+        let unit = UnitOfWork {
+            requires: smallvec![Precondition::OrderRevision {
+                order: self.key,
+                revision,
+            }],
+            writes: smallvec![Write::OrderUpdated(Box::new(update))],
+        };
+        let taken = DecidedUpdate {
+            command: self,
+            placed: stored.placed,
+        };
+        Ok(Decided::Change(unit, taken))
+    }
+
+    fn apply(app: &App, unit: UnitOfWork, taken: DecidedUpdate) -> Result<ChangedOrder, OrderError> {
+        let update = *updated_in(unit)?;
+        // Only now: spots that are sold again before their return is on record would be sold twice after a crash.
+        let claims = found(app.catalog().ids(), &update.released);
+        app.inventory.unsell(&claims);
+        app.agenda.note(&update);
+        tracing::debug!(
+            order_id = update.order.as_str(),
+            revision = update.revision,
+            "order updated"
+        );
+        Ok(Ok(Box::new(StoredOrder {
+            placed: taken.placed,
+            update: Some(update),
+        })))
+    }
+
+    async fn revert(_: &App, _: UnitOfWork, taken: DecidedUpdate) -> Result<Self, OrderError> {
+        // A decision takes nothing in memory.
+        Ok(taken.command)
+    }
+
+    async fn fail(
+        _: &App,
+        _: UnitOfWork,
+        _: DecidedUpdate,
+        failure: CommitFailure,
+    ) -> Result<ChangedOrder, OrderError> {
+        match failure {
+            CommitFailure::Contended => Ok(Err(ChangeError::Contended)),
+            failure => Err(failure.into_error()),
+        }
+    }
+}
+
+impl UpdateOrder {
+    /// The answer of a request that needs no decision: it was answered before, or it may not ask.
+    async fn answered(
+        &self,
+        app: &App,
+        stored: &StoredOrder,
+    ) -> Result<Option<ChangedOrder>, OrderError> {
+        let AskedChange::Request(asked) = &self.asked else {
+            return Ok(None);
+        };
+        let request = &asked.0;
+        let merchant_id = &stored.placed.order.merchant_id;
+        let is_hidden = request
+            .user
+            .as_ref()
+            .is_some_and(|user| !user.acts_for(merchant_id));
+        if is_hidden {
+            return Ok(Some(Err(ChangeError::UnknownOrder)));
+        }
+        // Before the revision is looked at: a repetition expects the revision that its first time has changed.
+        if let Some(answer) = app.answer_to(stored, request).await? {
+            return Ok(Some(answer));
+        }
+        let found = stored.revision();
+        match request.expected_revision {
+            Some(expected) if expected != found => {
+                Ok(Some(Err(ChangeError::RevisionChanged { expected, found })))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The update of an order; `None` where nothing changes.
+    fn decide_on(
+        &self,
+        app: &App,
+        stored: &StoredOrder,
+    ) -> Result<Option<OrderUpdate>, ChangeError> {
+        let present = PresentOrder::new(app, stored)?;
+        let outcome = match &self.asked {
+            AskedChange::Request(asked) => {
+                let change = &asked.1;
+                let mut outcome = present.after(present.plan(change)?)?;
+                present.check_refund(change, &outcome)?;
+                if let OrderChange::RetryStep { step } = change {
+                    hasten(&mut outcome, *step, present.now);
+                }
+                outcome
+            }
+            AskedChange::Timer { part, name } => present.after(vec![Trigger::Fired {
+                part: *part,
+                name: name.clone(),
+            }])?,
+            AskedChange::Step { number, answer, .. } => {
+                present.after(vec![Trigger::StepEnded {
+                    number: *number,
+                    answer: answer.clone(),
+                }])?
+            }
+        };
+        // A timer or a step that comes late leaves nothing to record. A request is on record, so that it is known again.
+        let is_request = matches!(self.asked, AskedChange::Request(_));
+        if !is_request && outcome.tree == present.tree {
+            return Ok(None);
+        }
+        let occasion = self.occasion();
+        Ok(Some(present.update(stored.revision(), outcome, occasion)))
+    }
+
+    fn is_validated_only(&self) -> bool {
+        match &self.asked {
+            AskedChange::Request(asked) => asked.0.mode == ChangeMode::ValidateOnly,
+            AskedChange::Timer { .. } | AskedChange::Step { .. } => false,
+        }
+    }
+
+    fn occasion(&self) -> Occasion {
+        match &self.asked {
+            AskedChange::Request(asked) => {
+                let (request, change) = &**asked;
+                let note = match change {
+                    OrderChange::AddNote { note } => note.clone(),
+                    _ => String::new(),
+                };
+                Occasion {
+                    cause: cause_of(change),
+                    actor: request.user.as_ref().map(|user| Arc::clone(user.name())),
+                    texts: UpdateTexts {
+                        note,
+                        reason: change.reason().to_owned(),
+                    },
+                    answer: Some(RequestAnswer {
+                        request_id: request.request_id.clone(),
+                        fingerprint: request.fingerprint,
+                    }),
+                }
+            }
+            AskedChange::Timer { .. } => Occasion {
+                cause: UpdateCause::Timer,
+                actor: None,
+                texts: UpdateTexts::default(),
+                answer: None,
+            },
+            AskedChange::Step { reason, .. } => Occasion {
+                cause: UpdateCause::Step,
+                actor: None,
+                texts: UpdateTexts {
+                    note: String::new(),
+                    reason: reason.clone(),
+                },
+                answer: None,
+            },
+        }
+    }
+}
+
+/// Has a step begin now, and its time for attempts with it.
+fn hasten(outcome: &mut RunOutcome, number: u16, now: EpochSeconds) {
+    for step in &mut outcome.tree.steps {
+        if step.number == number {
+            step.due = now;
+        }
+    }
+}
+
+/// The update of the unit that makes it.
+fn updated_in(unit: UnitOfWork) -> Result<Box<OrderUpdate>, OrderError> {
+    for write in unit.writes {
+        if let Write::OrderUpdated(update) = write {
+            return Ok(update);
+        }
+    }
+    Err(OrderError::Bug)
+}

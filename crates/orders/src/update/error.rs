@@ -1,0 +1,204 @@
+//! Why an order is not changed.
+
+use domain::{
+    ledger::LedgerError,
+    lifecycle::{ActionError, Definition, Entity, OrderPart, Refused, StateIx, UnknownState},
+    money::Money,
+    refunds::RefundError,
+};
+
+use crate::OrderError;
+
+/// Why an order is not changed. Nothing has changed then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// Fields of the request are not as they have to be.
+    #[error("the request is invalid: {}", listed(.0))]
+    Invalid(Vec<InvalidField>),
+    /// There is no such order, or not for this user.
+    #[error("there is no such order")]
+    UnknownOrder,
+    /// The request id was used for another request on this order.
+    #[error("request_id was used for a different request, and the outcome of that request stands")]
+    RequestReused,
+    /// The order has changed since the caller has seen it.
+    #[error("the order has revision {found}, and {expected} was expected")]
+    RevisionChanged {
+        /// What the caller expects.
+        expected: u32,
+        /// What the order has.
+        found: u32,
+    },
+    /// The order has changed at every attempt.
+    #[error("the order keeps changing; try again")]
+    Contended,
+    /// A part is not in the state that the caller expects.
+    #[error("{} is in state {state:?}", described(*.part))]
+    NotInState {
+        /// The part.
+        part: OrderPart,
+        /// The state that it is in.
+        state: String,
+    },
+    /// The lifecycle does not lead there from here.
+    #[error(
+        "{} cannot go from {from:?} to {to:?}; possible: {}",
+        described(*.part),
+        if .allowed.is_empty() { "nothing".to_owned() } else { .allowed.join(", ") }
+    )]
+    NoTransition {
+        /// The part.
+        part: OrderPart,
+        /// The state that it is in.
+        from: String,
+        /// The state that was asked for.
+        to: String,
+        /// The states that could be asked for.
+        allowed: Vec<String>,
+    },
+    /// A condition of the lifecycle does not hold.
+    #[error("{} cannot go to {to:?} now: a condition of the lifecycle does not hold", described(*.part))]
+    Condition {
+        /// The part.
+        part: OrderPart,
+        /// The state that was asked for.
+        to: String,
+    },
+    /// The order does not wait for its customer.
+    #[error("the order does not wait for a decision of its customer")]
+    NotAwaited,
+    /// No item waits for the merchant.
+    #[error("no item of the order waits for a decision of the merchant")]
+    NothingToConfirm,
+    /// The lifecycle has no such state.
+    #[error("the lifecycle has no state of a line item that is {0}")]
+    NoSuchState(&'static str),
+    /// The policy was asked for, and the feed had none at the sale.
+    #[error("item {item} was sold without refund terms; say how much is to be given back")]
+    NoPolicy {
+        /// The item.
+        item: u16,
+    },
+    /// The order was charged without a bill on record.
+    #[error("the bill of the order is not on record")]
+    NoBill,
+    /// Nothing can be given back.
+    #[error("nothing was captured here that could be given back")]
+    NothingToRefund,
+    /// More is asked for than can be given back.
+    #[error("{available} can be given back at most")]
+    AmountTooHigh {
+        /// What can be given back.
+        available: Money,
+    },
+    /// The amount is in another currency than the order.
+    #[error("the order was paid in {0}")]
+    OtherCurrency(&'static str),
+    /// The lifecycle would give back another amount than was asked for.
+    #[error("in this state the lifecycle gives back {given}")]
+    OtherAmount {
+        /// What it would give back.
+        given: Money,
+    },
+    /// There is no such open step.
+    #[error("the order has no open step {0}")]
+    NoStep(u16),
+    /// The lifecycle cannot make the change.
+    #[error("the lifecycle cannot make the change: {0}")]
+    Lifecycle(String),
+    /// The change was not carried out.
+    #[error(transparent)]
+    Order(#[from] OrderError),
+}
+
+/// A field that is not as it has to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidField {
+    /// The field.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub rule: String,
+}
+
+impl InvalidField {
+    pub(super) fn new(field: &'static str, rule: impl Into<String>) -> Self {
+        Self {
+            field,
+            rule: rule.into(),
+        }
+    }
+}
+
+impl ChangeError {
+    /// What the refusal of the interpreter means, in the names of the lifecycle.
+    pub(super) fn refused(refused: Refused, definition: &Definition) -> Self {
+        let name = |part: OrderPart, state: StateIx| {
+            let name = definition.state_name(part.entity, state);
+            name.map(|name| name.as_str().to_owned()).unwrap_or_default()
+        };
+        match refused {
+            Refused::NotInState { part, state } => Self::NotInState {
+                part,
+                state: name(part, state),
+            },
+            Refused::NoTransition {
+                part,
+                from,
+                to,
+                allowed,
+            } => Self::NoTransition {
+                part,
+                from: name(part, from),
+                to: name(part, to),
+                allowed: allowed.iter().map(|state| name(part, state)).collect(),
+            },
+            Refused::Condition { part, to, .. } => Self::Condition {
+                part,
+                to: name(part, to),
+            },
+            Refused::NoPart(part) => Self::Invalid(vec![InvalidField::new(
+                "name",
+                format!("the order has no {}", described(part)),
+            )]),
+            Refused::Action { error, .. } => Self::failed(error),
+            Refused::TooDeep { .. } => Self::Lifecycle("it moves in a circle".to_owned()),
+            Refused::Invariant(broken) => Self::Lifecycle(format!("{broken:?}")),
+            Refused::Begun => Self::Order(OrderError::Bug),
+        }
+    }
+
+    fn failed(error: ActionError) -> Self {
+        match error {
+            ActionError::Refund(RefundError::NoPolicy { item }) => Self::NoPolicy { item },
+            ActionError::NoBill => Self::NoBill,
+            ActionError::Refund(RefundError::Money(_))
+            | ActionError::Ledger(LedgerError::Money(_))
+            | ActionError::Money(_) => {
+                Self::Lifecycle("amounts of the order do not add up".to_owned())
+            }
+            other => Self::Lifecycle(other.to_string()),
+        }
+    }
+}
+
+impl From<UnknownState> for ChangeError {
+    fn from(error: UnknownState) -> Self {
+        Self::Lifecycle(error.to_string())
+    }
+}
+
+fn listed(invalid: &[InvalidField]) -> String {
+    let fields = invalid.iter();
+    let fields: Vec<String> = fields.map(|it| format!("{} {}", it.field, it.rule)).collect();
+    fields.join("; ")
+}
+
+/// A part for people.
+fn described(part: OrderPart) -> String {
+    match part.entity {
+        Entity::Order => "the order".to_owned(),
+        Entity::LineItem => format!("item {}", part.index),
+        Entity::Fulfillment => format!("fulfillment {}", part.index + 1),
+        Entity::Refund => format!("refund {}", part.index + 1),
+    }
+}

@@ -1,0 +1,182 @@
+//! An order as it stands, in the terms of the lifecycle in force.
+
+use domain::{
+    ledger::{LedgerEntry, LedgerKind, PaidBy, PaymentLedger},
+    lifecycle::{Facts, ItemFacts, OrderTree, RunOutcome, Trigger, run, run_all},
+    money::{Currency, Money},
+    order::{LineItem, PaymentProcessor},
+    refunds::RefundFees,
+    shipment::DeliveryType,
+    time::EpochSeconds,
+};
+use store::{NamedClaim, PlacedOrder, StoredOrder};
+
+use super::error::ChangeError;
+use crate::{App, OrderError, lifecycle::ActiveLifecycle};
+
+/// The channel of orders that come by the booking contract.
+const CHANNEL: &str = "google";
+
+/// An order with everything that a decision on it needs.
+pub(super) struct PresentOrder<'a> {
+    pub(super) lifecycle: &'a ActiveLifecycle,
+    pub(super) placed: &'a PlacedOrder,
+    pub(super) tree: OrderTree,
+    /// The spots of each item.
+    pub(super) claims: Vec<Vec<NamedClaim>>,
+    pub(super) now: EpochSeconds,
+    items: Vec<ItemFacts<'a>>,
+}
+
+impl<'a> PresentOrder<'a> {
+    /// The order on record, at this moment.
+    pub(super) fn new(app: &'a App, stored: &'a StoredOrder) -> Result<Self, ChangeError> {
+        let lifecycle = &app.lifecycle;
+        let placed = &stored.placed;
+        let claims = claims_by_item(placed);
+        let mut items = Vec::with_capacity(claims.len());
+        for (booked, claims) in placed.order.items.iter().zip(&claims) {
+            let line = &booked.line;
+            items.push(ItemFacts {
+                service: &line.service_id,
+                start: line.start_sec,
+                end: line.start_sec.saturating_add(line.duration_sec),
+                spots: claims.iter().map(|claim| claim.count).sum(),
+                spots_open: app.spots_open(&placed.order.merchant_id, line),
+                answers: line.answers.as_deref().unwrap_or_default(),
+            });
+        }
+        let tree = match &stored.update {
+            Some(update) => lifecycle.definition.interned(update.tree.clone())?,
+            None => as_placed(lifecycle, placed, &items)?,
+        };
+        if tree.items.len() != items.len() {
+            return Err(OrderError::Unreadable.into());
+        }
+        Ok(Self {
+            lifecycle,
+            placed,
+            tree,
+            claims,
+            now: app.now(),
+            items,
+        })
+    }
+
+    /// What becomes of the order by these triggers.
+    pub(super) fn after(&self, triggers: Vec<Trigger>) -> Result<RunOutcome, ChangeError> {
+        let definition = &self.lifecycle.definition;
+        let facts = facts(self.placed, &self.items, self.now);
+        run_all(definition, self.tree.clone(), triggers, &facts)
+            .map_err(|refused| ChangeError::refused(refused, definition))
+    }
+}
+
+/// The order right after its sale. Nothing of it is on record as long as nothing else happens.
+fn as_placed(
+    lifecycle: &ActiveLifecycle,
+    placed: &PlacedOrder,
+    items: &[ItemFacts<'_>],
+) -> Result<OrderTree, ChangeError> {
+    let definition = &lifecycle.definition;
+    let count = u16::try_from(items.len()).map_err(|_| OrderError::Unreadable)?;
+    let tree = OrderTree::new(definition, count, ledger(placed)?);
+    let begin = Trigger::Begin {
+        unavailable: Vec::new(),
+    };
+    // At the moment of the sale: what depends on time is as it was then, however late it is looked at.
+    let facts = facts(placed, items, placed.created_sec);
+    match run(definition, tree, begin, &facts) {
+        Ok(outcome) => Ok(outcome.tree),
+        Err(refused) => Err(ChangeError::refused(refused, definition)),
+    }
+}
+
+fn facts<'f>(placed: &'f PlacedOrder, items: &'f [ItemFacts<'f>], now: EpochSeconds) -> Facts<'f> {
+    let billed = placed.bill.as_deref();
+    Facts {
+        now,
+        channel: CHANNEL,
+        merchant: &placed.order.merchant_id,
+        delivery: DeliveryType::None,
+        items,
+        bill: billed.map(|billed| &billed.bill),
+        refund_fees: billed.map_or(RefundFees::default(), |billed| billed.refund_fees),
+        authorization_ends: None,
+    }
+}
+
+/// What was paid at the sale.
+fn ledger(placed: &PlacedOrder) -> Result<PaymentLedger, OrderError> {
+    if let Some(attempt) = &placed.payment {
+        // An order that is charged is placed only once the money is captured.
+        let due = attempt.intent.amount;
+        let captured = LedgerEntry::new(LedgerKind::Captured, due, attempt.finished_sec);
+        return PaymentLedger::with_entries(PaidBy::Partner, due, [captured])
+            .map_err(|_| OrderError::Unreadable);
+    }
+    let price = price(placed)?;
+    let details = placed.order.payment.as_deref();
+    let paid_by = match details.and_then(|details| details.processed_by) {
+        Some(PaymentProcessor::Google) => PaidBy::Google,
+        // We would have charged if anything had been due.
+        Some(PaymentProcessor::Partner) => PaidBy::Nobody,
+        None if price.is_zero() => PaidBy::Nobody,
+        None => PaidBy::Merchant,
+    };
+    Ok(PaymentLedger::new(paid_by, price))
+}
+
+/// The prices of the items, added up.
+fn price(placed: &PlacedOrder) -> Result<Money, OrderError> {
+    let mut sum: Option<Money> = None;
+    for item in &placed.order.items {
+        let Some(price) = item.line.price.as_ref().and_then(|price| price.money()) else {
+            continue;
+        };
+        sum = Some(match sum {
+            Some(sum) => sum.plus(price).map_err(|_| OrderError::Unreadable)?,
+            None => price,
+        });
+    }
+    // Nothing, in whatever currency, where no item has a price.
+    let none = || Currency::from_code("USD").map(Money::zero);
+    sum.or_else(none).ok_or(OrderError::Bug)
+}
+
+/// The recorded spots of each item. Claims are recorded item by item, so the first that fits and is not another item's
+/// yet is the one.
+fn claims_by_item(placed: &PlacedOrder) -> Vec<Vec<NamedClaim>> {
+    let mut left: Vec<Option<&NamedClaim>> = placed.claims.iter().map(Some).collect();
+    let items = placed.order.items.iter();
+    items.map(|item| take_claims(&mut left, &item.line)).collect()
+}
+
+fn take_claims(left: &mut [Option<&NamedClaim>], line: &LineItem) -> Vec<NamedClaim> {
+    let mut tickets: Vec<Option<&domain::ids::TicketId>> = Vec::new();
+    for ticket in &line.tickets {
+        if !tickets.contains(&Some(&ticket.ticket_id)) {
+            tickets.push(Some(&ticket.ticket_id));
+        }
+    }
+    if tickets.is_empty() {
+        // An appointment.
+        tickets.push(None);
+    }
+    let mut taken = Vec::with_capacity(tickets.len());
+    for ticket in tickets {
+        let found = left.iter_mut().find(|claim| {
+            claim.is_some_and(|claim| is_for(claim, line) && claim.ticket_id.as_ref() == ticket)
+        });
+        if let Some(claim) = found.and_then(Option::take) {
+            taken.push(claim.clone());
+        }
+    }
+    taken
+}
+
+fn is_for(claim: &NamedClaim, line: &LineItem) -> bool {
+    claim.service_id == line.service_id
+        && claim.start_sec == line.start_sec
+        && domain::time::Seconds::from(claim.duration_sec) == line.duration_sec
+}
