@@ -43,7 +43,7 @@ mod plan;
 mod present;
 mod record;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use change::{
     ChangeMode, ChangeRequest, CustomerDecision, MAX_NOTE, MAX_REASON, MerchantDecision,

@@ -2,17 +2,14 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::{
-    steps::{
-        CustomSteps, RetryPolicy, StepCall, StepFuture, StepHandler, StepOutcome, StepRunner,
-        StepSettings,
-    },
-    tests::{SPOTS, WANTED, create, open_for_others, parts_on, raft_catalog},
+    steps::{CustomSteps, StepRunner, StepSettings},
+    tests::{SPOTS, open_for_others, parts_on, raft_catalog},
     *,
 };
 use domain::{
-    fixtures::{Fixture, NOW, START, cents},
+    fixtures::{Fixture, NOW, cents},
     ids::Token,
-    lifecycle::{Entity, StepKind},
+    lifecycle::Entity,
     money::{Money, Percent},
     order::{Customer, NewOrder, PaymentDetails, PaymentMethod, PaymentProcessor},
     refunds::{RefundCondition, RefundTerms},
@@ -25,16 +22,16 @@ use store::memory::MemoryStore;
 const DAY: Seconds = Seconds::DAY;
 
 /// A server with its books.
-struct Office {
-    app: Arc<App>,
-    store: Arc<MemoryStore>,
-    gateway: Arc<SimulatedGateway>,
-    clock: Arc<ManualClock>,
+pub(crate) struct Office {
+    pub(crate) app: Arc<App>,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) gateway: Arc<SimulatedGateway>,
+    pub(crate) clock: Arc<ManualClock>,
     requests: Mutex<u32>,
 }
 
 /// Half of the price goes back until a day before the start.
-fn with_terms(fixture: &mut Fixture) {
+pub(crate) fn with_terms(fixture: &mut Fixture) {
     let condition = RefundCondition {
         min_before_start: DAY,
         percent: Percent::new(50).unwrap(),
@@ -45,16 +42,16 @@ fn with_terms(fixture: &mut Fixture) {
 fn without_terms(_: &mut Fixture) {}
 
 impl Office {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(with_terms)
     }
 
-    fn with(change: fn(&mut Fixture)) -> Self {
+    pub(crate) fn with(change: fn(&mut Fixture)) -> Self {
         let clock = Arc::new(ManualClock::at(NOW));
-        Self::open(Arc::default(), Arc::default(), clock, change)
+        Self::started(Arc::default(), Arc::default(), clock, change)
     }
 
-    fn open(
+    pub(crate) fn started(
         store: Arc<MemoryStore>,
         gateway: Arc<SimulatedGateway>,
         clock: Arc<ManualClock>,
@@ -76,15 +73,15 @@ impl Office {
     }
 
     /// The server ends without a word and starts again.
-    fn restarted(self) -> Self {
+    pub(crate) fn restarted(self) -> Self {
         let requests = *self.requests.lock().unwrap();
-        let office = Self::open(self.store, self.gateway, self.clock, with_terms);
+        let office = Self::started(self.store, self.gateway, self.clock, with_terms);
         *office.requests.lock().unwrap() = requests;
         office
     }
 
     /// An order of some seats, one item each, that is charged to a card.
-    fn order(&self, token: &str, seats: &[i32], card: Option<&str>) -> OrderId {
+    pub(crate) fn order(&self, token: &str, seats: &[i32], card: Option<&str>) -> OrderId {
         let order = NewOrder {
             merchant_id: "town".into(),
             customer: Customer::of("ada"),
@@ -115,7 +112,7 @@ impl Office {
         created.unwrap().unwrap().id.clone()
     }
 
-    fn request(&self, order: &OrderId) -> ChangeRequest {
+    pub(crate) fn request(&self, order: &OrderId) -> ChangeRequest {
         let mut requests = self.requests.lock().unwrap();
         *requests += 1;
         ChangeRequest {
@@ -128,44 +125,44 @@ impl Office {
         }
     }
 
-    async fn change(&self, order: &OrderId, change: OrderChange) -> ChangedOrder {
+    pub(crate) async fn change(&self, order: &OrderId, change: OrderChange) -> ChangedOrder {
         let request = self.request(order);
         self.app.change_order(request, change, far()).await
     }
 
-    async fn changed(&self, order: &OrderId, change: OrderChange) -> StoredOrder {
+    pub(crate) async fn changed(&self, order: &OrderId, change: OrderChange) -> StoredOrder {
         *self.change(order, change).await.unwrap()
     }
 
-    async fn stored(&self, order: &OrderId) -> StoredOrder {
+    pub(crate) async fn stored(&self, order: &OrderId) -> StoredOrder {
         self.app.stored_order(order).await.unwrap().unwrap()
     }
 
     /// Does what is due.
-    async fn work(&self) {
+    pub(crate) async fn work(&self) {
         self.runner(CustomSteps::new()).run_due().await;
     }
 
-    fn runner(&self, custom: CustomSteps) -> StepRunner {
+    pub(crate) fn runner(&self, custom: CustomSteps) -> StepRunner {
         let random = fastrand::Rng::with_seed(7);
         StepRunner::new(self.app.clone(), StepSettings::default(), custom, random)
     }
 
-    fn open(&self) -> u32 {
+    pub(crate) fn open(&self) -> u32 {
         open_for_others(&self.app)
     }
 
     /// What the gateway has given back of an order.
-    fn given(&self, order: &OrderId) -> Vec<Money> {
+    pub(crate) fn given(&self, order: &OrderId) -> Vec<Money> {
         self.gateway.refunds_of(&ChargeKey::new(order, 1))
     }
 }
 
-fn far() -> Instant {
+pub(crate) fn far() -> Instant {
     Instant::now() + std::time::Duration::from_secs(60)
 }
 
-fn cancel(items: &[u32], refund: RefundChoice) -> OrderChange {
+pub(crate) fn cancel(items: &[u32], refund: RefundChoice) -> OrderChange {
     OrderChange::Cancel {
         items: items.to_vec(),
         refund,
@@ -173,7 +170,7 @@ fn cancel(items: &[u32], refund: RefundChoice) -> OrderChange {
     }
 }
 
-fn refund(items: &[u32], refund: RefundChoice) -> OrderChange {
+pub(crate) fn refund(items: &[u32], refund: RefundChoice) -> OrderChange {
     OrderChange::Refund {
         items: items.to_vec(),
         refund,
@@ -181,27 +178,27 @@ fn refund(items: &[u32], refund: RefundChoice) -> OrderChange {
     }
 }
 
-fn withdraw(items: &[u32]) -> OrderChange {
+pub(crate) fn withdraw(items: &[u32]) -> OrderChange {
     OrderChange::Withdraw {
         items: items.to_vec(),
         reason: "storm".to_owned(),
     }
 }
 
-fn note(text: &str) -> OrderChange {
+pub(crate) fn note(text: &str) -> OrderChange {
     OrderChange::AddNote {
         note: text.to_owned(),
     }
 }
 
 /// The states of an order and of its items.
-fn states(stored: &StoredOrder) -> (&str, Vec<&str>) {
+pub(crate) fn states(stored: &StoredOrder) -> (&str, Vec<&str>) {
     let tree = &stored.update.as_ref().unwrap().tree;
     let items = tree.items.iter().map(|item| item.state.as_str());
     (tree.state.as_str(), items.collect())
 }
 
-fn refunds(stored: &StoredOrder) -> Vec<(&str, Money)> {
+pub(crate) fn refunds(stored: &StoredOrder) -> Vec<(&str, Money)> {
     let tree = &stored.update.as_ref().unwrap().tree;
     let refunds = tree.refunds.iter();
     refunds.map(|it| (it.state.as_str(), it.amount.total)).collect()
@@ -289,7 +286,7 @@ async fn items_are_cancelled_one_by_one_and_the_last_ends_the_order() {
     assert_eq!(office.open(), SPOTS);
     office.work().await;
     let mut given = office.given(&order);
-    given.sort_by_key(|amount| amount.to_micros());
+    given.sort_by_key(|amount| amount.to_micros().unwrap());
     assert_eq!(given, [cents(7_500), cents(15_000)]);
     let office = office.restarted();
     assert_eq!(office.open(), SPOTS, "after a restart");
