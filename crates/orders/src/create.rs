@@ -31,8 +31,8 @@ use domain::{
 use inventory::{Decision, Reservation};
 use kernel::user::User;
 use store::{
-    Fingerprint, HoldId, NamedClaim, OrderKey, PaymentAttempt, PlacedBill, PlacedOrder, Precondition,
-    Preconditions, Replay, UnitOfWork, Write,
+    Fingerprint, HoldId, NamedClaim, OrderKey, PaymentAttempt, PlacedBill, PlacedOrder,
+    Precondition, Preconditions, Replay, UnitOfWork, Write,
 };
 
 /// An order to be created.

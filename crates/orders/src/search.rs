@@ -133,7 +133,11 @@ impl App {
         }
         let selection = search.selection();
         let zones = Zones::of(&self.catalog());
-        let is_met = move |stored: &StoredOrder| search.is_met_by(stored, &zones);
+        let lifecycle = Arc::clone(&self.lifecycle.definition);
+        let is_met = move |listed: &ListedOrder| {
+            search.is_met_by(listed, &zones)
+                && (!search.needs_attention || needs_attention(listed, &lifecycle))
+        };
         self.read_page(selection, PageReader::new(page, MAX_EXAMINED, is_met))
             .await
     }

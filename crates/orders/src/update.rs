@@ -110,7 +110,9 @@ impl App {
     ) -> ChangedOrder {
         change::validate(&request, &change)?;
         let key = OrderKey::of_id(&request.order).ok_or(ChangeError::UnknownOrder)?;
-        let guard = self.lock_request(RequestKey::of_order(&key), deadline).await?;
+        let guard = self
+            .lock_request(RequestKey::of_order(&key), deadline)
+            .await?;
         let command = UpdateOrder {
             order: request.order.clone(),
             key,
@@ -222,11 +224,9 @@ impl App {
                 tickets.push(Claimed::Appointment);
             }
             let service = catalog.service(key.service);
-            let open = self
-                .inventory
-                .examine_one(active.revision, key, |slot| {
-                    slot.spots_open(service, &tickets, viewer)
-                })?;
+            let open = self.inventory.examine_one(active.revision, key, |slot| {
+                slot.spots_open(service, &tickets, viewer)
+            })?;
             Ok::<u32, AttemptError>(open.unwrap_or(0))
         });
         open.unwrap_or(0)
@@ -284,7 +284,11 @@ impl Command for UpdateOrder {
         Ok(Decided::Change(unit, taken))
     }
 
-    fn apply(app: &App, unit: UnitOfWork, taken: DecidedUpdate) -> Result<ChangedOrder, OrderError> {
+    fn apply(
+        app: &App,
+        unit: UnitOfWork,
+        taken: DecidedUpdate,
+    ) -> Result<ChangedOrder, OrderError> {
         let update = *updated_in(unit)?;
         // Only now: spots that are sold again before their return is on record would be sold twice after a crash.
         let claims = found(app.catalog().ids(), &update.released);

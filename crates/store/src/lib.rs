@@ -51,8 +51,8 @@ pub use read::{
 pub use stats::{DiskUsage, ScrubStats, StoreHealth, StoreStats, WriteStats};
 pub use unit::{
     Fingerprint, HoldId, HoldRecord, HoldState, NamedClaim, PaymentAttempt, PaymentIntent,
-    PaymentOutcome, PlacedBill, PlacedOrder, Precondition, Preconditions, PriceBook, PriceEntry, ReleaseReason,
-    StoredHold, UnitOfWork, Write, Writes,
+    PaymentOutcome, PlacedBill, PlacedOrder, Precondition, Preconditions, PriceBook, PriceEntry,
+    ReleaseReason, StoredHold, UnitOfWork, Write, Writes,
 };
 pub use update::{
     EmittedEvent, HistoryEntry, ListedOrder, OrderUpdate, RequestAnswer, SkippedChange,

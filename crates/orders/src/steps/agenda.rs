@@ -142,9 +142,8 @@ impl Agenda {
     /// The numbers of timers and steps.
     pub(super) fn counts(&self) -> (usize, usize) {
         let state = self.lock();
-        let is_timer = |entry: &&(EpochSeconds, OrderKey, WorkName)| {
-            matches!(entry.2, WorkName::Timer(..))
-        };
+        let is_timer =
+            |entry: &&(EpochSeconds, OrderKey, WorkName)| matches!(entry.2, WorkName::Timer(..));
         let timers = state.by_due.iter().filter(is_timer).count();
         (timers, state.by_due.len() - timers)
     }
@@ -178,7 +177,10 @@ impl AgendaState {
         let tree = &update.tree;
         let timers = tree.timers.iter();
         let timers = timers.map(|it| (WorkName::Timer(it.part, it.name.clone()), it.due));
-        let steps = tree.steps.iter().map(|it| (WorkName::Step(it.number), it.due));
+        let steps = tree
+            .steps
+            .iter()
+            .map(|it| (WorkName::Step(it.number), it.due));
         let mut work = HashMap::new();
         for (name, due) in timers.chain(steps) {
             let known = before.remove(&name);

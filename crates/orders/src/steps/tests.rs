@@ -13,7 +13,7 @@ use crate::{
 };
 use domain::{
     fixtures::{NOW, cents},
-    lifecycle::{LifecycleAction, GuardedAction, LaunchTime, Name},
+    lifecycle::{GuardedAction, LaunchTime, LifecycleAction, Name},
 };
 use proptest::prelude::*;
 use store::{HistoryEntry, OrderUpdate, Store, UpdateCause, UpdateTexts};
@@ -81,10 +81,10 @@ fn office_that_tells() -> Office {
         }
     }
     let app = Arc::get_mut(&mut office.app).unwrap();
-    app.lifecycle = Arc::new(ActiveLifecycle {
+    app.lifecycle = ActiveLifecycle {
         number: 2,
-        definition,
-    });
+        definition: Arc::new(definition),
+    };
     office
 }
 
@@ -154,7 +154,10 @@ async fn a_refund_without_an_answer_is_asked_for_again_and_given_once() {
     office.work().await;
     assert_eq!(office.app.step_attempts(&order, number), None);
     assert_eq!(office.given(&order), [cents(15_000)]);
-    assert_eq!(refunds(&office.stored(&order).await), [("done", cents(15_000))]);
+    assert_eq!(
+        refunds(&office.stored(&order).await),
+        [("done", cents(15_000))]
+    );
 }
 
 #[tokio::test]
@@ -175,7 +178,10 @@ async fn a_process_that_ends_while_a_step_is_in_doubt_leaves_it_to_the_next() {
     }
     office.work().await;
     assert_eq!(office.given(&order), [cents(15_000)], "once");
-    assert_eq!(refunds(&office.stored(&order).await), [("done", cents(15_000))]);
+    assert_eq!(
+        refunds(&office.stored(&order).await),
+        [("done", cents(15_000))]
+    );
     assert_eq!(office.restarted().app.timers_and_steps(), (0, 0));
 }
 
@@ -232,7 +238,10 @@ async fn a_step_is_given_up_by_its_kind_of_failure() {
         }
         assert_eq!(handler.calls().len(), calls, "{reason}");
         let entry = last(&office, &order).await;
-        assert_eq!((entry.cause, &*entry.texts.reason), (UpdateCause::Step, reason));
+        assert_eq!(
+            (entry.cause, &*entry.texts.reason),
+            (UpdateCause::Step, reason)
+        );
         let stored = office.stored(&order).await;
         assert_eq!(ended(&stored.update.unwrap()), [StepResult::Failed]);
         assert_eq!(office.app.timers_and_steps(), (0, 0));
@@ -329,7 +338,10 @@ async fn while_nothing_can_be_recorded_steps_are_asked_again_and_done_once() {
     office.store.begin_outage(NOW);
     office.work().await;
     assert_eq!(office.given(&order), [cents(7_500)]);
-    assert_eq!(refunds(&office.stored(&order).await), [("requested", cents(7_500))]);
+    assert_eq!(
+        refunds(&office.stored(&order).await),
+        [("requested", cents(7_500))]
+    );
     let refused = office.change(&order, note("n")).await;
     assert_eq!(
         refused,
@@ -487,7 +499,9 @@ async fn spots_given_back_before_the_record_are_sold_twice() {
         }
         // The commit fails, as if the process had ended before it.
         office.store.begin_outage(NOW);
-        let cancelled = office.change(&order, cancel(&[], RefundChoice::Nothing)).await;
+        let cancelled = office
+            .change(&order, cancel(&[], RefundChoice::Nothing))
+            .await;
         assert!(cancelled.is_err());
         office.store.end_outage();
         let open = office.open();

@@ -2,11 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use domain::{
-    lifecycle::OrderPart,
-    money::Money,
-    order::OrderId,
-};
+use domain::{lifecycle::OrderPart, money::Money, order::OrderId};
 use kernel::user::User;
 use store::Fingerprint;
 

@@ -134,7 +134,8 @@ impl ChangeError {
     pub(super) fn refused(refused: Refused, definition: &Definition) -> Self {
         let name = |part: OrderPart, state: StateIx| {
             let name = definition.state_name(part.entity, state);
-            name.map(|name| name.as_str().to_owned()).unwrap_or_default()
+            name.map(|name| name.as_str().to_owned())
+                .unwrap_or_default()
         };
         match refused {
             Refused::NotInState { part, state } => Self::NotInState {
@@ -189,7 +190,9 @@ impl From<UnknownState> for ChangeError {
 
 fn listed(invalid: &[InvalidField]) -> String {
     let fields = invalid.iter();
-    let fields: Vec<String> = fields.map(|it| format!("{} {}", it.field, it.rule)).collect();
+    let fields: Vec<String> = fields
+        .map(|it| format!("{} {}", it.field, it.rule))
+        .collect();
     fields.join("; ")
 }
 

@@ -334,9 +334,10 @@ impl PresentOrder<'_> {
         let refunds = refunds.map(|refund| refund.amount.total);
         let reductions = after.reductions.iter().skip(before.reductions.len());
         let reductions = reductions.map(|amount| amount.total);
-        let voids = after.steps.iter().filter(|step| {
-            step.kind == StepKind::Void && step.number > before.launches
-        });
+        let voids = after
+            .steps
+            .iter()
+            .filter(|step| step.kind == StepKind::Void && step.number > before.launches);
         let voids = voids.filter_map(|step| step.amount);
         let mut sum = Money::zero(after.ledger.due().currency());
         for amount in refunds.chain(reductions).chain(voids) {

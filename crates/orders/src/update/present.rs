@@ -149,7 +149,9 @@ fn price(placed: &PlacedOrder) -> Result<Money, OrderError> {
 fn claims_by_item(placed: &PlacedOrder) -> Vec<Vec<NamedClaim>> {
     let mut left: Vec<Option<&NamedClaim>> = placed.claims.iter().map(Some).collect();
     let items = placed.order.items.iter();
-    items.map(|item| take_claims(&mut left, &item.line)).collect()
+    items
+        .map(|item| take_claims(&mut left, &item.line))
+        .collect()
 }
 
 fn take_claims(left: &mut [Option<&NamedClaim>], line: &LineItem) -> Vec<NamedClaim> {

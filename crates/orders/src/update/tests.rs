@@ -22,6 +22,7 @@ use store::memory::MemoryStore;
 const DAY: Seconds = Seconds::DAY;
 
 /// A server with its books.
+#[derive(Debug)]
 pub(crate) struct Office {
     pub(crate) app: Arc<App>,
     pub(crate) store: Arc<MemoryStore>,
@@ -201,7 +202,9 @@ pub(crate) fn states(stored: &StoredOrder) -> (&str, Vec<&str>) {
 pub(crate) fn refunds(stored: &StoredOrder) -> Vec<(&str, Money)> {
     let tree = &stored.update.as_ref().unwrap().tree;
     let refunds = tree.refunds.iter();
-    refunds.map(|it| (it.state.as_str(), it.amount.total)).collect()
+    refunds
+        .map(|it| (it.state.as_str(), it.amount.total))
+        .collect()
 }
 
 #[tokio::test]
@@ -217,7 +220,11 @@ async fn what_a_cancelled_order_gives_back_is_what_was_chosen() {
         let order = office.order("a", &[2], Some("approve"));
         assert_eq!(office.open(), SPOTS - 2);
         let stored = office.changed(&order, cancel(&[], choice)).await;
-        assert_eq!(states(&stored), ("cancelled", vec!["cancelled"]), "{choice:?}");
+        assert_eq!(
+            states(&stored),
+            ("cancelled", vec!["cancelled"]),
+            "{choice:?}"
+        );
         assert_eq!(office.open(), SPOTS, "{choice:?}");
         let requested: Vec<Money> = refunds(&stored).iter().map(|it| it.1).collect();
         assert_eq!(requested, expected, "{choice:?}");
@@ -244,7 +251,10 @@ async fn money_is_not_guessed() {
         (cancel(&[], RefundChoice::Policy), no_policy.clone()),
         (cancel(&[0], RefundChoice::Policy), no_policy.clone()),
         (refund(&[], RefundChoice::Policy), no_policy),
-        (refund(&[], RefundChoice::Amount(cents(22_501))), too_high.clone()),
+        (
+            refund(&[], RefundChoice::Amount(cents(22_501))),
+            too_high.clone(),
+        ),
         (cancel(&[1], RefundChoice::Amount(cents(22_501))), too_high),
         (
             cancel(&[], RefundChoice::Amount(yen)),
@@ -253,7 +263,11 @@ async fn money_is_not_guessed() {
     ] {
         assert_eq!(office.change(&order, change).await, Err(expected));
     }
-    assert_eq!(office.stored(&order).await.update, None, "nothing has changed");
+    assert_eq!(
+        office.stored(&order).await.update,
+        None,
+        "nothing has changed"
+    );
     assert_eq!(office.open(), SPOTS - 3);
     // What others have taken is theirs to give back.
     let elsewhere = office.order("b", &[1], None);
@@ -266,7 +280,9 @@ async fn money_is_not_guessed() {
         let found = office.change(&elsewhere, change).await;
         assert_eq!(found, Err(ChangeError::NothingToRefund));
     }
-    let stored = office.changed(&elsewhere, cancel(&[], RefundChoice::Policy)).await;
+    let stored = office
+        .changed(&elsewhere, cancel(&[], RefundChoice::Policy))
+        .await;
     assert_eq!((states(&stored).0, refunds(&stored)), ("cancelled", vec![]));
 }
 
@@ -275,14 +291,29 @@ async fn items_are_cancelled_one_by_one_and_the_last_ends_the_order() {
     let office = Office::new();
     let order = office.order("a", &[1, 2], Some("approve"));
     assert_eq!(office.open(), SPOTS - 3);
-    let stored = office.changed(&order, cancel(&[1], RefundChoice::Full)).await;
-    assert_eq!(states(&stored), ("processing", vec!["confirmed", "cancelled"]));
+    let stored = office
+        .changed(&order, cancel(&[1], RefundChoice::Full))
+        .await;
+    assert_eq!(
+        states(&stored),
+        ("processing", vec!["confirmed", "cancelled"])
+    );
     assert_eq!(refunds(&stored), [("requested", cents(15_000))]);
     assert_eq!(office.open(), SPOTS - 1);
-    let again = office.change(&order, cancel(&[1], RefundChoice::Full)).await;
-    assert!(matches!(again, Err(ChangeError::NoTransition { .. })), "{again:?}");
-    let stored = office.changed(&order, cancel(&[0], RefundChoice::Full)).await;
-    assert_eq!(states(&stored), ("cancelled", vec!["cancelled", "cancelled"]));
+    let again = office
+        .change(&order, cancel(&[1], RefundChoice::Full))
+        .await;
+    assert!(
+        matches!(again, Err(ChangeError::NoTransition { .. })),
+        "{again:?}"
+    );
+    let stored = office
+        .changed(&order, cancel(&[0], RefundChoice::Full))
+        .await;
+    assert_eq!(
+        states(&stored),
+        ("cancelled", vec!["cancelled", "cancelled"])
+    );
     assert_eq!(office.open(), SPOTS);
     office.work().await;
     let mut given = office.given(&order);
@@ -299,7 +330,9 @@ async fn what_was_given_back_is_never_given_back_again() {
     let tenner = RefundChoice::Amount(cents(1_000));
     office.changed(&order, refund(&[], tenner)).await;
     office.changed(&order, refund(&[0], tenner)).await;
-    let stored = office.changed(&order, cancel(&[], RefundChoice::Full)).await;
+    let stored = office
+        .changed(&order, cancel(&[], RefundChoice::Full))
+        .await;
     let expected = [cents(1_000), cents(1_000), cents(13_000)];
     let requested: Vec<Money> = refunds(&stored).iter().map(|it| it.1).collect();
     assert_eq!(requested, expected);
@@ -328,7 +361,9 @@ async fn a_withdrawal_asks_the_customer_who_amends_or_cancels() {
     ] {
         let office = Office::new();
         let order = office.order("a", &[1, 2], Some("approve"));
-        let early = office.change(&order, OrderChange::CustomerAction(decision)).await;
+        let early = office
+            .change(&order, OrderChange::CustomerAction(decision))
+            .await;
         assert_eq!(early, Err(ChangeError::NotAwaited));
         let stored = office.changed(&order, withdraw(&[1])).await;
         let expected = ("customer_action_required", vec!["confirmed", "unavailable"]);
@@ -352,7 +387,10 @@ async fn an_amended_order_needs_an_item_that_is_left() {
     office.changed(&order, withdraw(&[])).await;
     let amend = OrderChange::CustomerAction(CustomerDecision::Amend);
     let found = office.change(&order, amend).await;
-    assert!(matches!(found, Err(ChangeError::Condition { .. })), "{found:?}");
+    assert!(
+        matches!(found, Err(ChangeError::Condition { .. })),
+        "{found:?}"
+    );
 }
 
 #[tokio::test]
@@ -363,7 +401,10 @@ async fn a_customer_who_does_not_answer_times_out_and_no_clock_makes_that_earlie
         office.changed(&order, withdraw(&[0])).await;
         office.clock.set(NOW + (DAY.get() - 1));
         office.work().await;
-        assert_eq!(states(&office.stored(&order).await).0, "customer_action_required");
+        assert_eq!(
+            states(&office.stored(&order).await).0,
+            "customer_action_required"
+        );
         office.clock.set(NOW.saturating_sub(DAY));
         office.work().await;
         if is_restarted {
@@ -372,7 +413,10 @@ async fn a_customer_who_does_not_answer_times_out_and_no_clock_makes_that_earlie
         office.clock.set(NOW + DAY.get());
         office.work().await;
         let stored = office.stored(&order).await;
-        assert_eq!(states(&stored), ("timed_out", vec!["cancelled", "cancelled"]));
+        assert_eq!(
+            states(&stored),
+            ("timed_out", vec!["cancelled", "cancelled"])
+        );
         assert_eq!(office.open(), SPOTS);
         assert_eq!(office.given(&order), [cents(22_500)]);
         let revision = stored.revision();
@@ -414,16 +458,25 @@ async fn what_is_only_validated_changes_nothing() {
         ..office.request(&order)
     };
     let change = cancel(&[], RefundChoice::Full);
-    let would_be = office.app.change_order(request.clone(), change.clone(), far());
+    let would_be = office
+        .app
+        .change_order(request.clone(), change.clone(), far());
     let would_be = would_be.await.unwrap();
     assert_eq!(states(&would_be).0, "cancelled");
     assert_eq!(office.stored(&order).await.update, None);
-    assert_eq!((office.open(), office.app.timers_and_steps()), (SPOTS - 2, (0, 0)));
+    assert_eq!(
+        (office.open(), office.app.timers_and_steps()),
+        (SPOTS - 2, (0, 0))
+    );
     let in_earnest = ChangeRequest {
         mode: ChangeMode::Commit,
         ..request
     };
-    let done = office.app.change_order(in_earnest, change, far()).await.unwrap();
+    let done = office
+        .app
+        .change_order(in_earnest, change, far())
+        .await
+        .unwrap();
     assert_eq!(done, would_be);
 }
 
@@ -452,11 +505,18 @@ async fn notes_no_shows_and_changes_of_state_are_in_the_history() {
     let office = Office::new();
     let order = office.order("a", &[1, 1], None);
     let stored = office.changed(&order, note("called")).await;
-    assert_eq!(states(&stored), ("processing", vec!["confirmed", "confirmed"]));
+    assert_eq!(
+        states(&stored),
+        ("processing", vec!["confirmed", "confirmed"])
+    );
     let no_show = OrderChange::MarkNoShow { items: vec![1] };
     let stored = office.changed(&order, no_show).await;
     assert_eq!(states(&stored).1, ["confirmed", "no_show"]);
-    assert_eq!(office.open(), SPOTS - 2, "spots that nobody came for are gone");
+    assert_eq!(
+        office.open(),
+        SPOTS - 2,
+        "spots that nobody came for are gone"
+    );
     let fulfilled = OrderChange::ChangeState {
         part: OrderPart::item(0),
         from: Some("confirmed".to_owned()),
@@ -466,7 +526,10 @@ async fn notes_no_shows_and_changes_of_state_are_in_the_history() {
     let stored = office.changed(&order, fulfilled.clone()).await;
     assert_eq!(states(&stored).1, ["fulfilled", "no_show"]);
     let again = office.change(&order, fulfilled).await;
-    assert!(matches!(again, Err(ChangeError::NotInState { .. })), "{again:?}");
+    assert!(
+        matches!(again, Err(ChangeError::NotInState { .. })),
+        "{again:?}"
+    );
     let confirm = OrderChange::Confirm {
         items: vec![],
         decision: MerchantDecision::Confirm,
@@ -476,7 +539,11 @@ async fn notes_no_shows_and_changes_of_state_are_in_the_history() {
     assert_eq!(found, Err(ChangeError::NothingToConfirm));
     let mut texts = Vec::new();
     let read = office.store.history(&order, &mut |update| {
-        texts.push((update.revision, update.entry.texts.note, update.entry.texts.reason));
+        texts.push((
+            update.revision,
+            update.entry.texts.note,
+            update.entry.texts.reason,
+        ));
         ControlFlow::Continue(())
     });
     read.unwrap();
@@ -494,7 +561,10 @@ async fn a_request_that_is_not_as_it_has_to_be_names_field_and_rule() {
         (cancel(&[0, 0], RefundChoice::Full), "items"),
         (cancel(&[1], RefundChoice::Full), "items"),
         (cancel(&[], RefundChoice::Amount(cents(0))), "refund.amount"),
-        (cancel(&[], RefundChoice::Amount(cents(-1))), "refund.amount"),
+        (
+            cancel(&[], RefundChoice::Amount(cents(-1))),
+            "refund.amount",
+        ),
         (refund(&[], RefundChoice::Nothing), "refund"),
         (note(" "), "note"),
         (note(&long), "note"),
@@ -529,7 +599,10 @@ async fn a_request_that_is_not_as_it_has_to_be_names_field_and_rule() {
             ..office.request(&order)
         };
         let found = office.app.change_order(request, note("n"), far()).await;
-        assert!(matches!(found, Err(ChangeError::Invalid(_))), "{request_id:?}");
+        assert!(
+            matches!(found, Err(ChangeError::Invalid(_))),
+            "{request_id:?}"
+        );
     }
     for unknown in ["", "AAAAAAAAAAAAAAAAAAAAAAAAAA"] {
         let found = office.change(&unknown.into(), note("n")).await;
@@ -541,7 +614,10 @@ async fn a_request_that_is_not_as_it_has_to_be_names_field_and_rule() {
 async fn next_states_are_those_that_can_be_asked_for() {
     let office = Office::new();
     let order = office.order("a", &[1], Some("approve"));
-    let next = office.app.next_states(&office.stored(&order).await).unwrap();
+    let next = office
+        .app
+        .next_states(&office.stored(&order).await)
+        .unwrap();
     let found: Vec<(Entity, &str, OrderAction, bool)> = next
         .iter()
         .map(|it| (it.part.entity, &*it.to, it.action, it.why_not.is_none()))
@@ -555,13 +631,27 @@ async fn next_states_are_those_that_can_be_asked_for() {
             false,
         ),
         (Entity::Order, "cancelled", OrderAction::Cancel, true),
-        (Entity::LineItem, "fulfilled", OrderAction::ChangeState, true),
+        (
+            Entity::LineItem,
+            "fulfilled",
+            OrderAction::ChangeState,
+            true,
+        ),
         (Entity::LineItem, "unavailable", OrderAction::Withdraw, true),
-        (Entity::LineItem, "cancelled", OrderAction::ChangeState, true),
+        (
+            Entity::LineItem,
+            "cancelled",
+            OrderAction::ChangeState,
+            true,
+        ),
         (Entity::LineItem, "no_show", OrderAction::ChangeState, true),
     ];
     assert_eq!(found, expected);
-    assert_eq!(office.stored(&order).await.update, None, "nothing has changed");
+    assert_eq!(
+        office.stored(&order).await.update,
+        None,
+        "nothing has changed"
+    );
 }
 
 #[tokio::test]

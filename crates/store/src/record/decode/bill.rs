@@ -26,8 +26,10 @@ pub(super) fn bill(bill: proto::Bill) -> Result<PlacedBill, RecordError> {
             return Err(out_of_range("refund of fees", refund_fees));
         }
     };
-    let items: Result<Vec<BillItem>, RecordError> =
-        items.into_iter().map(|billed| item(billed, currency)).collect();
+    let items: Result<Vec<BillItem>, RecordError> = items
+        .into_iter()
+        .map(|billed| item(billed, currency))
+        .collect();
     Ok(PlacedBill {
         bill: Bill {
             items: items?,
