@@ -351,7 +351,13 @@ fn decimals_clocks_and_randomness_have_few_places() {
         ),
         (
             "fastrand",
-            &["crates/kernel/src/request.rs", "src/net/connection.rs"],
+            &[
+                "crates/kernel/src/request.rs",
+                // The jitter of retries; seeded by the server, and by tests.
+                "crates/orders/src/steps.rs",
+                "crates/orders/src/steps/policy.rs",
+                "src/net/connection.rs",
+            ],
         ),
         (
             "std::env",

@@ -385,7 +385,7 @@ impl Command for Creation {
         match failure {
             // The reservation is dropped: the spots stay sold until a restart has read what is on record.
             CommitFailure::Unknown(error) => Err(error),
-            failure => {
+            failure @ (CommitFailure::Unwritten(_) | CommitFailure::Contended) => {
                 Self::revert(app, unit, taken).await?;
                 Err(failure.into_error())
             }

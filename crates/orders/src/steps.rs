@@ -124,7 +124,7 @@ impl StepRunner {
             WorkName::Step(number) => self.step(&work, *number).await,
         };
         if let Err(error) = done {
-            self.not_recorded(work, &error);
+            self.not_recorded(&work, &error);
         }
         self.app.agenda.finish(&key);
     }
@@ -235,7 +235,7 @@ impl StepRunner {
     }
 
     /// What is not recorded is done again later, under the same key.
-    fn not_recorded(&self, work: DueWork, error: &ChangeError) {
+    fn not_recorded(&self, work: &DueWork, error: &ChangeError) {
         if *error == ChangeError::UnknownOrder {
             return self.app.agenda.forget(&work.key, &work.name);
         }

@@ -318,7 +318,9 @@ impl Command for UpdateOrder {
     ) -> Result<ChangedOrder, OrderError> {
         match failure {
             CommitFailure::Contended => Ok(Err(ChangeError::Contended)),
-            failure => Err(failure.into_error()),
+            failure @ (CommitFailure::Unwritten(_) | CommitFailure::Unknown(_)) => {
+                Err(failure.into_error())
+            }
         }
     }
 }
@@ -403,15 +405,15 @@ impl UpdateOrder {
         match &self.asked {
             AskedChange::Request(asked) => {
                 let (request, change) = &**asked;
-                let note = match change {
-                    OrderChange::AddNote { note } => note.clone(),
-                    _ => String::new(),
-                };
+                let mut noted = String::new();
+                if let OrderChange::AddNote { note } = change {
+                    noted.clone_from(note);
+                }
                 Occasion {
                     cause: cause_of(change),
                     actor: request.user.as_ref().map(|user| Arc::clone(user.name())),
                     texts: UpdateTexts {
-                        note,
+                        note: noted,
                         reason: change.reason().to_owned(),
                     },
                     answer: Some(RequestAnswer {

@@ -187,10 +187,10 @@ impl OrderChange {
 
     /// The refund that it asks for, if it asks for one.
     pub(super) fn refund(&self) -> Option<RefundChoice> {
-        match self {
-            Self::Cancel { refund, .. } | Self::Refund { refund, .. } => Some(*refund),
-            _ => None,
+        if let Self::Cancel { refund, .. } | Self::Refund { refund, .. } = self {
+            return Some(*refund);
         }
+        None
     }
 }
 
@@ -229,7 +229,16 @@ pub(super) fn validate(request: &ChangeRequest, change: &OrderChange) -> Result<
         OrderChange::ChangeState { to, .. } if to.is_empty() => {
             invalid.push(InvalidField::new("to_state", "is required"));
         }
-        _ => {}
+        OrderChange::Cancel { .. }
+        | OrderChange::Refund { .. }
+        | OrderChange::Withdraw { .. }
+        | OrderChange::CustomerAction(_)
+        | OrderChange::MarkNoShow { .. }
+        | OrderChange::Confirm { .. }
+        | OrderChange::ChangeState { .. }
+        | OrderChange::AddNote { .. }
+        | OrderChange::RetryStep { .. }
+        | OrderChange::AbandonStep { .. } => {}
     }
     if invalid.is_empty() {
         Ok(())

@@ -131,13 +131,13 @@ impl InvalidField {
 
 impl ChangeError {
     /// What the refusal of the interpreter means, in the names of the lifecycle.
-    pub(super) fn refused(refused: Refused, definition: &Definition) -> Self {
+    pub(super) fn refused(refused: &Refused, definition: &Definition) -> Self {
         let name = |part: OrderPart, state: StateIx| {
             let name = definition.state_name(part.entity, state);
             name.map(|name| name.as_str().to_owned())
                 .unwrap_or_default()
         };
-        match refused {
+        match *refused {
             Refused::NotInState { part, state } => Self::NotInState {
                 part,
                 state: name(part, state),
@@ -146,7 +146,7 @@ impl ChangeError {
                 part,
                 from,
                 to,
-                allowed,
+                ref allowed,
             } => Self::NoTransition {
                 part,
                 from: name(part, from),
@@ -163,7 +163,7 @@ impl ChangeError {
             )]),
             Refused::Action { error, .. } => Self::failed(error),
             Refused::TooDeep { .. } => Self::Lifecycle("it moves in a circle".to_owned()),
-            Refused::Invariant(broken) => Self::Lifecycle(format!("{broken:?}")),
+            Refused::Invariant(ref broken) => Self::Lifecycle(format!("{broken:?}")),
             Refused::Begun => Self::Order(OrderError::Bug),
         }
     }
@@ -177,7 +177,14 @@ impl ChangeError {
             | ActionError::Money(_) => {
                 Self::Lifecycle("amounts of the order do not add up".to_owned())
             }
-            other => Self::Lifecycle(other.to_string()),
+            ActionError::SpotsReleased
+            | ActionError::NotLinked
+            | ActionError::NotBooked
+            | ActionError::NoFacts
+            | ActionError::TooMany
+            | ActionError::Refund(_)
+            | ActionError::Ledger(_)
+            | ActionError::Shipment(_) => Self::Lifecycle(error.to_string()),
         }
     }
 }

@@ -81,7 +81,7 @@ impl PresentOrder<'_> {
             }]);
         }
         let state = self.item_state(BookingStatus::Canceled, "cancelled")?;
-        let mut triggers = moves(items.to_vec(), state, Some(reason));
+        let mut triggers = moves(items.to_vec(), state, Some(&reason));
         if refund != RefundChoice::Nothing {
             triggers.push(self.give_back(items.to_vec(), refund));
         }
@@ -95,7 +95,7 @@ impl PresentOrder<'_> {
             item.map(|item| item.line.start_sec)
         });
         let to = self.lifecycle.definition.verbs.withdraw;
-        moves(items, to, Some(Name::from(BY_MERCHANT)))
+        moves(items, to, Some(&Name::from(BY_MERCHANT)))
     }
 
     fn customer_action(&self, decision: CustomerDecision) -> Result<Vec<Trigger>, ChangeError> {
@@ -137,8 +137,8 @@ impl PresentOrder<'_> {
             }
             MerchantDecision::Decline => {
                 let state = self.item_state(BookingStatus::DeclinedByMerchant, "declined")?;
-                let reason = Some(Name::from(BY_MERCHANT));
-                let mut triggers = moves(items.clone(), state, reason);
+                let reason = Name::from(BY_MERCHANT);
+                let mut triggers = moves(items.clone(), state, Some(&reason));
                 // What the lifecycle has given back by then is not given back again.
                 triggers.push(self.give_back(items, RefundChoice::Full));
                 triggers
@@ -372,14 +372,14 @@ fn reason_of(refund: RefundChoice) -> Name {
 }
 
 /// Moves items to a state, one after another.
-fn moves(items: Vec<u16>, to: StateIx, reason: Option<Name>) -> Vec<Trigger> {
+fn moves(items: Vec<u16>, to: StateIx, reason: Option<&Name>) -> Vec<Trigger> {
     let mut triggers = Vec::with_capacity(items.len());
     for item in items {
         triggers.push(Trigger::Transition {
             part: OrderPart::item(item),
             from: None,
             to,
-            reason: reason.clone(),
+            reason: reason.cloned(),
             refund: None,
         });
     }

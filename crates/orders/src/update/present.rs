@@ -4,7 +4,7 @@ use domain::{
     ledger::{LedgerEntry, LedgerKind, PaidBy, PaymentLedger},
     lifecycle::{Facts, ItemFacts, OrderTree, RunOutcome, Trigger, run, run_all},
     money::{Currency, Money},
-    order::{LineItem, PaymentProcessor},
+    order::{LineItem, PaymentProcessor, PriceTag},
     refunds::RefundFees,
     shipment::DeliveryType,
     time::EpochSeconds,
@@ -68,7 +68,7 @@ impl<'a> PresentOrder<'a> {
         let definition = &self.lifecycle.definition;
         let facts = facts(self.placed, &self.items, self.now);
         run_all(definition, self.tree.clone(), triggers, &facts)
-            .map_err(|refused| ChangeError::refused(refused, definition))
+            .map_err(|refused| ChangeError::refused(&refused, definition))
     }
 }
 
@@ -88,7 +88,7 @@ fn as_placed(
     let facts = facts(placed, items, placed.created_sec);
     match run(definition, tree, begin, &facts) {
         Ok(outcome) => Ok(outcome.tree),
-        Err(refused) => Err(ChangeError::refused(refused, definition)),
+        Err(refused) => Err(ChangeError::refused(&refused, definition)),
     }
 }
 
@@ -131,7 +131,7 @@ fn ledger(placed: &PlacedOrder) -> Result<PaymentLedger, OrderError> {
 fn price(placed: &PlacedOrder) -> Result<Money, OrderError> {
     let mut sum: Option<Money> = None;
     for item in &placed.order.items {
-        let Some(price) = item.line.price.as_ref().and_then(|price| price.money()) else {
+        let Some(price) = item.line.price.as_ref().and_then(PriceTag::money) else {
             continue;
         };
         sum = Some(match sum {
