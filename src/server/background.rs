@@ -20,7 +20,10 @@ use super::{
 use crate::{config::Config, net::Phase};
 use domain::time::Seconds;
 use kernel::files::Snapshot;
-use orders::App;
+use orders::{
+    App,
+    steps::{CustomSteps, StepRunner, StepSettings},
+};
 use store::ErrorChain;
 
 /// How often a sweep is considered. It runs once an hour, and soon after the clock was set.
@@ -38,7 +41,7 @@ const CALLERS_SWEEP: Duration = Duration::from_secs(10);
 /// A reloadable part, and the snapshot of its files from before they were read.
 pub(super) type Watched<T> = (Arc<Watcher<T>>, Snapshot);
 
-/// Starts the background tasks: health follows the store, the horizon moves on, state of idle
+/// Starts the background tasks: health follows the store, the horizon moves on, steps and timers of orders run, state of idle
 /// callers is dropped, and changed files are reloaded.
 pub(super) fn spawn(
     config: &Config,
@@ -55,6 +58,14 @@ pub(super) fn spawn(
         Readiness::new(phase.clone(), app.store().health()),
     ));
     tasks.spawn(sweep_slots(Arc::clone(app), phase.clone()));
+    tasks.spawn(run_steps(Arc::clone(app), phase.clone()));
+    if let Some(retention) = config.storage.customer_retention {
+        tasks.spawn(erase_old_visits(
+            Arc::clone(app),
+            retention.into(),
+            phase.clone(),
+        ));
+    }
     tasks.spawn(forget_callers([access, operators], phase.clone()));
     tasks.spawn(run_watcher(security, config.security.security_watch, phase));
     tasks.spawn(run_watcher(catalog, config.sales.catalog_watch, phase));
@@ -81,6 +92,16 @@ async fn forget_callers(access: [Arc<Access>; 2], phase: watch::Receiver<Phase>)
 
 async fn sweep_slots(app: Arc<App>, phase: watch::Receiver<Phase>) {
     every(SWEEP_LOOK, phase, || app.sweep_if_due()).await;
+}
+
+/// Does what happens to orders by itself, until the server drains.
+async fn run_steps(app: Arc<App>, mut phase: watch::Receiver<Phase>) {
+    let (settings, custom) = (StepSettings::default(), CustomSteps::new());
+    let runner = Arc::new(StepRunner::new(app, settings, custom, fastrand::Rng::new()));
+    tokio::select! {
+        () = runner.run() => {}
+        _ = phase.wait_for(|phase| matches!(phase, Phase::Draining | Phase::Stopped)) => {}
+    }
 }
 
 /// Erases the personal data of old visits, a few orders at a time, so that new orders hardly notice.

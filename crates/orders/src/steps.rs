@@ -18,7 +18,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
 use super::{
     App,
@@ -82,10 +82,14 @@ impl StepRunner {
         }
     }
 
-    /// Does what is due, now and from here on. To be dropped when the server shuts down: work that has begun then runs to
-    /// its end, and what is left is on record.
+    /// Does what is due, now and from here on. To be dropped when the server shuts down: work that has begun ends with it, is
+    /// on record until its outcome is, and is repeated under the same key after the next start.
     pub async fn run(self: &Arc<Self>) {
+        // Not among the commands: a gateway that does not answer must not delay a shutdown by minutes, nor take the room of
+        // calls.
+        let mut jobs = JoinSet::new();
         loop {
+            while jobs.try_join_next().is_some() {}
             let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
                 return;
             };
@@ -97,7 +101,7 @@ impl StepRunner {
                 continue;
             };
             let runner = Arc::clone(self);
-            self.app.commands.spawn(async move {
+            jobs.spawn(async move {
                 runner.work(work).await;
                 drop(permit);
             });
@@ -250,7 +254,7 @@ impl StepRunner {
         let progress = WorkProgress {
             due: self.app.now().saturating_add(RECORD_PAUSE),
             error: error.to_string(),
-            ..work.progress
+            ..work.progress.clone()
         };
         self.app.agenda.postpone(&work.key, &work.name, progress);
     }

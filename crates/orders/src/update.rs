@@ -405,15 +405,16 @@ impl UpdateOrder {
         match &self.asked {
             AskedChange::Request(asked) => {
                 let (request, change) = &**asked;
-                let mut noted = String::new();
-                if let OrderChange::AddNote { note } = change {
-                    noted.clone_from(note);
-                }
+                let note = if let OrderChange::AddNote { note } = change {
+                    note.clone()
+                } else {
+                    String::new()
+                };
                 Occasion {
                     cause: cause_of(change),
                     actor: request.user.as_ref().map(|user| Arc::clone(user.name())),
                     texts: UpdateTexts {
-                        note: noted,
+                        note,
                         reason: change.reason().to_owned(),
                     },
                     answer: Some(RequestAnswer {

@@ -14,6 +14,7 @@ use crate::{
         SPOTS, WANTED, app_on, cart, create, open_for_others, played, raft_catalog, raft_on,
         try_to_create,
     },
+    update::{ChangeError, ChangeMode, ChangeRequest, OrderChange},
 };
 use domain::{
     fixtures::{Fixture, NOW, cents},
@@ -800,4 +801,58 @@ fn a_hold_that_is_forgotten_without_a_record_is_found_out() {
         "found out after {} schedules: {}",
         caught.schedules, caught.why
     );
+}
+
+/// A note on the order of the cart, by a request of this number.
+fn note(harbour: &Harbour, number: u32) -> Result<Box<StoredOrder>, ChangeError> {
+    let request = ChangeRequest {
+        order: harbour.store.order_key(&"cart".into()).order_id(),
+        request_id: format!("00000000-0000-4000-8000-{number:012}"),
+        fingerprint: [0; 32],
+        expected_revision: None,
+        user: None,
+        mode: ChangeMode::Commit,
+    };
+    let note = OrderChange::AddNote {
+        note: "called".to_owned(),
+    };
+    let far = Instant::now() + Duration::from_secs(60);
+    played(harbour.app.change_order(request, note, far))
+}
+
+#[test]
+fn a_change_of_an_order_is_decided_anew_three_times_at_most() {
+    use Fate::{Failed, Recorded, Stale, Unavailable};
+    let contended = Err(ChangeError::Contended);
+    let unavailable = Err(ChangeError::Order(OrderError::StoreUnavailable));
+    let failed = Err(ChangeError::Order(OrderError::StoreFailed));
+    for (fates, expected) in [
+        (&[Recorded][..], Ok(1)),
+        (&[Stale, Recorded], Ok(1)),
+        (&[Stale, Stale, Recorded], Ok(1)),
+        (&[Stale, Stale, Stale], contended),
+        (&[Unavailable], unavailable.clone()),
+        (&[Stale, Unavailable], unavailable),
+        (&[Failed], failed),
+    ] {
+        let harbour = Harbour::new();
+        assert!(create(&harbour.app, None).is_ok());
+        harbour.store.units();
+        harbour.store.expects(fates);
+        let changed = note(&harbour, 1).map(|stored| stored.revision());
+        assert_eq!(changed, expected, "{fates:?}");
+        assert!(harbour.store.is_done(), "{fates:?}");
+        let units = harbour.store.units();
+        assert_eq!(units.len(), fates.len());
+        let revision = Precondition::OrderRevision {
+            order: harbour.store.order_key(&"cart".into()),
+            revision: 0,
+        };
+        for unit in units {
+            assert_eq!(unit.requires[..], [revision]);
+        }
+        // The caller asks again, and whatever has happened, there is one note in the end.
+        let again = note(&harbour, 1).map(|stored| stored.revision());
+        assert_eq!(again, Ok(1), "{fates:?}");
+    }
 }

@@ -249,7 +249,7 @@ impl AgendaState {
 }
 
 impl WorkProgress {
-    fn new(due: EpochSeconds) -> Self {
+    pub(super) fn new(due: EpochSeconds) -> Self {
         Self {
             recorded_due: due,
             due,

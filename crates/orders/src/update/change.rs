@@ -187,10 +187,17 @@ impl OrderChange {
 
     /// The refund that it asks for, if it asks for one.
     pub(super) fn refund(&self) -> Option<RefundChoice> {
-        if let Self::Cancel { refund, .. } | Self::Refund { refund, .. } = self {
-            return Some(*refund);
+        match self {
+            Self::Cancel { refund, .. } | Self::Refund { refund, .. } => Some(*refund),
+            Self::Withdraw { .. }
+            | Self::CustomerAction(_)
+            | Self::MarkNoShow { .. }
+            | Self::Confirm { .. }
+            | Self::ChangeState { .. }
+            | Self::AddNote { .. }
+            | Self::RetryStep { .. }
+            | Self::AbandonStep { .. } => None,
         }
-        None
     }
 }
 
@@ -210,35 +217,13 @@ pub(super) fn validate(request: &ChangeRequest, change: &OrderChange) -> Result<
             invalid.push(InvalidField::new("items", rule));
         }
     }
-    if change.reason().chars().count() > MAX_REASON {
-        let rule = format!("has more than {MAX_REASON} characters");
-        invalid.push(InvalidField::new("reason", rule));
-    }
-    check_refund(change, &mut invalid);
-    match change {
-        OrderChange::AddNote { note } if note.trim().is_empty() => {
-            invalid.push(InvalidField::new("note", "is required"));
-        }
-        OrderChange::AddNote { note } if note.chars().count() > MAX_NOTE => {
-            let rule = format!("has more than {MAX_NOTE} characters");
-            invalid.push(InvalidField::new("note", rule));
-        }
-        OrderChange::AbandonStep { reason, .. } if reason.trim().is_empty() => {
-            invalid.push(InvalidField::new("reason", "is required"));
-        }
-        OrderChange::ChangeState { to, .. } if to.is_empty() => {
-            invalid.push(InvalidField::new("to_state", "is required"));
-        }
-        OrderChange::Cancel { .. }
-        | OrderChange::Refund { .. }
-        | OrderChange::Withdraw { .. }
-        | OrderChange::CustomerAction(_)
-        | OrderChange::MarkNoShow { .. }
-        | OrderChange::Confirm { .. }
-        | OrderChange::ChangeState { .. }
-        | OrderChange::AddNote { .. }
-        | OrderChange::RetryStep { .. }
-        | OrderChange::AbandonStep { .. } => {}
+    invalid.extend(wrong_reason(change));
+    invalid.extend(wrong_note(change));
+    invalid.extend(wrong_refund(change));
+    if let OrderChange::ChangeState { to, .. } = change
+        && to.is_empty()
+    {
+        invalid.push(InvalidField::new("to_state", "is required"));
     }
     if invalid.is_empty() {
         Ok(())
@@ -247,22 +232,46 @@ pub(super) fn validate(request: &ChangeRequest, change: &OrderChange) -> Result<
     }
 }
 
-fn check_refund(change: &OrderChange, invalid: &mut Vec<InvalidField>) {
-    if let Some(RefundChoice::Amount(amount)) = change.refund() {
-        if amount.is_negative() || amount.is_zero() {
-            invalid.push(InvalidField::new("refund.amount", "has to be above zero"));
-        } else if amount.rounded() != amount {
-            let rule = "has more digits than its currency";
-            invalid.push(InvalidField::new("refund.amount", rule));
-        }
+fn wrong_reason(change: &OrderChange) -> Option<InvalidField> {
+    let reason = change.reason();
+    if reason.chars().count() > MAX_REASON {
+        let rule = format!("has more than {MAX_REASON} characters");
+        return Some(InvalidField::new("reason", rule));
     }
-    if let OrderChange::Refund {
-        refund: RefundChoice::Nothing,
-        ..
-    } = change
-    {
-        let rule = "has to be the policy, everything or an amount";
-        invalid.push(InvalidField::new("refund", rule));
+    let is_required = matches!(change, OrderChange::AbandonStep { .. });
+    let is_missing = is_required && reason.trim().is_empty();
+    is_missing.then(|| InvalidField::new("reason", "is required"))
+}
+
+fn wrong_note(change: &OrderChange) -> Option<InvalidField> {
+    let OrderChange::AddNote { note } = change else {
+        return None;
+    };
+    if note.trim().is_empty() {
+        return Some(InvalidField::new("note", "is required"));
+    }
+    let is_long = note.chars().count() > MAX_NOTE;
+    is_long.then(|| InvalidField::new("note", format!("has more than {MAX_NOTE} characters")))
+}
+
+fn wrong_refund(change: &OrderChange) -> Option<InvalidField> {
+    let is_refund = matches!(change, OrderChange::Refund { .. });
+    match change.refund()? {
+        RefundChoice::Amount(amount) if amount.is_negative() || amount.is_zero() => {
+            Some(InvalidField::new("refund.amount", "has to be above zero"))
+        }
+        RefundChoice::Amount(amount) if amount.rounded() != amount => {
+            let rule = "has more digits than its currency";
+            Some(InvalidField::new("refund.amount", rule))
+        }
+        RefundChoice::Nothing if is_refund => {
+            let rule = "has to be the policy, everything or an amount";
+            Some(InvalidField::new("refund", rule))
+        }
+        RefundChoice::Policy
+        | RefundChoice::Full
+        | RefundChoice::Nothing
+        | RefundChoice::Amount(_) => None,
     }
 }
 

@@ -137,33 +137,33 @@ impl ChangeError {
             name.map(|name| name.as_str().to_owned())
                 .unwrap_or_default()
         };
-        match *refused {
+        match refused {
             Refused::NotInState { part, state } => Self::NotInState {
-                part,
-                state: name(part, state),
+                part: *part,
+                state: name(*part, *state),
             },
             Refused::NoTransition {
                 part,
                 from,
                 to,
-                ref allowed,
+                allowed,
             } => Self::NoTransition {
-                part,
-                from: name(part, from),
-                to: name(part, to),
-                allowed: allowed.iter().map(|state| name(part, state)).collect(),
+                part: *part,
+                from: name(*part, *from),
+                to: name(*part, *to),
+                allowed: allowed.iter().map(|state| name(*part, state)).collect(),
             },
             Refused::Condition { part, to, .. } => Self::Condition {
-                part,
-                to: name(part, to),
+                part: *part,
+                to: name(*part, *to),
             },
             Refused::NoPart(part) => Self::Invalid(vec![InvalidField::new(
                 "name",
-                format!("the order has no {}", described(part)),
+                format!("the order has no {}", described(*part)),
             )]),
-            Refused::Action { error, .. } => Self::failed(error),
+            Refused::Action { error, .. } => Self::failed(*error),
             Refused::TooDeep { .. } => Self::Lifecycle("it moves in a circle".to_owned()),
-            Refused::Invariant(ref broken) => Self::Lifecycle(format!("{broken:?}")),
+            Refused::Invariant(broken) => Self::Lifecycle(format!("{broken:?}")),
             Refused::Begun => Self::Order(OrderError::Bug),
         }
     }

@@ -46,7 +46,7 @@ impl PresentOrder<'_> {
             OrderChange::CustomerAction(decision) => self.customer_action(*decision),
             OrderChange::MarkNoShow { items } => {
                 let state = self.item_state(BookingStatus::NoShow, "absent")?;
-                Ok(moves(self.asked(items)?, state, None))
+                Ok(moves(&self.asked(items)?, state, None))
             }
             OrderChange::Confirm {
                 items, decision, ..
@@ -81,7 +81,7 @@ impl PresentOrder<'_> {
             }]);
         }
         let state = self.item_state(BookingStatus::Canceled, "cancelled")?;
-        let mut triggers = moves(items.to_vec(), state, Some(&reason));
+        let mut triggers = moves(items, state, Some(&reason));
         if refund != RefundChoice::Nothing {
             triggers.push(self.give_back(items.to_vec(), refund));
         }
@@ -95,7 +95,7 @@ impl PresentOrder<'_> {
             item.map(|item| item.line.start_sec)
         });
         let to = self.lifecycle.definition.verbs.withdraw;
-        moves(items, to, Some(&Name::from(BY_MERCHANT)))
+        moves(&items, to, Some(&Name::from(BY_MERCHANT)))
     }
 
     fn customer_action(&self, decision: CustomerDecision) -> Result<Vec<Trigger>, ChangeError> {
@@ -133,12 +133,12 @@ impl PresentOrder<'_> {
         Ok(match decision {
             MerchantDecision::Confirm => {
                 let state = self.item_state(BookingStatus::Confirmed, "confirmed")?;
-                moves(items, state, None)
+                moves(&items, state, None)
             }
             MerchantDecision::Decline => {
                 let state = self.item_state(BookingStatus::DeclinedByMerchant, "declined")?;
                 let reason = Name::from(BY_MERCHANT);
-                let mut triggers = moves(items.clone(), state, Some(&reason));
+                let mut triggers = moves(&items, state, Some(&reason));
                 // What the lifecycle has given back by then is not given back again.
                 triggers.push(self.give_back(items, RefundChoice::Full));
                 triggers
@@ -372,11 +372,11 @@ fn reason_of(refund: RefundChoice) -> Name {
 }
 
 /// Moves items to a state, one after another.
-fn moves(items: Vec<u16>, to: StateIx, reason: Option<&Name>) -> Vec<Trigger> {
+fn moves(items: &[u16], to: StateIx, reason: Option<&Name>) -> Vec<Trigger> {
     let mut triggers = Vec::with_capacity(items.len());
     for item in items {
         triggers.push(Trigger::Transition {
-            part: OrderPart::item(item),
+            part: OrderPart::item(*item),
             from: None,
             to,
             reason: reason.cloned(),

@@ -19,6 +19,8 @@ use kernel::clock::ManualClock;
 use payments::{ChargeKey, simulated::SimulatedGateway};
 use store::memory::MemoryStore;
 
+mod audit;
+
 const DAY: Seconds = Seconds::DAY;
 
 /// A server with its books.
@@ -83,27 +85,7 @@ impl Office {
 
     /// An order of some seats, one item each, that is charged to a card.
     pub(crate) fn order(&self, token: &str, seats: &[i32], card: Option<&str>) -> OrderId {
-        let order = NewOrder {
-            merchant_id: "town".into(),
-            customer: Customer::of("ada"),
-            items: seats
-                .iter()
-                .map(|seats| {
-                    let cents = i64::from(*seats) * 7_500;
-                    domain::fixtures::line("raft", &[("seat", *seats)], cents)
-                })
-                .collect(),
-            payment: card.map(|_| {
-                Box::new(PaymentDetails {
-                    processed_by: Some(PaymentProcessor::Partner),
-                    ..PaymentDetails::default()
-                })
-            }),
-            method: card.map(|card| PaymentMethod {
-                token: card.into(),
-                challenge: None,
-            }),
-        };
+        let order = new_order(seats, card);
         let command = Box::new(CreateOrder {
             token: Token::from(token),
             fingerprint: [0; 32],
@@ -156,6 +138,29 @@ impl Office {
     /// What the gateway has given back of an order.
     pub(crate) fn given(&self, order: &OrderId) -> Vec<Money> {
         self.gateway.refunds_of(&ChargeKey::new(order, 1))
+    }
+}
+
+/// An order of some seats, one item each, that is charged to a card.
+fn new_order(seats: &[i32], card: Option<&str>) -> NewOrder {
+    let line = |seats: &i32| {
+        let cents = i64::from(*seats) * 7_500;
+        domain::fixtures::line("raft", &[("seat", *seats)], cents)
+    };
+    NewOrder {
+        merchant_id: "town".into(),
+        customer: Customer::of("ada"),
+        items: seats.iter().map(line).collect(),
+        payment: card.map(|_| {
+            Box::new(PaymentDetails {
+                processed_by: Some(PaymentProcessor::Partner),
+                ..PaymentDetails::default()
+            })
+        }),
+        method: card.map(|card| PaymentMethod {
+            token: card.into(),
+            challenge: None,
+        }),
     }
 }
 
