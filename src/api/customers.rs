@@ -19,7 +19,8 @@ use store::{
 };
 
 mod handler;
-mod request;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use handler::CustomersHandler;
 

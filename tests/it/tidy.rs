@@ -361,8 +361,8 @@ fn decimals_clocks_and_randomness_have_few_places() {
         ),
         (
             "std::env",
-            // The bench of the start takes its number of orders and its directory from the command line.
             &[
+                // A benchmark reads its command line.
                 "crates/store/benches/start.rs",
                 "src/config.rs",
                 "src/main.rs",
