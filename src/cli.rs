@@ -45,7 +45,8 @@ use commands::{
 use customers::CustomerCommand;
 use error::CliError;
 use export_feeds::ExportFeeds;
-use operator::{GUESTS, ORDERS, OperatorCommand, SLOTS};
+use lifecycle::{CheckLifecycle, DescribeLifecycle};
+use operator::{GUESTS, ORDERS, OperatorCommand, SLOTS, STEPS};
 use serve::serve;
 use store_reports::{StoreInformation, StoreVerification};
 
@@ -140,7 +141,7 @@ fn parse(
             let flags = with_flags_of(flags, arguments)?;
             check_config::action(flags, arguments, environment, read_file)
         }
-        ORDERS | SLOTS | GUESTS => {
+        ORDERS | SLOTS | GUESTS | STEPS => {
             reject_flags(&flags, name)?;
             operator::action(name, arguments, environment, read_file)
         }

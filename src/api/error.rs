@@ -13,7 +13,7 @@ use super::booking::requests::{UNKNOWN_MERCHANT, Violations};
 use crate::{api::auth::AuthError, net::request_bodies::BodyError};
 use domain::ids::{MerchantId, OrderId};
 use kernel::diagnostics::quoted;
-use orders::OrderError;
+use orders::{OrderError, update::ChangeError};
 
 /// The domain of our `google.rpc.ErrorInfo` reasons.
 pub const ERROR_DOMAIN: &str = "boxoffice";
@@ -73,6 +73,20 @@ error_table! {
          by a second message.";
     TOKEN_REUSED InvalidArgument 400 retry NO:
         "The idempotency token belongs to a different request, or to an order of another user.";
+    REQUEST_ID_REUSED InvalidArgument 400 retry NO:
+        "Operator's service: the request id belongs to a different request on this order.";
+    NO_TRANSITION FailedPrecondition 400 retry NO:
+        "Operator's service: the lifecycle does not lead from the state of a part to the one that is asked for.";
+    CONDITION_NOT_MET FailedPrecondition 400 retry NO:
+        "Operator's service: a condition of the lifecycle does not hold.";
+    NOT_AWAITED FailedPrecondition 400 retry NO:
+        "Operator's service: the order does not wait for this decision of its customer or its merchant.";
+    NO_REFUND_TERMS FailedPrecondition 400 retry NO:
+        "Operator's service: the policy is to decide on a refund, and the item was sold without one.";
+    REFUND_NOT_POSSIBLE FailedPrecondition 400 retry NO:
+        "Operator's service: there is nothing to give back, less than that, or another amount by the lifecycle.";
+    LIFECYCLE_CONFLICT FailedPrecondition 400 retry NO:
+        "Operator's service: the lifecycle has no such change, or cannot make it.";
     INVALID_HOST InvalidArgument 400 retry NO:
         "HTTP/1.1 without exactly one valid `host`, or `host` and `:authority` differ.";
     CREDENTIALS_MISSING Unauthenticated 401 retry NO:
@@ -97,12 +111,20 @@ error_table! {
         "REST: the URL does not exist.";
     ORDER_NOT_FOUND NotFound 404 retry NO:
         "Operator's service: there is no order of this name.";
+    STEP_NOT_FOUND NotFound 404 retry NO:
+        "Operator's service: the order has no open step of this number.";
     UNKNOWN_SERVICE NotFound 404 retry NO:
         "gRPC: a health check of an unknown service.";
     METHOD_NOT_ALLOWED Unimplemented 405 retry NO:
         "The HTTP method is not one of those in `Allow`.";
     ORDER_IN_PROGRESS Aborted 409 retry YES:
         "Another request with this idempotency token is still in progress at the deadline.";
+    ORDER_CHANGED Aborted 409 retry NO:
+        "Operator's service: the order has changed since its `etag` was read.";
+    NOT_IN_STATE Aborted 409 retry NO:
+        "Operator's service: a part of the order is not in the state that the request expects.";
+    ORDER_CONTENDED Aborted 409 retry YES:
+        "Operator's service: the order has changed at each attempt to change it.";
     REQUEST_TOO_LARGE ResourceExhausted 413 retry NO:
         "The request exceeds `max_request_bytes`.";
     UNSUPPORTED_MEDIA_TYPE InvalidArgument 415 retry NO:
@@ -174,6 +196,8 @@ pub enum ApiError {
     OperatorNotFound,
     /// There is no order of this id.
     OrderNotFound(OrderId),
+    /// An order is not changed.
+    Change(ChangeError),
     /// The method is published, and this version does not serve it.
     NotServed,
     /// The URL does not take this HTTP method.
@@ -229,6 +253,7 @@ impl ApiError {
             Self::UnknownMethod | Self::NotServed => UNKNOWN_METHOD,
             Self::NotFound | Self::AdminNotFound | Self::OperatorNotFound => NOT_FOUND,
             Self::OrderNotFound(_) => ORDER_NOT_FOUND,
+            Self::Change(error) => change_mapping(error),
             Self::MethodNotAllowed { .. } => METHOD_NOT_ALLOWED,
             Self::UnsupportedMediaType(_) => UNSUPPORTED_MEDIA_TYPE,
             Self::UnknownService => UNKNOWN_SERVICE,
@@ -279,6 +304,7 @@ impl ApiError {
             Self::Auth(error) => return error.to_string(),
             Self::Unreadable(text) => return text.clone(),
             Self::Order(error) => return error.to_string(),
+            Self::Change(error) => return error.to_string(),
             Self::RequestTooLarge => "the request exceeds the size limit of this server",
             Self::BytesInFlightLimit => "too many bytes of requests and responses in flight",
             Self::UnsupportedEncoding => {
@@ -349,12 +375,16 @@ impl ApiError {
     }
 
     fn violated_fields(&self) -> Vec<FieldViolation> {
-        let one = |field, rule| vec![FieldViolation::new(field, rule)];
+        let one = |field: &str, rule: &str| vec![FieldViolation::new(field, rule)];
         if let Self::Invalid(violations) = self {
             return violations
                 .iter()
                 .map(|found| FieldViolation::new(&found.field, &found.rule))
                 .collect();
+        }
+        if let Self::Change(error) = self {
+            let field = changed_field(error);
+            return field.map_or_else(Vec::new, |field| one(field, &error.to_string()));
         }
         let Self::Order(error) = self else {
             return Vec::new();
@@ -403,6 +433,55 @@ const fn order_mapping(error: &OrderError) -> StatusMapping {
     }
 }
 
+/// The row of an order that is not changed. A match, so that a new error without a row does not compile.
+const fn change_mapping(error: &ChangeError) -> StatusMapping {
+    match error {
+        ChangeError::Invalid(_) => INVALID_REQUEST,
+        ChangeError::UnknownOrder => ORDER_NOT_FOUND,
+        ChangeError::RequestReused => REQUEST_ID_REUSED,
+        ChangeError::RevisionChanged { .. } => ORDER_CHANGED,
+        ChangeError::Contended => ORDER_CONTENDED,
+        ChangeError::NotInState { .. } => NOT_IN_STATE,
+        ChangeError::NoTransition { .. } => NO_TRANSITION,
+        ChangeError::Condition { .. } => CONDITION_NOT_MET,
+        ChangeError::NotAwaited | ChangeError::NothingToConfirm => NOT_AWAITED,
+        ChangeError::NoPolicy { .. } => NO_REFUND_TERMS,
+        ChangeError::NoBill
+        | ChangeError::NothingToRefund
+        | ChangeError::AmountTooHigh { .. }
+        | ChangeError::OtherCurrency(_)
+        | ChangeError::OtherAmount { .. } => REFUND_NOT_POSSIBLE,
+        ChangeError::NoStep(_) => STEP_NOT_FOUND,
+        ChangeError::NoSuchState(_) | ChangeError::Lifecycle(_) => LIFECYCLE_CONFLICT,
+        ChangeError::Order(error) => order_mapping(error),
+    }
+}
+
+/// The field of the request that stands against the change; `None` if the order itself does.
+const fn changed_field(error: &ChangeError) -> Option<&'static str> {
+    match error {
+        ChangeError::RequestReused => Some("request_id"),
+        ChangeError::RevisionChanged { .. } => Some("etag"),
+        ChangeError::NotInState { .. } => Some("from_state"),
+        ChangeError::NoPolicy { .. }
+        | ChangeError::NothingToRefund
+        | ChangeError::OtherAmount { .. } => Some("refund"),
+        ChangeError::AmountTooHigh { .. } | ChangeError::OtherCurrency(_) => Some("refund.amount"),
+        ChangeError::NoStep(_) => Some("name"),
+        ChangeError::Invalid(_)
+        | ChangeError::UnknownOrder
+        | ChangeError::Contended
+        | ChangeError::NoTransition { .. }
+        | ChangeError::Condition { .. }
+        | ChangeError::NotAwaited
+        | ChangeError::NothingToConfirm
+        | ChangeError::NoSuchState(_)
+        | ChangeError::NoBill
+        | ChangeError::Lifecycle(_)
+        | ChangeError::Order(_) => None,
+    }
+}
+
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         Self::Auth(error)
@@ -442,6 +521,22 @@ impl From<Violations> for ApiError {
 impl From<OrderError> for ApiError {
     fn from(error: OrderError) -> Self {
         Self::Order(error)
+    }
+}
+
+impl From<ChangeError> for ApiError {
+    fn from(error: ChangeError) -> Self {
+        if let ChangeError::Order(error) = error {
+            return Self::Order(error);
+        }
+        let ChangeError::Invalid(fields) = error else {
+            return Self::Change(error);
+        };
+        let mut violations = Violations::default();
+        for invalid in fields {
+            violations.add(invalid.field, &invalid.rule);
+        }
+        Self::Invalid(violations)
     }
 }
 
@@ -557,6 +652,74 @@ mod tests {
             ),
         ] {
             assert_eq!(error.message(), expected);
+        }
+    }
+
+    #[test]
+    fn an_order_that_is_not_changed_says_why_and_names_the_field() {
+        let part = domain::lifecycle::OrderPart::ORDER;
+        for (error, code, reason, field) in [
+            (
+                ChangeError::RevisionChanged {
+                    expected: 1,
+                    found: 2,
+                },
+                Code::Aborted,
+                "ORDER_CHANGED",
+                Some("etag"),
+            ),
+            (
+                ChangeError::NotInState {
+                    part,
+                    state: "a".into(),
+                },
+                Code::Aborted,
+                "NOT_IN_STATE",
+                Some("from_state"),
+            ),
+            (
+                ChangeError::RequestReused,
+                Code::InvalidArgument,
+                "REQUEST_ID_REUSED",
+                Some("request_id"),
+            ),
+            (
+                ChangeError::NoPolicy { item: 0 },
+                Code::FailedPrecondition,
+                "NO_REFUND_TERMS",
+                Some("refund"),
+            ),
+            (
+                ChangeError::NotAwaited,
+                Code::FailedPrecondition,
+                "NOT_AWAITED",
+                None,
+            ),
+            (
+                ChangeError::NoStep(1),
+                Code::NotFound,
+                "STEP_NOT_FOUND",
+                Some("name"),
+            ),
+            (
+                ChangeError::Contended,
+                Code::Aborted,
+                "ORDER_CONTENDED",
+                None,
+            ),
+            (
+                ChangeError::Order(OrderError::StoreFailed),
+                Code::Unavailable,
+                "STORE_UNAVAILABLE",
+                None,
+            ),
+        ] {
+            let error = ApiError::from(error);
+            let mapping = error.mapping();
+            assert_eq!((mapping.grpc, mapping.reason), (code, reason));
+            let fields = error.violated_fields();
+            let found: Vec<&str> = fields.iter().map(|found| &*found.field).collect();
+            assert_eq!(found, Vec::from_iter(field), "{reason}");
         }
     }
 }

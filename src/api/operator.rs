@@ -7,6 +7,7 @@
 //! | [`grpc`], [`rest`] | the transports; REST is a table of routes |
 //! | [`query`] | messages from queries and JSON |
 //! | [`requests`] | the rules of requests |
+//! | [`changes`] | the rules of requests that change orders |
 //! | [`masks`] | read masks: which fields are answered |
 //! | [`page_tokens`] | where a list goes on |
 //! | [`to_proto`] | answers |
@@ -15,6 +16,7 @@
 //! permission that it needs (`kernel::rpc::OperatorRpc`), which is checked before its message is read; fields that need
 //! more are checked by [`masks`] and [`requests`].
 
+pub mod changes;
 pub mod dispatch;
 pub mod grpc;
 pub mod masks;

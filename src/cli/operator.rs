@@ -1,4 +1,4 @@
-//! The commands that ask a running server at its `operator_listen`: orders, slots, who comes.
+//! The commands that ask a running server at its `operator_listen`: orders and their changes, steps, slots, who comes.
 
 use std::{
     ffi::OsString,
@@ -15,15 +15,18 @@ use crate::config::LOGIN_VARIABLE;
 use connection::{Connection, Login};
 use output::{OutputFormat, Report};
 
+mod changes;
 mod connection;
 mod orders;
 mod output;
 mod slots;
+mod steps;
 
 pub(super) use connection::RequestFailed;
 
 pub(super) const ORDERS: &str = "orders";
 pub(super) const SLOTS: &str = "slots";
+pub(super) const STEPS: &str = "steps";
 pub(super) const GUESTS: &str = "door-list";
 
 const LIST: &str = "list";
@@ -67,18 +70,26 @@ enum Query {
     History(String),
     Slots(slots::SlotList),
     Guests(slots::GuestList),
+    Steps(steps::StepList),
+    Change(changes::Change),
 }
 
 /// The commands with their arguments.
-pub(super) fn commands() -> [Command; 3] {
+pub(super) fn commands() -> [Command; 4] {
     let of_server = "from a running server";
     [
         Command::new(ORDERS)
-            .about(format!("Orders, {of_server}"))
+            .about("Orders of a running server, and their changes")
             .subcommand_required(true)
             .subcommand(with_connection(orders::list_command()))
             .subcommand(with_connection(orders::show_command()))
-            .subcommand(with_connection(orders::history_command())),
+            .subcommand(with_connection(orders::history_command()))
+            .subcommands(changes::order_commands().map(with_connection)),
+        Command::new(STEPS)
+            .about("Work of a running server in the outside world")
+            .subcommand_required(true)
+            .subcommand(with_connection(steps::list_command()))
+            .subcommands(changes::step_commands().map(with_connection)),
         Command::new(SLOTS)
             .about(format!("Slots, {of_server}"))
             .subcommand_required(true)
@@ -146,6 +157,22 @@ fn given(arguments: &ArgMatches, name: &str) -> String {
     text.cloned().unwrap_or_default()
 }
 
+/// What the arguments ask, and those of its own command.
+fn query<'a>(name: &str, arguments: &'a ArgMatches) -> Result<(Query, &'a ArgMatches), CliError> {
+    let Some((command, arguments)) = arguments.subcommand() else {
+        return Ok((Query::Guests(slots::GuestList::of(arguments)), arguments));
+    };
+    let query = match (name, command) {
+        (ORDERS, LIST) => Query::Orders(Box::new(orders::OrderList::of(arguments))),
+        (ORDERS, SHOW) => Query::Order(orders::OneOrder::of(arguments)),
+        (ORDERS, HISTORY) => Query::History(given(arguments, ORDER)),
+        (SLOTS, _) => Query::Slots(slots::SlotList::of(arguments)),
+        (_, LIST) => Query::Steps(steps::StepList::of(arguments)),
+        (_, command) => Query::Change(changes::Change::of(command, arguments)?),
+    };
+    Ok((query, arguments))
+}
+
 /// The action that the arguments ask for.
 pub(super) fn action(
     name: &str,
@@ -153,19 +180,7 @@ pub(super) fn action(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     read_file: impl FnOnce(&Path) -> io::Result<String>,
 ) -> Result<Action, CliError> {
-    let (query, arguments) = match (name, arguments.subcommand()) {
-        (ORDERS, Some((LIST, arguments))) => {
-            let list = Box::new(orders::OrderList::of(arguments));
-            (Query::Orders(list), arguments)
-        }
-        (ORDERS, Some((SHOW, arguments))) => {
-            (Query::Order(orders::OneOrder::of(arguments)), arguments)
-        }
-        // `history`; the parser knows no other.
-        (ORDERS, Some((_, arguments))) => (Query::History(given(arguments, ORDER)), arguments),
-        (_, Some((_, arguments))) => (Query::Slots(slots::SlotList::of(arguments)), arguments),
-        (_, None) => (Query::Guests(slots::GuestList::of(arguments)), arguments),
-    };
+    let (query, arguments) = query(name, arguments)?;
     let file: Option<&PathBuf> = arguments.get_one(LOGIN_FILE);
     let login = match file {
         Some(path) => {
@@ -226,6 +241,8 @@ impl Query {
             Self::History(id) => orders::history(connection, id).await,
             Self::Slots(list) => list.read(connection).await,
             Self::Guests(list) => list.read(connection).await,
+            Self::Steps(list) => list.read(connection).await,
+            Self::Change(change) => change.make(connection).await,
         }
     }
 }

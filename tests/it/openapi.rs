@@ -10,7 +10,7 @@ use boxoffice::{
             rest::{ROUTES, Source},
         },
     },
-    kernel::rpc::Rpc,
+    kernel::rpc::{OperatorRpc, Rpc},
 };
 use prost_reflect::{
     DescriptorPool, EnumDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor,
@@ -238,6 +238,29 @@ fn comment(file: &FileDescriptor, path: &[i32]) -> String {
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
+/// The parameters in the braces of a path.
+fn path_parameters(path: &str) -> Vec<Value> {
+    let mut parameters = Vec::new();
+    for step in path.split('{').skip(1) {
+        let (name, _) = step.split_once('}').unwrap();
+        let description = match name {
+            "order" => "The id of the order.",
+            "part" => "`items`, `fulfillments` or `refunds`.",
+            "index" => "The index of the item, or the number of the fulfillment or refund.",
+            "step" => "The number of the step.",
+            _ => panic!("{name} has no description"),
+        };
+        parameters.push(json!({
+            "name": name,
+            "in": "path",
+            "required": true,
+            "description": description,
+            "schema": {"type": "string"},
+        }));
+    }
+    parameters
+}
+
 fn of_operator() -> String {
     let mut generator = Generator::new(operator::proto::FILE_DESCRIPTOR_SET);
     let mut paths: Map<String, Value> = Map::new();
@@ -247,25 +270,24 @@ fn of_operator() -> String {
         let http = match route.source {
             Source::Query => {
                 let mut parameters = generator.parameters(&method.input(), "");
-                if let Some(field) = route.order_field {
+                if let Some(field) = route.name_field {
                     parameters.retain(|parameter| parameter["name"] != field);
-                    parameters.insert(
-                        0,
-                        json!({
-                            "name": "order",
-                            "in": "path",
-                            "required": true,
-                            "description": "The id of the order.",
-                            "schema": {"type": "string"},
-                        }),
-                    );
+                    parameters.splice(0..0, path_parameters(route.path));
                 }
                 operation["parameters"] = parameters.into();
                 "get"
             }
             Source::Body => {
-                operation["operationId"] = format!("{}ByBody", method.name()).into();
+                let id = match (route.rpc, route.path.contains("{part}")) {
+                    (OperatorRpc::SearchOrders, _) => format!("{}ByBody", method.name()),
+                    (_, true) => format!("{}OfPart", method.name()),
+                    (_, false) => method.name().to_owned(),
+                };
+                operation["operationId"] = id.into();
                 operation["requestBody"] = generator.body(&method);
+                if route.name_field.is_some() {
+                    operation["parameters"] = path_parameters(route.path).into();
+                }
                 "post"
             }
         };

@@ -1,9 +1,11 @@
 //! The operator's services: what they show, to whom, and over which transports.
 
 mod access;
+mod changes;
 mod command_line;
 mod documents;
 mod openapi;
 mod orders;
 mod slots;
 mod stage;
+mod week;

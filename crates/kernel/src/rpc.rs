@@ -57,16 +57,49 @@ pub enum OperatorRpc {
     ListSlots,
     /// Lists who comes to a slot.
     ListDoor,
+    /// Lists work outside of this server that is not done.
+    ListSteps,
+    /// Cancels an order or items of it.
+    CancelOrder,
+    /// Gives money back.
+    RefundItems,
+    /// Takes away what was sold.
+    WithdrawItems,
+    /// Takes what the customer decides after a withdrawal.
+    CustomerAction,
+    /// Takes what the merchant decides on items that wait for it.
+    ConfirmItems,
+    /// Marks items whose customer did not come.
+    MarkNoShow,
+    /// Adds a note to the history.
+    AddNote,
+    /// Has a step tried at once.
+    RetryStep,
+    /// Makes any other change that the lifecycle allows.
+    ChangeState,
+    /// Gives up a step.
+    AbandonStep,
 }
 
 impl OperatorRpc {
     /// All methods.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 16] = [
         Self::GetOrder,
         Self::SearchOrders,
         Self::ListHistory,
         Self::ListSlots,
         Self::ListDoor,
+        Self::ListSteps,
+        Self::CancelOrder,
+        Self::RefundItems,
+        Self::WithdrawItems,
+        Self::CustomerAction,
+        Self::ConfirmItems,
+        Self::MarkNoShow,
+        Self::AddNote,
+        Self::RetryStep,
+        Self::ChangeState,
+        Self::AbandonStep,
     ];
 
     /// The published name.
@@ -78,6 +111,17 @@ impl OperatorRpc {
             Self::ListHistory => "ListHistory",
             Self::ListSlots => "ListSlots",
             Self::ListDoor => "ListDoor",
+            Self::ListSteps => "ListSteps",
+            Self::CancelOrder => "CancelOrder",
+            Self::RefundItems => "RefundItems",
+            Self::WithdrawItems => "WithdrawItems",
+            Self::CustomerAction => "CustomerAction",
+            Self::ConfirmItems => "ConfirmItems",
+            Self::MarkNoShow => "MarkNoShow",
+            Self::AddNote => "AddNote",
+            Self::RetryStep => "RetryStep",
+            Self::ChangeState => "ChangeState",
+            Self::AbandonStep => "AbandonStep",
         }
     }
 
@@ -85,9 +129,20 @@ impl OperatorRpc {
     #[must_use]
     pub const fn service(self) -> &'static str {
         match self {
-            Self::GetOrder | Self::SearchOrders | Self::ListHistory => {
-                "boxoffice.operator.v1.OrderService"
-            }
+            Self::GetOrder
+            | Self::SearchOrders
+            | Self::ListHistory
+            | Self::ListSteps
+            | Self::CancelOrder
+            | Self::RefundItems
+            | Self::WithdrawItems
+            | Self::CustomerAction
+            | Self::ConfirmItems
+            | Self::MarkNoShow
+            | Self::AddNote
+            | Self::RetryStep
+            | Self::ChangeState
+            | Self::AbandonStep => "boxoffice.operator.v1.OrderService",
             Self::ListSlots | Self::ListDoor => "boxoffice.operator.v1.SlotService",
         }
     }
@@ -100,7 +155,17 @@ impl OperatorRpc {
             | Self::SearchOrders
             | Self::ListHistory
             | Self::ListSlots
-            | Self::ListDoor => Permission::Read,
+            | Self::ListDoor
+            | Self::ListSteps => Permission::Read,
+            Self::CancelOrder
+            | Self::RefundItems
+            | Self::WithdrawItems
+            | Self::CustomerAction
+            | Self::ConfirmItems
+            | Self::MarkNoShow
+            | Self::AddNote
+            | Self::RetryStep => Permission::ChangeOrders,
+            Self::ChangeState | Self::AbandonStep => Permission::Intervene,
         }
     }
 }

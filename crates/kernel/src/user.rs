@@ -68,7 +68,8 @@ impl Role {
     pub fn has(self, permission: Permission) -> bool {
         let least = match permission {
             Permission::Read => Self::Viewer,
-            Permission::SeeCustomers => Self::Agent,
+            Permission::SeeCustomers | Permission::ChangeOrders => Self::Agent,
+            Permission::Intervene => Self::Admin,
         };
         self >= least
     }
@@ -81,6 +82,10 @@ pub enum Permission {
     Read,
     /// Reading customers and their answers, and searching by them.
     SeeCustomers,
+    /// Changing orders by the operations of a box office.
+    ChangeOrders,
+    /// Changing states past those operations, and giving up work that is not done.
+    Intervene,
 }
 
 impl User {
@@ -274,10 +279,18 @@ mod tests {
 
     #[test]
     fn a_role_may_what_the_roles_before_it_may_and_more() {
-        let expected = [[true, false], [true, true], [true, true]];
-        let found = Role::ALL.map(|role| {
-            [Permission::Read, Permission::SeeCustomers].map(|permission| role.has(permission))
-        });
+        let permissions = [
+            Permission::Read,
+            Permission::SeeCustomers,
+            Permission::ChangeOrders,
+            Permission::Intervene,
+        ];
+        let expected = [
+            [true, false, false, false],
+            [true, true, true, false],
+            [true, true, true, true],
+        ];
+        let found = Role::ALL.map(|role| permissions.map(|permission| role.has(permission)));
         assert_eq!(found, expected);
     }
 

@@ -8,11 +8,12 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
+    changes::{self, ChangeMessage},
     masks::may_see_customers,
     proto::v1,
     query,
     requests::{self, AskedPage, AskedSearch, AskedSlots},
-    to_proto::{self, CustomerShown, View},
+    to_proto::{self, AttemptsShown, CustomerShown, View},
 };
 use crate::{
     api::{
@@ -28,6 +29,7 @@ use orders::{
     App, OrderError,
     search::{Zones, day},
     slots::SlotSearch,
+    update::ChangeError,
 };
 
 /// Runs calls of the operator's services.
@@ -109,6 +111,50 @@ impl OperatorDispatcher {
                 let work = self.list_door(request);
                 self.answer(rpc, deadline, format, work).await
             }
+            OperatorRpc::ListSteps => {
+                let work = self.list_steps(request);
+                self.answer(rpc, deadline, format, work).await
+            }
+            OperatorRpc::CancelOrder => {
+                self.change::<v1::CancelOrderRequest>(request, deadline, format)
+                    .await
+            }
+            OperatorRpc::RefundItems => {
+                self.change::<v1::RefundItemsRequest>(request, deadline, format)
+                    .await
+            }
+            OperatorRpc::WithdrawItems => {
+                self.change::<v1::WithdrawItemsRequest>(request, deadline, format)
+                    .await
+            }
+            OperatorRpc::CustomerAction => {
+                self.change::<v1::CustomerActionRequest>(request, deadline, format)
+                    .await
+            }
+            OperatorRpc::ConfirmItems => {
+                self.change::<v1::ConfirmItemsRequest>(request, deadline, format)
+                    .await
+            }
+            OperatorRpc::MarkNoShow => {
+                self.change::<v1::MarkNoShowRequest>(request, deadline, format)
+                    .await
+            }
+            OperatorRpc::AddNote => {
+                self.change::<v1::AddNoteRequest>(request, deadline, format)
+                    .await
+            }
+            OperatorRpc::RetryStep => {
+                self.change::<v1::RetryStepRequest>(request, deadline, format)
+                    .await
+            }
+            OperatorRpc::ChangeState => {
+                self.change::<v1::ChangeStateRequest>(request, deadline, format)
+                    .await
+            }
+            OperatorRpc::AbandonStep => {
+                self.change::<v1::AbandonStepRequest>(request, deadline, format)
+                    .await
+            }
         }
     }
 
@@ -126,14 +172,41 @@ impl OperatorDispatcher {
         self.calls.run(rpc.name(), deadline, work).await
     }
 
+    /// Answers a request that changes an order.
+    async fn change<M: ChangeMessage>(
+        &self,
+        request: EncodedRequest,
+        deadline: Instant,
+        format: ResponseFormat,
+    ) -> Result<Reply, ApiError> {
+        let work = async {
+            let user = user()?;
+            let (request, change) = changes::read::<M>(&request.read()?, user)?;
+            let id = request.order.clone();
+            let changed = self.app.change_order(request, change, deadline).await;
+            let stored = match changed {
+                Err(ChangeError::UnknownOrder) => return Err(ApiError::OrderNotFound(id)),
+                changed => changed?,
+            };
+            let catalog = self.app.catalog();
+            // Only what belongs to the update: a repetition has the same answer, whatever has happened since.
+            let view = View {
+                attempts: AttemptsShown::No,
+                ..self.view(&catalog, CustomerShown::No)
+            };
+            Ok(M::answer(view.order(&to_proto::listed(*stored))))
+        };
+        self.answer(M::RPC, deadline, format, work).await
+    }
+
     async fn get_order(&self, request: EncodedRequest) -> Result<v1::GetOrderResponse, ApiError> {
         let user = user()?;
         let asked = requests::get_order(request.read()?, user.as_deref())?;
-        let found = self.app.find_order(asked.id.clone()).await?;
+        let found = self.app.stored_order(&asked.id).await?;
         let stored = found.ok_or(ApiError::OrderNotFound(asked.id))?;
         let catalog = self.app.catalog();
         let view = self.view(&catalog, shown(asked.mask.has_customer()));
-        let mut order = view.order(&stored);
+        let mut order = view.order_with_next_states(stored);
         asked.mask.apply(&mut order);
         Ok(v1::GetOrderResponse { order: Some(order) })
     }
@@ -246,11 +319,37 @@ impl OperatorDispatcher {
         })
     }
 
-    fn view<'c>(&self, catalog: &'c Catalog, customer: CustomerShown) -> View<'c> {
+    async fn list_steps(&self, request: EncodedRequest) -> Result<v1::ListStepsResponse, ApiError> {
+        let (order, page) = requests::list_steps(&request.read()?)?;
+        let orders = match order {
+            Some(id) => vec![id],
+            None => self.app.orders_with_steps(),
+        };
+        let (orders, next_page_token) = page.cut(orders, ToString::to_string);
+        let catalog = self.app.catalog();
+        let view = self.view(&catalog, CustomerShown::No);
+        let mut steps = Vec::new();
+        for id in orders {
+            let found = self.app.stored_order(&id).await?;
+            let Some(stored) = found else {
+                return Err(ApiError::OrderNotFound(id));
+            };
+            if let Some(update) = &stored.update {
+                steps.extend(view.steps(&id, &update.tree));
+            }
+        }
+        Ok(v1::ListStepsResponse {
+            steps,
+            next_page_token,
+        })
+    }
+
+    fn view<'c>(&'c self, catalog: &'c Catalog, customer: CustomerShown) -> View<'c> {
         View {
             catalog,
-            now: self.app.now(),
+            app: &self.app,
             customer,
+            attempts: AttemptsShown::Yes,
         }
     }
 }

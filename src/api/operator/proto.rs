@@ -43,5 +43,16 @@ responses! {
     SearchOrdersResponse,
     ListHistoryResponse,
     ListSlotsResponse,
-    ListDoorResponse
+    ListDoorResponse,
+    ListStepsResponse,
+    CancelOrderResponse,
+    RefundItemsResponse,
+    WithdrawItemsResponse,
+    CustomerActionResponse,
+    ConfirmItemsResponse,
+    MarkNoShowResponse,
+    ChangeStateResponse,
+    AddNoteResponse,
+    RetryStepResponse,
+    AbandonStepResponse
 }

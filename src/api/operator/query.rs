@@ -172,11 +172,11 @@ fn mask(text: &str) -> Value {
     json!({ "paths": paths })
 }
 
-/// The JSON of a message from a body.
+/// The JSON of a message from a body. `fixed` are the fields that the path of the URL has.
 ///
 /// # Errors
-/// [`ApiError::Malformed`] for what is not JSON, or not an object.
-pub(super) fn from_body(bytes: &[u8]) -> Result<Value, ApiError> {
+/// [`ApiError::Malformed`] for what is not JSON, or not an object; [`ApiError::Invalid`] for a fixed field.
+pub(super) fn from_body(bytes: &[u8], fixed: &[(&str, String)]) -> Result<Value, ApiError> {
     let malformed = |why: String| ApiError::Malformed(why);
     let text = text::read(bytes).map_err(|why| malformed(why.to_string()))?;
     let value: Value = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
@@ -189,6 +189,14 @@ pub(super) fn from_body(bytes: &[u8]) -> Result<Value, ApiError> {
             fields.insert(name.to_owned(), paths);
         }
     }
+    let mut violations = Violations::default();
+    for (name, value) in fixed {
+        let value = Value::String(value.clone());
+        if fields.insert((*name).to_owned(), value).is_some() {
+            violations.add(name, "is given by the URL");
+        }
+    }
+    violations.into_result()?;
     Ok(Value::Object(fields))
 }
 
@@ -299,7 +307,7 @@ mod tests {
     #[test]
     fn a_body_is_an_object_whose_members_fit() {
         let read_body = |text: &str| {
-            from_body(text.as_bytes())
+            from_body(text.as_bytes(), &[])
                 .and_then(read::<SearchOrdersRequest>)
                 .map_err(|error| error.message())
         };

@@ -228,6 +228,28 @@ pub(super) fn list_slots(request: v1::ListSlotsRequest) -> Result<AskedSlots, Ap
     })
 }
 
+pub(super) fn list_steps(
+    request: &v1::ListStepsRequest,
+) -> Result<(Option<OrderId>, AskedPage), ApiError> {
+    let mut violations = Violations::default();
+    let (page_size, page_token) = (request.page_size, request.page_token.clone());
+    let bounded = v1::ListStepsRequest {
+        page_size: 0,
+        page_token: String::new(),
+        ..request.clone()
+    };
+    let page = page(
+        scope(OperatorRpc::ListSteps, &bounded),
+        page_size,
+        &page_token,
+        &mut violations,
+    );
+    let order =
+        (!request.parent.is_empty()).then(|| order_id(&request.parent, "parent", &mut violations));
+    violations.into_result()?;
+    Ok((order, page))
+}
+
 pub(super) fn list_door(request: v1::ListDoorRequest) -> Result<(SlotName, AskedPage), ApiError> {
     let mut violations = Violations::default();
     let (page_size, page_token) = (request.page_size, request.page_token.clone());
@@ -304,7 +326,7 @@ fn page(
     }
 }
 
-fn order_id(name: &str, field: &str, violations: &mut Violations) -> OrderId {
+pub(super) fn order_id(name: &str, field: &str, violations: &mut Violations) -> OrderId {
     let id = name.strip_prefix(ORDERS).unwrap_or_default();
     if id.is_empty() || id.contains('/') {
         violations.add(field, "must be `orders/` and the id of an order");

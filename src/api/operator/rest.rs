@@ -10,7 +10,6 @@ use tonic::body::Body;
 use super::{
     dispatch::{EncodedRequest, OperatorDispatcher},
     query,
-    requests::ORDERS,
 };
 use crate::{
     api::{
@@ -30,14 +29,14 @@ pub const OPENAPI: &str = include_str!("../../../docs/openapi/operator.json");
 pub struct Route {
     /// Where the message comes from.
     pub source: Source,
-    /// The segments of its path; `{order}` stands for the id of an order.
+    /// The segments of its path. Those in braces stand for ids; the name of what is asked for ends with the last of them.
     pub path: &'static str,
     /// The method that it leads to.
     pub rpc: OperatorRpc,
     /// The name of the method's request.
     pub request: &'static str,
-    /// The field that the id of the order goes to.
-    pub order_field: Option<&'static str>,
+    /// The field that the name in the path goes to.
+    pub name_field: Option<&'static str>,
 }
 
 /// Where the message of a route comes from.
@@ -50,50 +49,139 @@ pub enum Source {
 }
 
 /// All routes.
-pub const ROUTES: [Route; 6] = [
+pub const ROUTES: [Route; 18] = [
     Route {
         source: Source::Query,
         path: "operator/v1/orders",
         rpc: OperatorRpc::SearchOrders,
         request: "SearchOrdersRequest",
-        order_field: None,
+        name_field: None,
     },
     Route {
         source: Source::Body,
         path: "operator/v1/orders:search",
         rpc: OperatorRpc::SearchOrders,
         request: "SearchOrdersRequest",
-        order_field: None,
+        name_field: None,
     },
     Route {
         source: Source::Query,
         path: "operator/v1/orders/{order}",
         rpc: OperatorRpc::GetOrder,
         request: "GetOrderRequest",
-        order_field: Some("name"),
+        name_field: Some("name"),
     },
     Route {
         source: Source::Query,
         path: "operator/v1/orders/{order}/history",
         rpc: OperatorRpc::ListHistory,
         request: "ListHistoryRequest",
-        order_field: Some("parent"),
+        name_field: Some("parent"),
     },
     Route {
         source: Source::Query,
         path: "operator/v1/slots",
         rpc: OperatorRpc::ListSlots,
         request: "ListSlotsRequest",
-        order_field: None,
+        name_field: None,
     },
     Route {
         source: Source::Query,
         path: "operator/v1/door",
         rpc: OperatorRpc::ListDoor,
         request: "ListDoorRequest",
-        order_field: None,
+        name_field: None,
     },
+    Route {
+        source: Source::Query,
+        path: "operator/v1/steps",
+        rpc: OperatorRpc::ListSteps,
+        request: "ListStepsRequest",
+        name_field: None,
+    },
+    write(
+        "operator/v1/orders:withdraw",
+        OperatorRpc::WithdrawItems,
+        "WithdrawItemsRequest",
+        None,
+    ),
+    write(
+        "operator/v1/orders/{order}:cancel",
+        OperatorRpc::CancelOrder,
+        "CancelOrderRequest",
+        Some("name"),
+    ),
+    write(
+        "operator/v1/orders/{order}:refund",
+        OperatorRpc::RefundItems,
+        "RefundItemsRequest",
+        Some("name"),
+    ),
+    write(
+        "operator/v1/orders/{order}:customerAction",
+        OperatorRpc::CustomerAction,
+        "CustomerActionRequest",
+        Some("name"),
+    ),
+    write(
+        "operator/v1/orders/{order}:confirm",
+        OperatorRpc::ConfirmItems,
+        "ConfirmItemsRequest",
+        Some("name"),
+    ),
+    write(
+        "operator/v1/orders/{order}:noShow",
+        OperatorRpc::MarkNoShow,
+        "MarkNoShowRequest",
+        Some("name"),
+    ),
+    write(
+        "operator/v1/orders/{order}:addNote",
+        OperatorRpc::AddNote,
+        "AddNoteRequest",
+        Some("name"),
+    ),
+    write(
+        "operator/v1/orders/{order}:changeState",
+        OperatorRpc::ChangeState,
+        "ChangeStateRequest",
+        Some("name"),
+    ),
+    write(
+        "operator/v1/orders/{order}/{part}/{index}:changeState",
+        OperatorRpc::ChangeState,
+        "ChangeStateRequest",
+        Some("name"),
+    ),
+    write(
+        "operator/v1/orders/{order}/steps/{step}:retry",
+        OperatorRpc::RetryStep,
+        "RetryStepRequest",
+        Some("name"),
+    ),
+    write(
+        "operator/v1/orders/{order}/steps/{step}:abandon",
+        OperatorRpc::AbandonStep,
+        "AbandonStepRequest",
+        Some("name"),
+    ),
 ];
+
+/// A route of a method that changes orders.
+const fn write(
+    path: &'static str,
+    rpc: OperatorRpc,
+    request: &'static str,
+    name_field: Option<&'static str>,
+) -> Route {
+    Route {
+        source: Source::Body,
+        path,
+        rpc,
+        request,
+        name_field,
+    }
+}
 
 impl Source {
     /// The HTTP methods, as `Allow` lists them.
@@ -112,26 +200,48 @@ impl Source {
     }
 }
 
-/// The route of a path, and the id of the order in it.
+/// What the paths of all routes begin with.
+const VERSION: &str = "operator/v1/";
+
+/// The route of a path, and the name in it, percent-encoded as it came.
 #[must_use]
-pub fn route_at(path: &str) -> Option<(&'static Route, Option<&str>)> {
-    let mut order = None;
-    let route = ROUTES.iter().find(|route| {
-        order = None;
-        let mut asked = steps(path);
-        for step in steps(route.path) {
-            let Some(asked) = asked.next() else {
-                return false;
-            };
-            if step == "{order}" {
-                order = Some(asked);
-            } else if step != asked {
-                return false;
-            }
+pub fn route_at(path: &str) -> Option<(&'static Route, Option<String>)> {
+    for route in &ROUTES {
+        if let Some(name) = name_in(path, route.path) {
+            return Some((route, (!name.is_empty()).then_some(name)));
         }
-        asked.next().is_none()
-    });
-    Some((route?, order))
+    }
+    None
+}
+
+/// The name in a path, empty where the pattern has none; `None` if the path does not follow the pattern.
+fn name_in(path: &str, pattern: &str) -> Option<String> {
+    let (mut walked, mut named) = (String::new(), 0);
+    let mut asked = steps(path);
+    for step in steps(pattern) {
+        let asked = asked.next()?;
+        let Some((_, after)) = step.split_once('}') else {
+            if step != asked {
+                return None;
+            }
+            walked.push_str(asked);
+            walked.push('/');
+            continue;
+        };
+        let id = asked.strip_suffix(after)?;
+        // A colon ends the name: behind it is what is done.
+        if id.is_empty() || id.contains(':') {
+            return None;
+        }
+        walked.push_str(id);
+        named = walked.len();
+        walked.push('/');
+    }
+    if asked.next().is_some() {
+        return None;
+    }
+    let name = walked.get(..named)?;
+    Some(name.strip_prefix(VERSION).unwrap_or(name).to_owned())
 }
 
 /// Serves the operator's methods over REST.
@@ -185,15 +295,15 @@ impl OperatorRest {
             return rest::described(request.method(), OPENAPI);
         }
         let found = route_at(request.uri().path());
-        let (route, order) = found.ok_or(ApiError::OperatorNotFound)?;
+        let (route, name) = found.ok_or(ApiError::OperatorNotFound)?;
         if !route.source.takes(request.method()) {
             let allowed = route.source.allowed();
             return Err(ApiError::MethodNotAllowed { allowed });
         }
+        let name = name.as_deref().map(decoded_name).transpose()?;
+        let fixed: Vec<_> = route.name_field.zip(name).into_iter().collect();
         let value = match route.source {
             Source::Query => {
-                let order = order.map(order_name).transpose()?;
-                let fixed: Vec<_> = route.order_field.zip(order).into_iter().collect();
                 let query = request.uri().query().unwrap_or_default();
                 query::from_query(route.request, query, &fixed)?
             }
@@ -204,7 +314,7 @@ impl OperatorRest {
                     check: |_, _| Ok(()),
                 };
                 let message = self.bodies.read(request.into_body(), reading).await?;
-                query::from_body(message.bytes())?
+                query::from_body(message.bytes(), &fixed)?
             }
         };
         let reply = self
@@ -215,11 +325,11 @@ impl OperatorRest {
     }
 }
 
-/// The name of the order of an id in a path.
-fn order_name(id: &str) -> Result<String, ApiError> {
-    let id = percent_decode_str(id).decode_utf8();
-    let id = id.map_err(|_| ApiError::OperatorNotFound)?;
-    Ok(format!("{ORDERS}{id}"))
+/// A name as it is meant.
+fn decoded_name(name: &str) -> Result<String, ApiError> {
+    let name = percent_decode_str(name).decode_utf8();
+    let name = name.map_err(|_| ApiError::OperatorNotFound)?;
+    Ok(name.into_owned())
 }
 
 #[cfg(test)]
@@ -243,21 +353,43 @@ mod tests {
             ),
             (
                 "/operator/v1/orders/a",
-                Some((OperatorRpc::GetOrder, Some("a"))),
+                Some((OperatorRpc::GetOrder, Some("orders/a"))),
             ),
             (
                 "/operator/v1/orders/a/history",
-                Some((OperatorRpc::ListHistory, Some("a"))),
+                Some((OperatorRpc::ListHistory, Some("orders/a"))),
             ),
             ("/operator/v1/slots", Some((OperatorRpc::ListSlots, None))),
             ("/operator/v1/door", Some((OperatorRpc::ListDoor, None))),
+            (
+                "/operator/v1/orders/a:cancel",
+                Some((OperatorRpc::CancelOrder, Some("orders/a"))),
+            ),
+            (
+                "/operator/v1/orders/a/items/0:changeState",
+                Some((OperatorRpc::ChangeState, Some("orders/a/items/0"))),
+            ),
+            (
+                "/operator/v1/orders/a/steps/1:retry",
+                Some((OperatorRpc::RetryStep, Some("orders/a/steps/1"))),
+            ),
+            (
+                "/operator/v1/orders:withdraw",
+                Some((OperatorRpc::WithdrawItems, None)),
+            ),
+            ("/operator/v1/orders/:cancel", None),
+            ("/operator/v1/orders/a:b:cancel", None),
+            ("/operator/v1/orders/a:nothing", None),
             ("/operator/v1/orders/a/history/b", None),
             ("/operator/v1/Orders", None),
             ("/operator/v1", None),
             ("/", None),
             ("*", None),
         ] {
-            let found = route_at(path).map(|(route, order)| (route.rpc, order));
+            let found = route_at(path);
+            let found = found
+                .as_ref()
+                .map(|(route, name)| (route.rpc, name.as_deref()));
             assert_eq!(found, expected, "{path}");
         }
     }

@@ -7,6 +7,7 @@ use super::{proto::v1, requests::order_name};
 use domain::{
     catalog::{Catalog, LocalizedText, Question, Service},
     ids::MerchantId,
+    lifecycle::Spots,
     order::{
         BookedItem, BookingStatus, Customer, IntakeAnswer, LineItem, Order, OrderId,
         OrderedTickets, PaymentDetails, PaymentProcessor, PostalAddress, PrepaymentStatus,
@@ -14,8 +15,16 @@ use domain::{
     },
     time::EpochSeconds,
 };
-use orders::{search::PLACED, slots::SlotReport};
-use store::{SlotName, StoredOrder};
+use orders::{
+    App,
+    search::{PLACED, state_of},
+    slots::SlotReport,
+};
+use store::{ListedOrder, OrderPlace, SlotName, StoredOrder};
+
+mod updates;
+
+pub(super) use updates::entry as history_entry;
 
 /// The channel of every order.
 const CHANNEL: &str = "google";
@@ -33,12 +42,20 @@ pub(super) enum CustomerShown {
     No,
 }
 
+/// Whether steps are shown with the attempts at them, which are of this moment and not of the order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AttemptsShown {
+    Yes,
+    No,
+}
+
 /// What orders are shown with.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View<'c> {
+    pub(super) app: &'c App,
     pub(super) catalog: &'c Catalog,
-    pub(super) now: EpochSeconds,
     pub(super) customer: CustomerShown,
+    pub(super) attempts: AttemptsShown,
 }
 
 impl View<'_> {
@@ -48,6 +65,7 @@ impl View<'_> {
             order, created_sec, ..
         } = stored;
         let is_shown = self.customer == CustomerShown::Yes;
+        let now = self.app.now();
         let items = (0..).zip(&order.items);
         let end = |item: &BookedItem| item.line.start_sec.saturating_add(item.line.duration_sec);
         v1::Order {
@@ -62,18 +80,45 @@ impl View<'_> {
             // After an erasure the customer has no id, and is absent.
             customer: (is_shown && !order.customer.user_id.as_str().is_empty())
                 .then(|| customer(&order.customer)),
-            over: order.items.iter().all(|item| end(item) <= self.now),
-            etag: etag(&order.id, 0),
+            over: order.items.iter().all(|item| end(item) <= now),
+            etag: etag(&order.id, listed.revision()),
             create_time: Some(timestamp(*created_sec)),
             update_time: Some(timestamp(*created_sec)),
             time_zone: time_zone(self.catalog, &order.merchant_id),
-            ..v1::Order::default()
+            ..listed
+                .tree()
+                .map_or_else(v1::Order::default, |tree| self.parts(&order.id, tree))
         }
     }
 
-    fn item(&self, merchant_id: &MerchantId, index: u32, item: &BookedItem) -> v1::Item {
+    /// The order as it stands, with what could be asked for.
+    pub(super) fn order_with_next_states(&self, stored: StoredOrder) -> v1::Order {
+        let next = self.app.next_states(&stored);
+        let listed = listed(stored);
+        let next_states = match next {
+            Ok(next) => next,
+            // Whatever the lifecycle has become: an order can be read.
+            Err(error) => {
+                let order_id = listed.order.id.as_str();
+                tracing::warn!(order_id, %error, "no states of an order can be asked for");
+                Vec::new()
+            }
+        };
+        let mut order = self.order(&listed);
+        for next in next_states {
+            let next = updates::next_state(&listed.order.id, &next);
+            order.next_states.push(next);
+        }
+        order
+    }
+
+    fn item(&self, listed: &ListedOrder, index: u32, item: &BookedItem) -> v1::Item {
         let BookedItem { line, status } = item;
-        let service = service_of(self.catalog, merchant_id, line);
+        let service = service_of(self.catalog, &listed.order.merchant_id, line);
+        let now = listed
+            .tree()
+            .and_then(|tree| tree.items.get(index as usize));
+        let stated = now.and_then(|item| self.app.lifecycle().booking_status(item.state.as_str()));
         let is_shown = self.customer == CustomerShown::Yes;
         let answers = line.answers.as_deref().filter(|_| is_shown);
         v1::Item {
@@ -115,6 +160,26 @@ impl View<'_> {
         }
         guests
     }
+}
+
+/// The same order as one of a list.
+pub(super) fn listed(stored: StoredOrder) -> ListedOrder {
+    let StoredOrder { placed, update } = stored;
+    ListedOrder {
+        order: *placed.order,
+        update,
+        created_sec: placed.created_sec,
+        // Only pages ask for it.
+        place: OrderPlace(0),
+    }
+}
+
+/// The state of an item.
+fn item_state(listed: &ListedOrder, index: u32) -> &str {
+    let now = listed
+        .tree()
+        .and_then(|tree| tree.items.get(index as usize));
+    now.map_or(PLACED.1, |item| item.state.as_str())
 }
 
 fn is_in_slot(line: &LineItem, slot: &SlotName) -> bool {
@@ -334,10 +399,21 @@ fn amount(price: &PriceTag) -> v1::Amount {
     }
 }
 
-/// Changes with every revision of an order. It is a digest, so that nobody takes it apart.
+/// Changes with every revision of an order: the revision, and a digest of it with the order, so that nobody makes one up.
 fn etag(id: &OrderId, revision: u32) -> String {
     let digest = blake3::hash(format!("{id}@{revision}").as_bytes());
-    BASE64URL_NOPAD.encode(&digest.as_bytes()[..ETAG_BYTES])
+    let mut bytes = [0; ETAG_BYTES];
+    let (first, rest) = bytes.split_at_mut(size_of::<u32>());
+    first.copy_from_slice(&revision.to_be_bytes());
+    rest.copy_from_slice(&digest.as_bytes()[..rest.len()]);
+    BASE64URL_NOPAD.encode(&bytes)
+}
+
+/// The revision of an etag; `None` if it is none of this order.
+pub(super) fn revision_of(text: &str, id: &OrderId) -> Option<u32> {
+    let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
+    let revision = u32::from_be_bytes(*bytes.first_chunk()?);
+    (etag(id, revision) == text).then_some(revision)
 }
 
 pub(super) fn timestamp(second: EpochSeconds) -> Timestamp {

@@ -47,6 +47,8 @@ impl RequestFailed {
                 status.code(),
                 Code::InvalidArgument
                     | Code::NotFound
+                    | Code::Aborted
+                    | Code::FailedPrecondition
                     | Code::Unauthenticated
                     | Code::PermissionDenied
             ),

@@ -94,7 +94,7 @@ pub(super) fn history_command() -> Command {
         .arg(order())
 }
 
-fn order() -> Arg {
+pub(super) fn order() -> Arg {
     Arg::new(ORDER)
         .value_name("ORDER")
         .required(true)
@@ -263,38 +263,51 @@ impl OneOrder {
 
     pub(super) async fn read(&self, connection: &Connection) -> Result<Report, RequestFailed> {
         let mut paths = LISTED.to_vec();
-        paths.extend(["channel", "over", "etag", "update_time", "reason"]);
+        paths.extend([
+            "channel",
+            "over",
+            "etag",
+            "update_time",
+            "reason",
+            "refunds",
+            "next_states",
+        ]);
         let request = GetOrderRequest {
             name: order_name(&self.id),
             read_mask: Some(mask(&paths, self.has_customer.then_some(CUSTOMER))),
         };
         let answer = connection.orders().get_order(request).await?.into_inner();
         let order = answer.order.unwrap_or_default();
-        let columns = vec![
-            ("item", "Item", Align::Right),
-            ("service", "Service", Align::Left),
-            ("start", "Start", Align::Left),
-            ("tickets", "Tickets", Align::Left),
-            ("price", "Price", Align::Right),
-            ("state", "State", Align::Left),
-            ("booking_status", "Booking", Align::Left),
-        ];
-        let row = |item: &Item| {
-            vec![
-                item.index.to_string(),
-                service(item),
-                local(item.start_time.as_ref(), &order.time_zone),
-                tickets(&item.tickets),
-                price(item.price.as_ref()),
-                item.state.clone(),
-                item.booking_status.clone(),
-            ]
-        };
-        let rows = order.items.iter().map(row).collect();
-        let mut report = Report::new(columns, rows, &order);
-        report.title = title(&order);
-        Ok(report)
+        Ok(order_report(&order))
     }
+}
+
+/// An order with its items.
+pub(super) fn order_report(order: &Order) -> Report {
+    let columns = vec![
+        ("item", "Item", Align::Right),
+        ("service", "Service", Align::Left),
+        ("start", "Start", Align::Left),
+        ("tickets", "Tickets", Align::Left),
+        ("price", "Price", Align::Right),
+        ("state", "State", Align::Left),
+        ("booking_status", "Booking", Align::Left),
+    ];
+    let row = |item: &Item| {
+        vec![
+            item.index.to_string(),
+            service(item),
+            local(item.start_time.as_ref(), &order.time_zone),
+            tickets(&item.tickets),
+            price(item.price.as_ref()),
+            item.state.clone(),
+            item.booking_status.clone(),
+        ]
+    };
+    let rows = order.items.iter().map(row).collect();
+    let mut report = Report::new(columns, rows, order);
+    report.title = title(order);
+    report
 }
 
 /// What is said of an order above its items.
@@ -311,6 +324,14 @@ fn title(order: &Order) -> String {
     if let Some(payment) = &order.payment {
         facts.push(("Due", price(payment.due.as_ref())));
         facts.push(("Paid by", payment.paid_by.clone()));
+    }
+    if let Some(payment) = &order.payment {
+        facts.push(("Captured", price(payment.captured.as_ref())));
+        facts.push(("Refunded", price(payment.refunded.as_ref())));
+    }
+    for refund in &order.refunds {
+        let amount = price(refund.amount.as_ref());
+        facts.push(("Refund", format!("{amount} {}", refund.state)));
     }
     if let Some(customer) = &order.customer {
         facts.push(("Customer", full_name(customer)));
@@ -376,6 +397,6 @@ pub(super) async fn history(
     Ok(Report::new(columns, rows, &entries))
 }
 
-fn order_name(id: &str) -> String {
+pub(super) fn order_name(id: &str) -> String {
     format!("orders/{id}")
 }

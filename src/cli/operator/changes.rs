@@ -1,0 +1,418 @@
+//! The commands that change an order: `orders cancel` and its like, `steps retry`, `steps abandon`.
+
+use std::io;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use super::{
+    ORDER,
+    connection::{Connection, RequestFailed},
+    given,
+    orders::{order, order_name, order_report},
+    output::Report,
+    text,
+};
+use crate::{
+    api::operator::proto::v1::{
+        self, Amount, CustomerDecision, Order, RefundTerms,
+        refund_terms::{ByPolicy, Full, Nothing, Share},
+        withdraw_items_request::{OrderItems, Target},
+    },
+    cli::error::CliError,
+};
+
+const CANCEL: &str = "cancel";
+const REFUND: &str = "refund";
+const WITHDRAW: &str = "withdraw";
+const CUSTOMER_ACTION: &str = "customer-action";
+const NO_SHOW: &str = "no-show";
+const NOTE: &str = "note";
+const RETRY: &str = "retry";
+const ABANDON: &str = "abandon";
+const ITEM: &str = "item";
+const REASON: &str = "reason";
+const ETAG: &str = "etag";
+const REQUEST_ID: &str = "request-id";
+const DRY_RUN: &str = "dry-run";
+const DECISION: &str = "decision";
+const STEP: &str = "step";
+
+/// Digits of a millionth.
+const MICRO_DIGITS: usize = 6;
+
+/// A change of an order.
+#[derive(Debug, PartialEq)]
+pub(super) enum Change {
+    Cancel(v1::CancelOrderRequest),
+    Refund(v1::RefundItemsRequest),
+    Withdraw(v1::WithdrawItemsRequest),
+    CustomerAction(v1::CustomerActionRequest),
+    NoShow(v1::MarkNoShowRequest),
+    Note(v1::AddNoteRequest),
+    Retry(v1::RetryStepRequest),
+    Abandon(v1::AbandonStepRequest),
+}
+
+/// The commands among those of orders.
+pub(super) fn order_commands() -> [Command; 6] {
+    [
+        with_terms(
+            Command::new(CANCEL)
+                .about("Cancel an order, or items of it, for the customer")
+                .arg(items())
+                .arg(refund().help(
+                    "How much is given back: policy, full, nothing, or an amount such as 12.50USD; default: policy",
+                ))
+                .arg(reason()),
+        ),
+        with_terms(
+            Command::new(REFUND)
+                .about("Give money back without cancelling")
+                .arg(items())
+                .arg(
+                    refund()
+                        .help("How much: policy, full, or an amount such as 12.50USD")
+                        .required(true),
+                )
+                .arg(reason()),
+        ),
+        with_terms(
+            Command::new(WITHDRAW)
+                .about("Take away what was sold; the customer then decides on the rest")
+                .arg(items())
+                .arg(reason()),
+        ),
+        with_terms(
+            Command::new(CUSTOMER_ACTION)
+                .about("Record what the customer decides after a withdrawal")
+                .arg(
+                    Arg::new(DECISION)
+                        .value_name("DECISION")
+                        .required(true)
+                        .value_parser(["amend", "cancel"])
+                        .help("The rest stands, or everything is cancelled"),
+                ),
+        ),
+        with_terms(
+            Command::new(NO_SHOW)
+                .about("Mark items whose customer did not come")
+                .arg(items()),
+        ),
+        with_terms(
+            Command::new(NOTE).about("Add a note to the history").arg(
+                Arg::new(NOTE)
+                    .value_name("TEXT")
+                    .required(true)
+                    .help("The note"),
+            ),
+        ),
+    ]
+}
+
+/// The commands among those of steps.
+pub(super) fn step_commands() -> [Command; 2] {
+    [
+        with_terms(Command::new(RETRY).about("Try a step at once").arg(step())),
+        with_terms(
+            Command::new(ABANDON)
+                .about("Give up a step; its order goes on as the lifecycle says")
+                .arg(step())
+                .arg(reason().required(true)),
+        ),
+    ]
+}
+
+/// A command with the order, and with what every change has.
+fn with_terms(command: Command) -> Command {
+    command
+        // Before the other arguments without a name.
+        .arg(order().index(1))
+        .arg(text(
+            ETAG,
+            "ETAG",
+            "Change the order only if it has this etag, as --json shows it",
+        ))
+        .arg(text(
+            REQUEST_ID,
+            "UUID",
+            "The request; the same one again changes nothing more; default: a new one",
+        ))
+        .arg(
+            Arg::new(DRY_RUN)
+                .long(DRY_RUN)
+                .action(ArgAction::SetTrue)
+                .help("Show the order as it would stand, and change nothing"),
+        )
+}
+
+fn items() -> Arg {
+    text(
+        ITEM,
+        "INDEX",
+        "Item, from 0; may be given again; default: all",
+    )
+    .value_parser(value_parser!(u32))
+    .action(ArgAction::Append)
+}
+
+fn refund() -> Arg {
+    Arg::new(REFUND)
+        .long(REFUND)
+        .value_name("HOW-MUCH")
+        .value_parser(parse_refund)
+}
+
+fn reason() -> Arg {
+    text(REASON, "TEXT", "Why, for the history")
+}
+
+fn step() -> Arg {
+    Arg::new(STEP)
+        .value_name("STEP")
+        .required(true)
+        .value_parser(value_parser!(u16))
+        .help("Number of the step")
+}
+
+/// Reads how much is given back.
+fn parse_refund(text: &str) -> Result<Share, String> {
+    match text {
+        "policy" => Ok(Share::ByPolicy(ByPolicy {})),
+        "full" => Ok(Share::Full(Full {})),
+        "nothing" => Ok(Share::Nothing(Nothing {})),
+        _ => parse_amount(text).map(Share::Amount).ok_or_else(|| {
+            "expected policy, full, nothing, or an amount such as 12.50USD".to_owned()
+        }),
+    }
+}
+
+/// Reads an amount, such as `12.50USD`.
+fn parse_amount(text: &str) -> Option<Amount> {
+    let (number, currency_code) = text.split_at_checked(text.len().checked_sub(3)?)?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let is_digits = |text: &str| text.bytes().all(|letter| letter.is_ascii_digit());
+    if whole.is_empty()
+        || fraction.len() > MICRO_DIGITS
+        || !is_digits(whole)
+        || !is_digits(fraction)
+    {
+        return None;
+    }
+    // Padded, the digits are those of the number of millionths.
+    let micros = format!("{whole}{fraction:0<MICRO_DIGITS$}").parse().ok()?;
+    Some(Amount {
+        micros,
+        currency_code: currency_code.to_owned(),
+    })
+}
+
+impl Change {
+    /// The change of a command.
+    pub(super) fn of(command: &str, arguments: &ArgMatches) -> Result<Self, CliError> {
+        let name_of_order = order_name(&given(arguments, ORDER));
+        let (etag, validate_only) = (given(arguments, ETAG), arguments.get_flag(DRY_RUN));
+        let mut request_id = given(arguments, REQUEST_ID);
+        if request_id.is_empty() {
+            request_id = new_request_id().map_err(CliError::Start)?;
+        }
+        Ok(match command {
+            CANCEL => Self::Cancel(v1::CancelOrderRequest {
+                name: name_of_order,
+                items: items_of(arguments),
+                refund: terms_of(arguments),
+                reason: given(arguments, REASON),
+                request_id,
+                etag,
+                validate_only,
+            }),
+            REFUND => Self::Refund(v1::RefundItemsRequest {
+                name: name_of_order,
+                items: items_of(arguments),
+                refund: terms_of(arguments),
+                reason: given(arguments, REASON),
+                request_id,
+                etag,
+                validate_only,
+            }),
+            WITHDRAW => Self::Withdraw(v1::WithdrawItemsRequest {
+                target: Some(Target::OrderItems(OrderItems {
+                    name: name_of_order,
+                    items: items_of(arguments),
+                    etag,
+                    keep_off_sale: false,
+                })),
+                reason: given(arguments, REASON),
+                request_id,
+                validate_only,
+            }),
+            CUSTOMER_ACTION => Self::CustomerAction(v1::CustomerActionRequest {
+                name: name_of_order,
+                decision: decision_of(arguments).into(),
+                request_id,
+                etag,
+                validate_only,
+            }),
+            NO_SHOW => Self::NoShow(v1::MarkNoShowRequest {
+                name: name_of_order,
+                items: items_of(arguments),
+                request_id,
+                etag,
+                validate_only,
+            }),
+            NOTE => Self::Note(v1::AddNoteRequest {
+                name: name_of_order,
+                note: given(arguments, NOTE),
+                request_id,
+                etag,
+                validate_only,
+            }),
+            RETRY => Self::Retry(v1::RetryStepRequest {
+                name: step_name(&name_of_order, arguments),
+                request_id,
+                etag,
+                validate_only,
+            }),
+            // `abandon`; there is no other.
+            _ => Self::Abandon(v1::AbandonStepRequest {
+                name: step_name(&name_of_order, arguments),
+                reason: given(arguments, REASON),
+                request_id,
+                etag,
+                validate_only,
+            }),
+        })
+    }
+
+    /// Makes the change, and shows the order as it stands then.
+    pub(super) async fn make(&self, connection: &Connection) -> Result<Report, RequestFailed> {
+        let order = self.sent(connection).await?;
+        Ok(order_report(&order.unwrap_or_default()))
+    }
+
+    async fn sent(&self, connection: &Connection) -> Result<Option<Order>, RequestFailed> {
+        let mut client = connection.orders();
+        Ok(match self {
+            Self::Cancel(request) => {
+                client
+                    .cancel_order(request.clone())
+                    .await?
+                    .into_inner()
+                    .order
+            }
+            Self::Refund(request) => {
+                client
+                    .refund_items(request.clone())
+                    .await?
+                    .into_inner()
+                    .order
+            }
+            Self::Withdraw(request) => {
+                let mut answers = client.withdraw_items(request.clone()).await?.into_inner();
+                let answer = answers.message().await?;
+                answer.and_then(|answer| answer.order)
+            }
+            Self::CustomerAction(request) => {
+                client
+                    .customer_action(request.clone())
+                    .await?
+                    .into_inner()
+                    .order
+            }
+            Self::NoShow(request) => {
+                client
+                    .mark_no_show(request.clone())
+                    .await?
+                    .into_inner()
+                    .order
+            }
+            Self::Note(request) => client.add_note(request.clone()).await?.into_inner().order,
+            Self::Retry(request) => client.retry_step(request.clone()).await?.into_inner().order,
+            Self::Abandon(request) => {
+                client
+                    .abandon_step(request.clone())
+                    .await?
+                    .into_inner()
+                    .order
+            }
+        })
+    }
+}
+
+/// A request id that no other request has: a random UUID, version 4.
+fn new_request_id() -> io::Result<String> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    let mut number = u128::from_be_bytes(bytes);
+    // The version is 4, and the two bits of the variant are 10.
+    number = number & !(0xf << 76) | 4 << 76;
+    number = number & !(0b11 << 62) | 0b10 << 62;
+    let hex = format!("{number:032x}");
+    let parts = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ];
+    Ok(parts.join("-"))
+}
+
+fn items_of(arguments: &ArgMatches) -> Vec<u32> {
+    let items = arguments.get_many::<u32>(ITEM).into_iter().flatten();
+    items.copied().collect()
+}
+
+fn terms_of(arguments: &ArgMatches) -> Option<RefundTerms> {
+    let share: Option<&Share> = arguments.get_one(REFUND);
+    share.map(|share| RefundTerms {
+        share: Some(share.clone()),
+    })
+}
+
+fn decision_of(arguments: &ArgMatches) -> CustomerDecision {
+    if given(arguments, DECISION) == "amend" {
+        CustomerDecision::Amend
+    } else {
+        CustomerDecision::Cancel
+    }
+}
+
+fn step_name(order: &str, arguments: &ArgMatches) -> String {
+    let step: Option<&u16> = arguments.get_one(STEP);
+    format!("{order}/steps/{}", step.copied().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_exact() {
+        let micros = |text: &str| parse_amount(text).map(|amount| amount.micros);
+        for (text, expected) in [
+            ("12.50USD", Some(12_500_000)),
+            ("12USD", Some(12_000_000)),
+            ("0.000001USD", Some(1)),
+            ("1.0000001USD", None),
+            ("-1USD", None),
+            (".5USD", None),
+            ("12.50", None),
+            ("USD", None),
+            ("", None),
+            ("99999999999999USD", None),
+            ("1\u{20ac}", None),
+        ] {
+            assert_eq!(micros(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn request_ids_are_uuids_of_version_4() {
+        let (one, other) = (new_request_id().unwrap(), new_request_id().unwrap());
+        assert_ne!(one, other);
+        let letters: Vec<char> = one.chars().collect();
+        assert_eq!(letters.len(), 36);
+        assert_eq!(letters[14], '4');
+        assert!("89ab".contains(letters[19]), "{one}");
+    }
+}
