@@ -52,6 +52,7 @@ fn main() {
         store: Arc::new(MemoryStore::default()),
         payments: Some(Arc::new(SimulatedGateway::default())),
         clock: Arc::new(ManualClock::at(NOW)),
+        lifecycle: Arc::new(boxoffice::lifecycle_files::default().unwrap()),
         audit: Audit::open(&AuditLog::Off, Arc::new(ManualClock::at(NOW))).unwrap(),
         limits: Limits {
             payment_timeout: Duration::from_secs(1),

@@ -39,8 +39,8 @@ use backups::{CreateBackup, RestoreBackup};
 use check_catalog::CheckCatalog;
 use check_config::CheckConfig;
 use commands::{
-    BACKUP, CHECK_CATALOG, CHECK_CONFIG, COMPLETIONS, FEEDS, HASH_PASSWORD, LIFECYCLE, MAN,
-    SETTINGS, STORE, command,
+    BACKUP, CHECK_CATALOG, CHECK_CONFIG, COMPLETIONS, CUSTOMERS, FEEDS, HASH_PASSWORD, LIFECYCLE,
+    MAN, SETTINGS, STORE, command,
 };
 use customers::CustomerCommand;
 use error::CliError;
@@ -87,6 +87,7 @@ enum Action {
     ShowStore(StoreInformation),
     CreateBackup(CreateBackup),
     RestoreBackup(RestoreBackup),
+    Customer(CustomerCommand),
     AskOperator(Box<OperatorCommand>),
     Settings,
     HashPassword,
@@ -114,6 +115,7 @@ pub fn run(
         Ok(Action::ShowStore(command)) => command.run(stdout, stderr),
         Ok(Action::CreateBackup(command)) => command.run(stdout, stderr),
         Ok(Action::RestoreBackup(command)) => command.run(stdout, stderr),
+        Ok(Action::Customer(command)) => command.run(stdout, stderr),
         Ok(Action::AskOperator(command)) => command.run(stdout, stderr),
         Ok(Action::Settings) => write!(stdout, "{}", config::table()).map(|()| SUCCESS),
         Ok(Action::HashPassword) => password::run(stdout, stderr),
@@ -145,7 +147,8 @@ fn parse(
             reject_flags(&flags, name)?;
             operator::action(name, arguments, environment, read_file)
         }
-        CHECK_CATALOG | STORE | BACKUP | COMPLETIONS | MAN | SETTINGS | HASH_PASSWORD => {
+        CHECK_CATALOG | LIFECYCLE | STORE | BACKUP | CUSTOMERS | COMPLETIONS | MAN | SETTINGS
+        | HASH_PASSWORD => {
             reject_flags(&flags, name)?;
             action_without_settings(name, arguments)
         }

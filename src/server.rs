@@ -66,6 +66,9 @@ pub enum ServeError {
     /// The catalogue has errors.
     #[error("the catalogue cannot be used:\n{0}")]
     Catalog(Diagnostics),
+    /// The lifecycle has errors.
+    #[error("the lifecycle cannot be used:\n{0}")]
+    Lifecycle(Diagnostics),
     /// Certificates or credentials have errors.
     #[error("a file that the settings name cannot be used:\n{0}")]
     Security(Diagnostics),
@@ -107,7 +110,7 @@ impl ServeError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Security(_) => exit_code::USAGE,
-            Self::Catalog(_) => exit_code::CATALOG,
+            Self::Catalog(_) | Self::Lifecycle(_) => exit_code::CATALOG,
             Self::Bind { .. } => exit_code::UNAVAILABLE,
             Self::Start(_) => exit_code::INTERNAL,
             Self::NoStore { .. } | Self::OpenStore(_) | Self::Recovery(_) | Self::Audit(_) => {

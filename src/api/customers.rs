@@ -15,10 +15,12 @@ use super::{
 };
 use domain::ids::UserId;
 use store::{
-    ErrorChain, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, Read, ReadError, Store,
+    ErrorChain, OrderUpdate, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, Read,
+    ReadError, Store,
 };
 
 mod handler;
+mod request;
 #[cfg(test)]
 mod tests;
 
@@ -178,6 +180,11 @@ fn order_json(store: &dyn Store, placed: PlacedOrder) -> Result<Value, ExportErr
         Read::Now(failed) => failed?,
         Read::Later(failed) => tokio::runtime::Handle::current().block_on(failed)?,
     };
+    let mut history = Vec::new();
+    store.history(&order.id, &mut |update| {
+        history.push(update_json(update));
+        ControlFlow::Continue(())
+    })?;
     // As ListOrders answers it over REST: a form that is documented and complete.
     let order = messages::write(&to_proto::order(*order)).map_err(ExportError::Order)?;
     let order: Value = serde_json::from_slice(&order)
@@ -190,7 +197,30 @@ fn order_json(store: &dyn Store, placed: PlacedOrder) -> Result<Value, ExportErr
         "hold_id": hold.map(|hold| hold.to_string()),
         "payment": payment.map(payment_json),
         "failed_payments": failed,
+        "history": history,
     }))
+}
+
+/// What happened to an order after it was placed, with what people have written about it.
+fn update_json(update: OrderUpdate) -> Value {
+    let OrderUpdate {
+        order: _,
+        revision,
+        updated_sec,
+        tree,
+        entry,
+        // Follow from the items.
+        released: _,
+        answer: _,
+    } = update;
+    json!({
+        "revision": revision,
+        "updated_sec": updated_sec.get(),
+        "state": tree.state.as_str(),
+        "actor": entry.actor.as_deref(),
+        "note": entry.texts.note,
+        "reason": entry.texts.reason,
+    })
 }
 
 fn payment_json(payment: PaymentAttempt) -> Value {

@@ -29,7 +29,7 @@ use kernel::{
     request::{Origin, RequestContext},
     rpc::Rpc,
 };
-use orders::{App, audit::AuditEvent};
+use orders::{App, CheckAnswer, audit::AuditEvent};
 
 /// Limits of calls.
 #[derive(Debug, Clone, Copy)]
@@ -121,7 +121,10 @@ impl Dispatcher {
             self.check_scope(user.as_deref(), &request.message.merchant_id)?;
             let cart =
                 from_proto::check_request(request, &self.limits.request, &self.is_merchant())?;
-            let checked = self.app.check(cart, user).await?;
+            let checked = match self.app.check(cart, user) {
+                CheckAnswer::Now(checked) => checked,
+                CheckAnswer::Later(checked) => checked.await,
+            }?;
             self.calls
                 .responses()
                 .write(to_proto::check_response(checked), format)

@@ -84,6 +84,7 @@ pub(super) fn command() -> Command {
         .subcommand(lifecycle())
         .subcommand(store())
         .subcommand(backup())
+        .subcommand(customers())
         .subcommands(operator::commands())
         .subcommand(check_config())
         .subcommand(Command::new(SETTINGS).about("Print all settings as a Markdown table"))

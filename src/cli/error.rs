@@ -151,13 +151,18 @@ impl CliError {
             | Self::Settings(_)
             | Self::Day(_)
             | Self::TooFar(_)
+            | Self::User { .. }
+            | Self::ManyUsers(_)
             | Self::Read(..)
             | Self::Login(_) => USAGE,
             Self::Operator(_, error) if error.is_of_request() => USAGE,
             Self::Catalog(_) => CATALOG,
             Self::Offline { error, .. } => error.exit_code(),
             Self::Server(_, error) if matches!(**error, FetchError::Taker(_)) => IO,
-            Self::Server(..) | Self::BackupServer(..) | Self::Operator(..) => UNAVAILABLE,
+            Self::Server(..)
+            | Self::BackupServer(..)
+            | Self::CustomersServer(..)
+            | Self::Operator(..) => UNAVAILABLE,
             Self::Backup(error) if is_of_server(error) => UNAVAILABLE,
             Self::Write(_)
             | Self::Temporary(_)

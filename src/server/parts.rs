@@ -1,6 +1,6 @@
 //! The concrete parts of the settings: store, payment gateway, limits and budgets.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use super::{ServeError, admin, observability::CallMetrics, operator, reload};
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     },
 };
 use catalog::{self, CatalogSummary, Loaded};
+use domain::lifecycle::Definition;
 use kernel::{
     blocking,
     clock::{Clock, SystemClock},
@@ -38,6 +39,12 @@ pub(super) async fn load_catalog(config: &Config) -> Result<(Loaded, CatalogSumm
     let loaded = blocking::run(load).await;
     let loaded = loaded.map_err(|error| ServeError::Start(io::Error::other(error)))?;
     loaded.map_err(ServeError::Catalog)
+}
+
+/// The lifecycle of orders.
+pub(super) fn lifecycle() -> Result<Arc<Definition>, ServeError> {
+    let definition = lifecycle_files::default().map_err(ServeError::Lifecycle)?;
+    Ok(Arc::new(definition))
 }
 
 pub(super) fn gateway(config: &Config) -> Option<Arc<dyn PaymentGateway>> {

@@ -26,6 +26,7 @@ use crate::{
     api::{
         backup::BackupHandler,
         booking::{grpc::GrpcService, proto::FILE_DESCRIPTOR_SET, rest::RestHandler},
+        customers::CustomersHandler,
         dispatch::Dispatcher,
         feeds::FeedsHandler,
     },
@@ -89,6 +90,7 @@ impl Bound {
             clock,
             limits: parts::limits(config),
             audit,
+            lifecycle: parts::lifecycle()?,
         };
         self.open_app(security, parts).await
     }

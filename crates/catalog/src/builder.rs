@@ -98,6 +98,7 @@ impl CatalogBuilder {
             cart_hold: None,
             tax_rate,
             tax_name: DEFAULT_TAX_NAME.to_owned(),
+            refund_fees: RefundFees::default(),
             time_zone: DEFAULT_TIME_ZONE.to_owned(),
         });
     }

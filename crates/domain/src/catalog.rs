@@ -270,6 +270,8 @@ pub struct Merchant {
     pub tax_rate: Option<TaxRate>,
     /// The name of the tax for the customer.
     pub tax_name: String,
+    /// What happens to the fees of items that are given back.
+    pub refund_fees: RefundFees,
     /// The IANA name of the time zone in which its days are meant, such as `Europe/Berlin`.
     pub time_zone: String,
 }

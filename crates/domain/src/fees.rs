@@ -125,7 +125,9 @@ impl FeeTable {
             table.total = table.total.plus(charges.ticket_fees)?;
             table.ticket_taxes = table.ticket_taxes.plus(charges.ticket_taxes)?;
             for &(ticket, _) in line.tickets {
-                if kinds.insert((line.service, ticket)) {
+                let has_fees = !service.ticket(ticket).fees.is_empty();
+                // Only those with fees are remembered: a set of nothing takes no memory.
+                if has_fees && kinds.insert((line.service, ticket)) {
                     table.list_fees(service, ticket);
                 }
             }

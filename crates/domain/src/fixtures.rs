@@ -124,6 +124,7 @@ fn merchant(id: &str, currency_code: &str) -> Merchant {
         cart_hold: None,
         tax_rate: None,
         tax_name: "Tax".into(),
+        refund_fees: RefundFees::default(),
         time_zone: "UTC".into(),
     }
 }

@@ -25,7 +25,7 @@ use domain::{
     catalog::CartHold,
     fixtures::{Fixture, HOUR, NOW, START, line},
     ids::{Token, UserId},
-    order::{Customer, NewOrder},
+    order::{Customer, NewOrder, OrderId},
     slot::{Opening, PassThroughIx, Pool, PoolTickets},
     time::{EpochSeconds, Seconds},
 };
@@ -34,7 +34,7 @@ use kernel::{clock::ManualClock, diagnostics::Diagnostics};
 use store::{
     CommitFuture, EraseFuture, HoldId, OrderFilter, OrderKey, OrderSink, PlacedSink, Read,
     ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold,
-    UnitOfWork, memory::MemoryStore,
+    StoredOrder, UnitOfWork, UpdateSink, memory::MemoryStore,
 };
 use tokio::{sync::watch, time::Instant};
 
@@ -61,6 +61,14 @@ impl Store for NoStore {
 
     fn find_request(&self, key: &OrderKey) -> Read<Option<Replay>> {
         self.0.find_request(key)
+    }
+
+    fn find_order(&self, id: &OrderId) -> Read<Option<StoredOrder>> {
+        self.0.find_order(id)
+    }
+
+    fn history(&self, id: &OrderId, take: UpdateSink<'_>) -> Result<(), ReadError> {
+        self.0.history(id, take)
     }
 
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {
@@ -132,6 +140,7 @@ fn river(cart_hold: Option<CartHold>) -> Arc<App> {
         },
         store: Arc::new(NoStore::default()),
         payments: None,
+        lifecycle: Arc::new(lifecycle_files::default().unwrap()),
         audit: Audit::open(&AuditLog::Off, clock.clone()).unwrap(),
         clock,
         limits: Limits {

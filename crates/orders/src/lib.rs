@@ -16,6 +16,7 @@ use catalog::SourceFeeds;
 use domain::{
     catalog::{Catalog, IdInterner},
     failure::FailureCause,
+    lifecycle::Definition,
     openings::Openings,
     order::Order,
     slot::{CartKey, Claim, Claimed, Revision, SlotKey, Stale, Viewer},

@@ -4,9 +4,13 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use super::{App, OrderError};
 use crate::audit::AuditEvent;
-use domain::order::{Order, OrderId};
+use domain::{
+    ledger::PaymentStatus,
+    lifecycle::Definition,
+    order::{Order, OrderId, PrepaymentStatus},
+};
 use kernel::{blocking, user::User};
-use store::{Provenance, Selection};
+use store::{ListedOrder, OrderUpdate, Provenance, Selection};
 
 /// Consumes the orders of a list one by one, so that no list is in memory as a whole.
 pub trait TakeOrders: Send + 'static {
@@ -15,8 +19,8 @@ pub trait TakeOrders: Send + 'static {
 }
 
 impl App {
-    /// Lists the orders that `user` may see, as if there were no others: a customer's newest first, or some
-    /// by id in the order asked. Runs on a blocking thread: it may wait for the disk, and a list may be long.
+    /// Lists the orders that `user` may see, as they stand, and as if there were no others: a customer's newest first, or
+    /// some by id in the order asked. Runs on a blocking thread: it may wait for the disk, and a list may be long.
     ///
     /// # Errors
     /// [`OrderError::Unreadable`], [`OrderError::NoThread`].
@@ -52,6 +56,30 @@ impl App {
         }
         Ok(taker)
     }
+}
+
+/// The order as it stands: its items as the lifecycle tells them, and its prepayment as the ledger does.
+fn present(lifecycle: &Definition, listed: ListedOrder) -> Order {
+    let ListedOrder {
+        mut order, update, ..
+    } = listed;
+    let Some(OrderUpdate { tree, .. }) = update else {
+        return order;
+    };
+    for (item, state) in order.items.iter_mut().zip(&tree.items) {
+        // An item that callers hear nothing of, and one in a state of another definition, is as they know it.
+        if let Some(status) = lifecycle.booking_status(state.state.as_str()) {
+            item.status = status;
+        }
+    }
+    let is_refunded = tree.ledger.status() == PaymentStatus::Refunded;
+    if let Some(payment) = &mut order.payment
+        && payment.prepayment == Some(PrepaymentStatus::Provided)
+        && is_refunded
+    {
+        payment.prepayment = Some(PrepaymentStatus::Refunded);
+    }
+    order
 }
 
 /// A list with the ids of its orders.

@@ -16,11 +16,12 @@ use crate::audit::AuditEvent;
 use domain::{
     catalog::Catalog,
     ids::{MerchantId, ServiceId, UserId},
-    order::{BookedItem, Customer, OrderId},
+    lifecycle::{Definition, Entity},
+    order::{BookedItem, BookingStatus, Customer, OrderId},
     time::{EpochSeconds, Seconds},
 };
 use kernel::blocking;
-use store::{OrderPlace, Selection, SlotName, StoredOrder};
+use store::{ListedOrder, OrderPlace, OrderUpdate, Selection, SlotName};
 
 /// Most orders that are looked at for one page. A search that finds little ends its page here, so that it does not keep
 /// the disk busy for long.
@@ -74,7 +75,7 @@ pub struct OrderPage {
 #[derive(Debug, Default)]
 pub struct FoundOrders {
     /// The orders, newest first.
-    pub orders: Vec<StoredOrder>,
+    pub orders: Vec<ListedOrder>,
     /// Where the next page begins; `None` after the last one.
     pub next: Option<OrderPlace>,
 }
@@ -87,7 +88,7 @@ impl App {
     pub async fn find_order(
         self: &Arc<Self>,
         id: OrderId,
-    ) -> Result<Option<StoredOrder>, OrderError> {
+    ) -> Result<Option<ListedOrder>, OrderError> {
         let mut found = self.select(Selection::Ids(vec![id])).await?;
         Ok(found.pop())
     }
@@ -99,15 +100,33 @@ impl App {
     pub async fn orders_of_slot(
         self: &Arc<Self>,
         slot: SlotName,
-    ) -> Result<Vec<StoredOrder>, OrderError> {
+    ) -> Result<Vec<ListedOrder>, OrderError> {
         self.select(Selection::Slot(slot)).await
+    }
+
+    /// The updates of an order, newest first.
+    ///
+    /// # Errors
+    /// [`OrderError::Unreadable`], [`OrderError::NoThread`].
+    pub async fn updates_of(self: &Arc<Self>, id: OrderId) -> Result<Vec<OrderUpdate>, OrderError> {
+        let app = Arc::clone(self);
+        let read = move || {
+            let mut updates = Vec::new();
+            let read = app.store.history(&id, &mut |update| {
+                updates.push(update);
+                ControlFlow::Continue(())
+            });
+            read.map(|()| updates)
+        };
+        let read = blocking::run(read).await?;
+        read.map_err(|error| self.read_failed(&error))
     }
 
     async fn select(
         self: &Arc<Self>,
         selection: Selection,
-    ) -> Result<Vec<StoredOrder>, OrderError> {
-        let all = |_: &StoredOrder| true;
+    ) -> Result<Vec<ListedOrder>, OrderError> {
+        let all = |_: &ListedOrder| true;
         let page = OrderPage {
             most: usize::MAX,
             before: None,
@@ -126,11 +145,6 @@ impl App {
         search: OrderSearch,
         page: OrderPage,
     ) -> Result<FoundOrders, OrderError> {
-        let is_placed = search.states.is_empty() || search.states.iter().any(|it| it == PLACED.0);
-        if search.needs_attention || !is_placed {
-            // Every order is as it was placed, and nothing of it needs a person.
-            return Ok(FoundOrders::default());
-        }
         let selection = search.selection();
         let zones = Zones::of(&self.catalog());
         let lifecycle = Arc::clone(&self.lifecycle.definition);
@@ -149,13 +163,13 @@ impl App {
         mut reader: PageReader<F>,
     ) -> Result<FoundOrders, OrderError>
     where
-        F: Fn(&StoredOrder) -> bool + Send + 'static,
+        F: Fn(&ListedOrder) -> bool + Send + 'static,
     {
         let app = Arc::clone(self);
         let read = move || {
             let read = app
                 .store
-                .list(&selection, &|_| true, &mut |stored| reader.take(stored));
+                .list(&selection, &|_| true, &mut |listed| reader.take(listed));
             read.map(|()| reader.found)
         };
         let found = blocking::run(read).await?;
@@ -178,7 +192,7 @@ struct PageReader<F> {
     last: Option<OrderPlace>,
 }
 
-impl<F: Fn(&StoredOrder) -> bool> PageReader<F> {
+impl<F: Fn(&ListedOrder) -> bool> PageReader<F> {
     fn new(page: OrderPage, most_examined: usize, is_met: F) -> Self {
         Self {
             page,
@@ -189,13 +203,13 @@ impl<F: Fn(&StoredOrder) -> bool> PageReader<F> {
         }
     }
 
-    fn take(&mut self, stored: StoredOrder) -> ControlFlow<()> {
+    fn take(&mut self, listed: ListedOrder) -> ControlFlow<()> {
         // Orders of earlier pages are passed over and do not count: otherwise a page deep in a long list would find
         // nothing new.
         if self
             .page
             .before
-            .is_some_and(|before| stored.place >= before)
+            .is_some_and(|before| listed.place >= before)
         {
             return ControlFlow::Continue(());
         }
@@ -204,16 +218,16 @@ impl<F: Fn(&StoredOrder) -> bool> PageReader<F> {
             return ControlFlow::Break(());
         }
         self.left -= 1;
-        if (self.is_met)(&stored) {
+        if (self.is_met)(&listed) {
             // The order after a full page is only the sign that there is one.
             if self.found.orders.len() == self.page.most {
                 self.found.next = self.last;
                 return ControlFlow::Break(());
             }
-            self.last = Some(stored.place);
-            self.found.orders.push(stored);
+            self.last = Some(listed.place);
+            self.found.orders.push(listed);
         } else {
-            self.last = Some(stored.place);
+            self.last = Some(listed.place);
         }
         ControlFlow::Continue(())
     }
@@ -252,10 +266,10 @@ impl OrderSearch {
         }
     }
 
-    fn is_met_by(&self, stored: &StoredOrder, zones: &Zones) -> bool {
-        let StoredOrder {
+    fn is_met_by(&self, listed: &ListedOrder, zones: &Zones) -> bool {
+        let ListedOrder {
             order, created_sec, ..
-        } = stored;
+        } = listed;
         let is_created_then = self.created_from.is_none_or(|from| from <= *created_sec)
             && self.created_until.is_none_or(|until| *created_sec < until);
         let has_id = self
@@ -266,7 +280,10 @@ impl OrderSearch {
             .merchant_id
             .as_ref()
             .is_none_or(|merchant_id| order.merchant_id == *merchant_id);
-        if !(is_created_then && has_id && is_of_merchant && self.is_of_customer(&order.customer)) {
+        let is_in_state =
+            self.states.is_empty() || self.states.iter().any(|it| it == state_of(listed));
+        let is_met = is_created_then && has_id && is_of_merchant && is_in_state;
+        if !(is_met && self.is_of_customer(&order.customer)) {
             return false;
         }
         let day = self
@@ -311,6 +328,31 @@ impl OrderSearch {
         });
         is_of_service && starts_then && is_on_day
     }
+}
+
+/// The state of an order.
+#[must_use]
+pub fn state_of(listed: &ListedOrder) -> &str {
+    listed.tree().map_or(PLACED.0, |tree| tree.state.as_str())
+}
+
+/// Whether an order has an alert, or waits for an answer of its customer or of the merchant.
+fn needs_attention(listed: &ListedOrder, lifecycle: &Definition) -> bool {
+    let Some(tree) = listed.tree() else {
+        let mut items = listed.order.items.iter();
+        return items.any(|item| item.status == BookingStatus::PendingMerchantConfirmation);
+    };
+    let waits_for_merchant = tree.items.iter().any(|item| {
+        let status = lifecycle.booking_status(item.state.as_str());
+        status == Some(BookingStatus::PendingMerchantConfirmation)
+    });
+    let state = lifecycle.entity(Entity::Order).state(tree.state.as_str());
+    // Only an order that has lost items can be amended.
+    let waits_for_customer = state.is_some_and(|state| {
+        let amended = lifecycle.manual(Entity::Order, state, lifecycle.verbs.amend);
+        amended.is_some()
+    });
+    !tree.alerts.is_empty() || waits_for_merchant || waits_for_customer
 }
 
 /// The time zones of the merchants.

@@ -21,6 +21,7 @@ use crate::audit::Audit;
 use catalog::Loaded;
 use domain::{
     catalog::{Catalog, IdInterner},
+    lifecycle::Definition,
     openings::{Openings, Span},
     slot::{Claim, Revision, SlotKey},
     time::{EpochSeconds, Seconds},
@@ -59,6 +60,8 @@ pub struct Parts {
     pub limits: Limits,
     /// The audit log.
     pub audit: Arc<Audit>,
+    /// The lifecycle of orders.
+    pub lifecycle: Arc<Definition>,
 }
 
 /// The catalogue and the sales of a server that does not run.
@@ -129,6 +132,7 @@ impl App {
             clock,
             limits,
             audit,
+            lifecycle,
         } = parts;
         let Loaded {
             mut catalog,

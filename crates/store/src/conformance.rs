@@ -28,6 +28,7 @@ mod payments;
 pub(crate) mod samples;
 mod startup;
 mod units;
+mod updates;
 
 /// Where one store is kept, and what can be done to it from outside.
 pub trait StoreHome: Send + Sync {
@@ -114,6 +115,14 @@ checks! {
         orders_after_an_erasure_are_kept,
         everything_of_a_person_is_exported,
         visits_are_erased_by_their_end;
+    updates:
+        an_update_is_seen_by_every_read,
+        a_stale_update_writes_nothing,
+        a_history_is_whole_and_newest_first,
+        released_spots_are_free_after_a_restart,
+        orders_with_work_are_recovered,
+        updates_of_one_order_at_once_are_written_in_turn,
+        an_erasure_reaches_updates;
     concurrency:
         one_of_many_orders_of_a_token_is_placed,
         one_of_many_renewals_of_a_hold_is_placed,

@@ -7,6 +7,7 @@
 //! | module | content |
 //! |---|---|
 //! | `unit` | what is written: units of work, with their preconditions |
+//! | `commit` | the result of a commit |
 //! | `update` | what becomes of an order after its sale |
 //! | `read` | what is answered, and what a server needs when it starts |
 //! | `stats` | health and statistics |
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 
 use domain::{
     ids::{Token, UserId},
+    order::OrderId,
     time::{EpochSeconds, Seconds},
 };
 
@@ -45,8 +47,8 @@ pub use commit::CommitFuture;
 pub use error::{CommitError, EraseError, ErrorChain, ReadError};
 pub use order_key::{KeyDeriver, OrderKey, UserKey};
 pub use read::{
-    OrderFilter, OrderPlace, OrderSink, Provenance, Read, ReadFuture, Recovered, Replay, Selection,
-    SlotName, StoredOrder,
+    OrderFilter, OrderPlace, OrderSink, PlacedSink, Provenance, Read, ReadFuture, Recovered,
+    Replay, Selection, SlotName, UpdateSink,
 };
 pub use stats::{DiskUsage, ScrubStats, StoreHealth, StoreStats, WriteStats};
 pub use unit::{

@@ -32,10 +32,11 @@ use tokio::sync::watch;
 use super::{
     CommitError, CommitFuture, EraseError, EraseFuture, ErrorChain, HoldId, OrderFilter, OrderKey,
     OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth,
-    StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink, record,
+    StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink,
 };
 use domain::{
     ids::{Token, UserId},
+    order::OrderId,
     time::EpochSeconds,
 };
 use kernel::{

@@ -8,16 +8,17 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    ClaimTotals, CommitError, CommitFuture, HoldId, HoldRecord, HoldState, OrderFilter, OrderPlace,
-    OrderSink, PaymentIntent, PlacedOrder, Precondition, Provenance, Read, ReadError, Recovered,
-    Replay, Selection, Store, StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, Write,
+    ClaimTotals, CommitError, CommitFuture, EraseError, EraseFuture, HoldId, HoldRecord, HoldState,
+    ListedOrder, OrderFilter, OrderPlace, OrderSink, OrderUpdate, PaymentIntent, PlacedOrder,
+    PlacedSink, Precondition, Provenance, Read, ReadError, Recovered, Replay, Selection, Store,
+    StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink, UpdateTexts, Write,
     latest_prices::LatestPrices,
     order_key::{KeyDeriver, OrderKey},
     record::erased_customer,
 };
 use domain::{
     ids::{Token, UserId},
-    order::OrderId,
+    order::{Order, OrderId},
     time::EpochSeconds,
 };
 
@@ -29,8 +30,14 @@ pub struct MemoryStore {
     health: watch::Sender<StoreHealth>,
 }
 
-/// An order with its newest update, if it has one.
-type SelectedOrder = (Arc<PlacedOrder>, Option<Arc<OrderUpdate>>);
+/// An order that was selected.
+struct SelectedOrder {
+    /// Its place among all orders.
+    at: usize,
+    placed: Arc<PlacedOrder>,
+    /// Its newest update, if it has one.
+    newest: Option<Arc<OrderUpdate>>,
+}
 
 #[derive(Debug, Default)]
 struct MemoryContents {
@@ -100,30 +107,40 @@ impl MemoryStore {
         Ok(())
     }
 
+    /// Erases the orders that are taken out of the lists of their users.
+    fn erase_with(&self, take: impl FnOnce(&mut MemoryContents) -> Vec<usize>) -> EraseFuture {
+        let erase = || {
+            if !self.health.borrow().is_ready() {
+                return Err(EraseError::Commit(CommitError::Unavailable));
+            }
+            let mut contents = self.lock();
+            let orders = take(&mut contents);
+            Ok(contents.erase(orders))
+        };
+        Box::pin(std::future::ready(erase()))
+    }
+
     /// The selected orders that pass the filter.
-    fn select(
-        &self,
-        selection: &Selection,
-        may_see: OrderFilter<'_>,
-    ) -> Vec<(usize, Arc<PlacedOrder>)> {
+    fn select(&self, selection: &Selection, may_see: OrderFilter<'_>) -> Vec<SelectedOrder> {
         let contents = self.lock();
-        let mut selected: Vec<_> = contents
-            .select(selection)
-            .into_iter()
-            .map(|at| (at, Arc::clone(&contents.orders[at])))
-            .collect();
-        selected.retain(|(_, placed)| {
-            may_see(Provenance {
+        let mut selected = Vec::new();
+        for at in contents.select(selection) {
+            let placed = &contents.orders[at];
+            let provenance = Provenance {
                 created_by: placed.created_by.as_deref(),
                 merchant_id: &placed.order.merchant_id,
-            })
-        });
-        let with_newest = selected.into_iter().map(|placed| {
+            };
+            if !may_see(provenance) {
+                continue;
+            }
             let key = OrderKey::of_id(&placed.order.id);
-            let newest = key.and_then(|key| contents.newest_update(&key).cloned());
-            (placed, newest)
-        });
-        with_newest.collect()
+            selected.push(SelectedOrder {
+                at,
+                placed: Arc::clone(placed),
+                newest: key.and_then(|key| contents.newest_update(&key).cloned()),
+            });
+        }
+        selected
     }
 }
 
@@ -182,11 +199,10 @@ impl MemoryContents {
     }
 
     /// How often an order was updated; `None` for one that is not on record.
-    fn revision_of(&self, id: &OrderId) -> Option<u32> {
-        let key = OrderKey::of_id(id)?;
-        match self.newest_update(&key) {
+    fn revision_of(&self, key: &OrderKey) -> Option<u32> {
+        match self.newest_update(key) {
             Some(newest) => Some(newest.revision),
-            None => self.by_key.contains_key(&key).then_some(0),
+            None => self.by_key.contains_key(key).then_some(0),
         }
     }
 
@@ -229,6 +245,41 @@ impl MemoryContents {
         if let Some(stored) = active {
             stored.state = state;
         }
+    }
+
+    /// Erases the personal data of these orders, and returns how many had any.
+    fn erase(&mut self, orders: impl IntoIterator<Item = usize>) -> u64 {
+        let mut erased = 0;
+        for at in orders {
+            // Lists that are being read keep what they have.
+            let placed = Arc::make_mut(&mut self.orders[at]);
+            placed.order.customer = erased_customer();
+            for item in &mut placed.order.items {
+                item.line.answers = None;
+            }
+            let key = OrderKey::of_id(&placed.order.id);
+            let updates = key.and_then(|key| self.updates.get_mut(&key));
+            for update in updates.into_iter().flatten() {
+                Arc::make_mut(update).entry.texts = UpdateTexts::default();
+            }
+            erased += 1;
+        }
+        erased
+    }
+
+    /// Takes at most so many orders whose visit ended before a second out of the lists of their users.
+    fn take_ended(&mut self, before: EpochSeconds, most: usize) -> Vec<usize> {
+        let mut ended = Vec::new();
+        for orders in self.by_user.values_mut() {
+            orders.retain(|at| {
+                let is_taken = ended.len() < most && visit_end_sec(&self.orders[*at]) < before;
+                if is_taken {
+                    ended.push(*at);
+                }
+                !is_taken
+            });
+        }
+        ended
     }
 
     /// The places of the selected orders among all.
@@ -366,14 +417,15 @@ impl Store for MemoryStore {
         take: OrderSink<'_>,
     ) -> Result<(), ReadError> {
         // The lock is free again before the first order is handed over: the sink may take its time.
-        for (at, placed) in self.select(selection, may_see) {
-            let stored = StoredOrder {
-                order: *placed.order.clone(),
-                created_sec: placed.created_sec,
+        for selected in self.select(selection, may_see) {
+            let listed = ListedOrder {
+                order: Order::clone(&selected.placed.order),
+                update: selected.newest.map(|newest| OrderUpdate::clone(&newest)),
+                created_sec: selected.placed.created_sec,
                 // Saturating only where a pointer has more than 64 bits.
-                place: OrderPlace(u64::try_from(at).unwrap_or(u64::MAX)),
+                place: OrderPlace(u64::try_from(selected.at).unwrap_or(u64::MAX)),
             };
-            if take(stored).is_break() {
+            if take(listed).is_break() {
                 break;
             }
         }
@@ -395,8 +447,8 @@ impl Store for MemoryStore {
 
     fn export_person(&self, user_id: &UserId, take: PlacedSink<'_>) -> Result<(), ReadError> {
         // As in `list`.
-        for (placed, _) in self.select(&Selection::User(user_id.clone()), &|_| true) {
-            if take(PlacedOrder::clone(&placed)).is_break() {
+        for selected in self.select(&Selection::User(user_id.clone()), &|_| true) {
+            if take(PlacedOrder::clone(&selected.placed)).is_break() {
                 break;
             }
         }

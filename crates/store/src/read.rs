@@ -122,17 +122,6 @@ impl SlotName {
     }
 }
 
-/// An order as it is listed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StoredOrder {
-    /// The order.
-    pub order: Order,
-    /// When it was created.
-    pub created_sec: EpochSeconds,
-    /// Its place among all orders.
-    pub place: OrderPlace,
-}
-
 /// The place of an order among all orders of a store, by which a list is continued: an order that was committed later
 /// has a greater one. It stays the same for as long as the store exists, and means nothing to another store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,4 +153,7 @@ pub struct Recovered {
 pub type PlacedSink<'t> = &'t mut (dyn FnMut(PlacedOrder) -> ControlFlow<()> + 't);
 
 /// Receives the orders of a list one by one, until it wants no more.
-pub type OrderSink<'t> = &'t mut (dyn FnMut(StoredOrder) -> ControlFlow<()> + 't);
+pub type OrderSink<'t> = &'t mut (dyn FnMut(ListedOrder) -> ControlFlow<()> + 't);
+
+/// Receives the updates of an order one by one, until it wants no more.
+pub type UpdateSink<'t> = &'t mut (dyn FnMut(OrderUpdate) -> ControlFlow<()> + 't);

@@ -10,6 +10,7 @@
 //! | `encode` | values to records, straight from the borrowed values |
 //! | `decode` | records to values |
 //! | `update` | updates of orders, both ways |
+//! | `erasures` | the records of erasures, which are no writes of a unit |
 //! | `facts` | what index and summaries need of a record, without the rest |
 //! | [`proto`] | the generated messages |
 
@@ -34,13 +35,13 @@ pub use decode::{
     check_record, decode_attempt, decode_hold, decode_hold_released, decode_intent,
     decode_order_if, decode_placed, decode_prices, decode_replay, decode_slots_forgotten,
 };
-pub use facts::{
-    OrderFacts, PersonErased, RecordFacts, created_sec, decode_facts, decode_person_erased,
-    encode_person_erased, has_claim, is_of_user, order_key,
+pub use erasures::{
+    ErasureScope, PersonErased, decode_erasure_completed, decode_person_erased,
+    encode_erasure_completed, encode_person_erased,
 };
 pub use facts::{
-    OrderFacts, RecordFacts, UpdateFacts, created_sec, decode_facts, is_of_user, order_key,
-    visit_end_sec,
+    OrderFacts, RecordFacts, UpdateFacts, created_sec, decode_facts, has_claim, is_of_user,
+    order_key, visit_end_sec,
 };
 pub use update::decode_update;
 

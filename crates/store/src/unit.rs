@@ -84,7 +84,7 @@ pub enum Precondition {
     /// The order is on record and was updated this often.
     OrderRevision {
         /// The order.
-        order: OrderId,
+        order: OrderKey,
         /// The expected revision; 0 for one that was only placed.
         revision: u32,
     },

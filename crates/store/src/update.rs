@@ -9,7 +9,7 @@ use domain::{
     time::EpochSeconds,
 };
 
-use crate::{Fingerprint, NamedClaim, PlacedOrder};
+use crate::{Fingerprint, NamedClaim, OrderPlace, PlacedOrder};
 
 /// An order as it was placed and as it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,8 +33,26 @@ impl StoredOrder {
 pub struct ListedOrder {
     /// The order of the first response.
     pub order: Order,
+    /// Its newest update; `None` for an order that was only placed.
+    pub update: Option<OrderUpdate>,
+    /// When it was created.
+    pub created_sec: EpochSeconds,
+    /// Its place among all orders.
+    pub place: OrderPlace,
+}
+
+impl ListedOrder {
     /// How it stands; `None` for an order that was only placed.
-    pub tree: Option<NamedTree>,
+    #[must_use]
+    pub fn tree(&self) -> Option<&NamedTree> {
+        self.update.as_ref().map(|update| &update.tree)
+    }
+
+    /// How often it was updated.
+    #[must_use]
+    pub fn revision(&self) -> u32 {
+        self.update.as_ref().map_or(0, |update| update.revision)
+    }
 }
 
 /// A change of an order after it was placed.

@@ -246,7 +246,9 @@ impl OperatorDispatcher {
         let (id, page) = requests::list_history(request.read()?)?;
         let found = self.app.find_order(id.clone()).await?;
         let stored = found.ok_or(ApiError::OrderNotFound(id))?;
-        let entries = vec![to_proto::creation(&stored)];
+        let updates = self.app.updates_of(stored.order.id.clone()).await?;
+        let mut entries: Vec<_> = updates.into_iter().map(to_proto::history_entry).collect();
+        entries.push(to_proto::creation(&stored));
         let (entries, next_page_token) = page.cut(entries, |entry| entry.revision.to_string());
         Ok(v1::ListHistoryResponse {
             entries,

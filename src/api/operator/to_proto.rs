@@ -1,4 +1,5 @@
-//! Answers of the operator's services. An order is shown as it was placed: the state of every part follows from that.
+//! Answers of the operator's services. An order that was only placed is shown as that: the state of every part follows from
+//! it.
 
 use data_encoding::BASE64URL_NOPAD;
 use pbjson_types::Timestamp;
@@ -60,30 +61,40 @@ pub(super) struct View<'c> {
 
 impl View<'_> {
     /// The order as it stands.
-    pub(super) fn order(&self, stored: &StoredOrder) -> v1::Order {
-        let StoredOrder {
-            order, created_sec, ..
-        } = stored;
+    pub(super) fn order(&self, listed: &ListedOrder) -> v1::Order {
+        let ListedOrder {
+            order,
+            created_sec,
+            update,
+            place: _,
+        } = listed;
         let is_shown = self.customer == CustomerShown::Yes;
         let now = self.app.now();
         let items = (0..).zip(&order.items);
         let end = |item: &BookedItem| item.line.start_sec.saturating_add(item.line.duration_sec);
         v1::Order {
             name: order_name(&order.id),
-            state: PLACED.0.to_owned(),
+            state: state_of(listed).to_owned(),
             merchant_id: order.merchant_id.to_string(),
             channel: CHANNEL.to_owned(),
             items: items
-                .map(|(index, item)| self.item(&order.merchant_id, index, item))
+                .map(|(index, item)| self.item(listed, index, item))
                 .collect(),
-            payment: Some(payment(order, *created_sec)),
+            payment: Some(match listed.tree() {
+                Some(tree) => updates::payment(payment(order, *created_sec), tree),
+                None => payment(order, *created_sec),
+            }),
             // After an erasure the customer has no id, and is absent.
             customer: (is_shown && !order.customer.user_id.as_str().is_empty())
                 .then(|| customer(&order.customer)),
             over: order.items.iter().all(|item| end(item) <= now),
             etag: etag(&order.id, listed.revision()),
             create_time: Some(timestamp(*created_sec)),
-            update_time: Some(timestamp(*created_sec)),
+            update_time: Some(timestamp(
+                update
+                    .as_ref()
+                    .map_or(*created_sec, |update| update.updated_sec),
+            )),
             time_zone: time_zone(self.catalog, &order.merchant_id),
             ..listed
                 .tree()
@@ -123,27 +134,30 @@ impl View<'_> {
         let answers = line.answers.as_deref().filter(|_| is_shown);
         v1::Item {
             index,
-            state: PLACED.1.to_owned(),
-            booking_status: booking_status(*status).to_owned(),
+            state: item_state(listed, index).to_owned(),
+            booking_status: booking_status(stated.unwrap_or(*status)).to_owned(),
             service_id: line.service_id.to_string(),
             service_name: service.map_or_else(String::new, |service| service.name.value.clone()),
             start_time: Some(timestamp(line.start_sec)),
             duration_sec: line.duration_sec.get(),
             tickets: tickets(service, &line.tickets),
             price: line.price.as_ref().map(amount),
-            holds_spots: true,
+            holds_spots: now.is_none_or(|item| item.spots == Spots::Held),
             answers: self::answers(service, answers.unwrap_or_default()),
         }
     }
 
     /// The items of an order in a slot, for which somebody comes. Names are shown to everybody who may see the list.
-    pub(super) fn guests(&self, stored: &StoredOrder, slot: &SlotName) -> Vec<v1::DoorEntry> {
-        let order = &stored.order;
+    pub(super) fn guests(&self, listed: &ListedOrder, slot: &SlotName) -> Vec<v1::DoorEntry> {
+        let order = &listed.order;
         let is_shown = self.customer == CustomerShown::Yes;
         let mut guests = Vec::new();
         for (item, booked) in (0..).zip(&order.items) {
             let line = &booked.line;
-            if !is_in_slot(line, slot) {
+            let now = listed.tree().and_then(|tree| tree.items.get(item as usize));
+            // Whoever has given back the spots does not come.
+            let is_there = now.is_none_or(|item| item.spots == Spots::Held);
+            if !is_there || !is_in_slot(line, slot) {
                 continue;
             }
             let service = service_of(self.catalog, &order.merchant_id, line);
@@ -151,7 +165,7 @@ impl View<'_> {
             guests.push(v1::DoorEntry {
                 order: order_name(&order.id),
                 item,
-                state: PLACED.1.to_owned(),
+                state: item_state(listed, item).to_owned(),
                 given_name: order.customer.given_name.clone(),
                 family_name: order.customer.family_name.clone(),
                 tickets: tickets(service, &line.tickets),
@@ -190,20 +204,20 @@ fn is_in_slot(line: &LineItem, slot: &SlotName) -> bool {
 }
 
 /// The creation, which is the first entry of every history.
-pub(super) fn creation(stored: &StoredOrder) -> v1::HistoryEntry {
-    let name = order_name(&stored.order.id);
+pub(super) fn creation(listed: &ListedOrder) -> v1::HistoryEntry {
+    let name = order_name(&listed.order.id);
     let becomes = |target: String, state: &str| v1::Transition {
         target,
         from_state: String::new(),
         to_state: state.to_owned(),
     };
     let mut transitions = vec![becomes(name.clone(), PLACED.0)];
-    for (index, _) in stored.order.items.iter().enumerate() {
+    for (index, _) in listed.order.items.iter().enumerate() {
         transitions.push(becomes(format!("{name}/items/{index}"), PLACED.1));
     }
     v1::HistoryEntry {
         revision: 0,
-        time: Some(timestamp(stored.created_sec)),
+        time: Some(timestamp(listed.created_sec)),
         cause: "created".to_owned(),
         lifecycle_revision: LIFECYCLE_REVISION,
         transitions,

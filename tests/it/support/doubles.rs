@@ -162,6 +162,21 @@ macro_rules! reads_of {
             self.$store.find_request(key)
         }
 
+        fn find_order(
+            &self,
+            id: &boxoffice::domain::order::OrderId,
+        ) -> Read<Option<boxoffice::store::StoredOrder>> {
+            self.$store.find_order(id)
+        }
+
+        fn history(
+            &self,
+            id: &boxoffice::domain::order::OrderId,
+            take: boxoffice::store::UpdateSink<'_>,
+        ) -> Result<(), ReadError> {
+            self.$store.history(id, take)
+        }
+
         fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {
             self.$store.find_hold(id)
         }

@@ -38,6 +38,7 @@ const KEYS: &[&str] = &[
     "cart_hold_sec",
     "cart_hold_max",
     "tax_name",
+    "refund_fees",
     "time_zone",
     "fee",
     "forbid_together",

@@ -516,7 +516,7 @@ fn rules_of_merchants() {
             hold,
             "cart_hold = 600",
             "cart_hold",
-            r#"unknown key "cart_hold"; expected one of id, cart_hold_sec, cart_hold_max, tax_name, time_zone, fee, forbid_together, require, no_overlap"#,
+            r#"unknown key "cart_hold"; expected one of id, cart_hold_sec, cart_hold_max, tax_name, refund_fees, time_zone, fee, forbid_together, require, no_overlap"#,
         ),
         (
             hold,

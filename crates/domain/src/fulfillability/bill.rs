@@ -63,7 +63,7 @@ fn bill_item(
     // Without the slot: whether it sells these tickets has been judged.
     let tickets = constraints::read_tickets(service, None, &line.tickets);
     let tickets = tickets.map_err(|_| BillError::NotSold)?;
-    let price = price.money().rounded();
+    let price = price.total();
     let charges = LineCharges::of(
         service,
         &SoldLine {

@@ -228,6 +228,14 @@ impl Definition {
         Some(&state.name)
     }
 
+    /// What callers hear of a line item in the state of that name; `None` if they hear nothing, or there is no such state.
+    #[must_use]
+    pub fn booking_status(&self, state: &str) -> Option<BookingStatus> {
+        let items = self.entity(Entity::LineItem);
+        let known = items.states.iter().find(|it| it.name.as_str() == state)?;
+        known.booking_status
+    }
+
     /// The event of that name.
     #[must_use]
     pub fn event(&self, name: &str) -> Option<EventIx> {

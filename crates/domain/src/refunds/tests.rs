@@ -16,7 +16,7 @@ fn item(price: i64, taxes: i64, fees: i64) -> BillItem {
         price: cents(price),
         taxes: cents(taxes),
         fees: cents(fees),
-        terms: RefundTerms::Stated(vec![
+        terms: RefundTerms::Stated(Arc::new([
             RefundCondition {
                 min_before_start: Seconds::DAY,
                 percent: percent(50),
@@ -29,7 +29,7 @@ fn item(price: i64, taxes: i64, fees: i64) -> BillItem {
                 min_before_start: Seconds::HOUR,
                 percent: percent(25),
             },
-        ]),
+        ])),
     }
 }
 
@@ -110,7 +110,7 @@ fn the_longest_time_that_is_kept_decides() {
     }
     assert_eq!(RefundTerms::Unstated.share(Seconds::DAY), None);
     assert_eq!(
-        RefundTerms::Stated(vec![]).share(Seconds::DAY),
+        RefundTerms::Stated(Arc::new([])).share(Seconds::DAY),
         Some(Percent::ZERO)
     );
 }

@@ -19,6 +19,7 @@ use crate::{
 use domain::{
     fixtures::{Fixture, NOW, cents},
     ids::{Token, UserId},
+    order::OrderId,
     time::{EpochSeconds, Seconds},
 };
 use kernel::{
@@ -28,7 +29,7 @@ use kernel::{
 use store::{
     CommitFuture, EraseFuture, HoldState, OrderFilter, OrderKey, OrderSink, PaymentOutcome,
     PlacedSink, Precondition, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth,
-    StoreStats, StoredHold, memory::MemoryStore,
+    StoreStats, StoredHold, StoredOrder, UpdateSink, memory::MemoryStore,
 };
 use testkit::schedules::{Stage, every_schedule};
 
@@ -99,6 +100,14 @@ impl Store for FatedStore {
 
     fn find_request(&self, key: &OrderKey) -> Read<Option<Replay>> {
         self.inner.find_request(key)
+    }
+
+    fn find_order(&self, id: &OrderId) -> Read<Option<StoredOrder>> {
+        self.inner.find_order(id)
+    }
+
+    fn history(&self, id: &OrderId, take: UpdateSink<'_>) -> Result<(), ReadError> {
+        self.inner.history(id, take)
     }
 
     fn find_hold(&self, id: store::HoldId) -> Read<Option<StoredHold>> {
@@ -214,6 +223,7 @@ fn writes(units: &[UnitOfWork]) -> Vec<&'static str> {
             Write::HoldReleased { .. } => "release",
             Write::Prices(_) => "prices",
             Write::SlotsForgotten(_) => "forgotten",
+            Write::OrderUpdated(_) => "update",
         })
         .collect()
 }
@@ -405,7 +415,8 @@ fn a_reversed_charge_is_on_record_with_its_attempt() {
                 | Write::HoldPlaced(_)
                 | Write::HoldReleased { .. }
                 | Write::Prices(_)
-                | Write::SlotsForgotten(_) => continue,
+                | Write::SlotsForgotten(_)
+                | Write::OrderUpdated(_) => continue,
             };
             attempts.push((attempt.intent.attempt, attempt.outcome));
         }

@@ -6,9 +6,9 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::StoreHome;
 use crate::{
-    CommitError, HoldId, HoldRecord, NamedClaim, OrderFilter, PaymentAttempt, PaymentIntent,
-    PaymentOutcome, PlacedOrder, Precondition, Read, ReadError, Recovered, ReleaseReason, Replay,
-    Selection, Store, StoredHold, StoredOrder, UnitOfWork, Write,
+    CommitError, HoldId, HoldRecord, ListedOrder, NamedClaim, OrderFilter, OrderKey, OrderUpdate,
+    PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, Precondition, Read, ReadError,
+    Recovered, ReleaseReason, Replay, Selection, Store, StoredHold, StoredOrder, UnitOfWork, Write,
 };
 use domain::{
     money::{Currency, Money},
@@ -111,6 +111,21 @@ impl<'h> Driver<'h> {
         self.read(|store| store.find_request(&self.key(token)))
     }
 
+    pub(super) fn stored(&self, id: &OrderId) -> Option<StoredOrder> {
+        self.read(|store| store.find_order(id))
+    }
+
+    /// The updates of an order, as they come.
+    pub(super) fn history(&self, id: &OrderId) -> Vec<OrderUpdate> {
+        let mut updates = Vec::new();
+        let take = &mut |update| {
+            updates.push(update);
+            ControlFlow::Continue(())
+        };
+        self.store().history(id, take).unwrap();
+        updates
+    }
+
     pub(super) fn hold(&self, id: HoldId) -> Option<StoredHold> {
         self.read(|store| store.find_hold(id))
     }
@@ -189,19 +204,19 @@ pub(super) fn all_orders(
     selection: &Selection,
     may_see: OrderFilter<'_>,
 ) -> Result<Vec<Order>, ReadError> {
-    let stored = stored_orders(store, selection, may_see)?;
-    Ok(stored.into_iter().map(|stored| stored.order).collect())
+    let listed = listed_orders(store, selection, may_see)?;
+    Ok(listed.into_iter().map(|listed| listed.order).collect())
 }
 
 /// The selected orders that pass the filter with their places, as they come.
-pub(super) fn stored_orders(
+pub(super) fn listed_orders(
     store: &dyn Store,
     selection: &Selection,
     may_see: OrderFilter<'_>,
-) -> Result<Vec<StoredOrder>, ReadError> {
+) -> Result<Vec<ListedOrder>, ReadError> {
     let mut orders = Vec::new();
-    store.list(selection, may_see, &mut |stored| {
-        orders.push(stored);
+    store.list(selection, may_see, &mut |listed| {
+        orders.push(listed);
         ControlFlow::Continue(())
     })?;
     Ok(orders)
@@ -211,6 +226,17 @@ pub(super) fn stored_orders(
 pub(super) fn place(placed: PlacedOrder) -> UnitOfWork {
     let is_new = new_request(&placed);
     UnitOfWork::write(Write::OrderPlaced(Box::new(placed))).requiring(is_new)
+}
+
+/// The unit that updates an order of the revision before.
+pub(super) fn update(update: OrderUpdate) -> UnitOfWork {
+    let is_current = order_revision(&update.order, update.revision - 1);
+    UnitOfWork::write(Write::OrderUpdated(Box::new(update))).requiring(is_current)
+}
+
+pub(super) fn order_revision(order: &OrderId, revision: u32) -> Precondition {
+    let order = OrderKey::of_id(order).unwrap();
+    Precondition::OrderRevision { order, revision }
 }
 
 /// No order has the token of this one.

@@ -4,7 +4,7 @@ use fastrand::Rng;
 
 use super::{
     StoreHome,
-    driver::{Driver, hold_id, revision},
+    driver::{Driver, hold_id, order_revision, revision},
     model::{Model, sorted},
     samples::{self, one_of},
 };
@@ -144,8 +144,9 @@ impl Script {
 
     /// A unit that the server might commit. Some of what it requires is not so.
     fn unit(&mut self, model: &Model, order_key: impl Fn(&Token) -> OrderKey) -> UnitOfWork {
-        match self.random.u8(..12) {
+        match self.random.u8(..15) {
             0..5 => self.order(model, order_key),
+            12..15 => self.update(model, order_key),
             5 => self.payment(model, order_key),
             6..8 => self.hold(model),
             8 => self.release(model),
@@ -188,6 +189,24 @@ impl Script {
             }
         }
         unit
+    }
+
+    /// An update of an order, which may be unknown. Some give spots back.
+    fn update(&mut self, model: &Model, order_key: impl Fn(&Token) -> OrderKey) -> UnitOfWork {
+        let id = order_key(&one_of(&mut self.random, &self.tokens)).order_id();
+        let current = model.revision_of(&id).unwrap_or(0);
+        let mut update = samples::update(&mut self.random, id.clone(), current + 1);
+        if self.random.u8(..3) == 0 {
+            update.released = model.unreleased(&id);
+            update.released.truncate(self.random.usize(..3));
+        }
+        let expected = match self.random.u8(..8) {
+            0 => current + 1,
+            1 => current.saturating_sub(1),
+            _ => current,
+        };
+        UnitOfWork::from(Write::OrderUpdated(Box::new(update)))
+            .requiring(order_revision(&id, expected))
     }
 
     /// The payment of an order: that of the pending intent, if there is one.

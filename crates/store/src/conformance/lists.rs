@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::{
     StoreHome,
-    driver::{Driver, NOW, all_orders, claim, place, stored_orders},
+    driver::{Driver, NOW, all_orders, claim, listed_orders, place},
 };
 use crate::{NamedClaim, OrderFilter, PlacedOrder, Provenance, Selection, SlotName};
 use domain::{order::OrderId, time::EpochSeconds};
@@ -186,7 +186,7 @@ pub(super) fn places_are_in_the_order_of_the_commits(home: &dyn StoreHome) {
     let places = |driver: &Driver<'_>| {
         let ids = tokens.iter().map(|token| driver.id(token)).collect();
         let selection = Selection::Ids(ids);
-        let stored = stored_orders(&**driver.store(), &selection, &|_| true).unwrap();
+        let stored = listed_orders(&**driver.store(), &selection, &|_| true).unwrap();
         stored.iter().map(|stored| stored.place).collect::<Vec<_>>()
     };
     let before = places(&driver);

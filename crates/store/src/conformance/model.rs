@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::driver::Driver;
 use crate::{
-    HoldId, HoldRecord, HoldState, NamedClaim, PaymentIntent, PlacedOrder, Precondition, PriceBook,
-    PriceEntry, Recovered, Replay, Selection, StoredHold, UnitOfWork, Write,
+    HoldId, HoldRecord, HoldState, NamedClaim, OrderUpdate, PaymentIntent, PlacedOrder,
+    Precondition, PriceBook, PriceEntry, Recovered, Replay, Selection, StoredHold, StoredOrder,
+    UnitOfWork, UpdateTexts, Write,
 };
 use domain::{
     ids::{MerchantId, ServiceId, TicketId, Token, UserId},
@@ -20,6 +21,8 @@ type PriceKey = (MerchantId, ServiceId, Option<TicketId>);
 pub(super) struct Model {
     /// In the order of their commits.
     orders: Vec<PlacedOrder>,
+    /// In the order of their commits.
+    updates: Vec<OrderUpdate>,
     holds: BTreeMap<HoldId, StoredHold>,
     pending: BTreeMap<Token, PaymentIntent>,
     /// The last payments that ended without an order.
@@ -33,6 +36,7 @@ pub(super) struct Model {
 pub(super) struct SortedContents {
     orders: u64,
     sold: Vec<(String, u32)>,
+    updated: Vec<OrderUpdate>,
     pending: Vec<PaymentIntent>,
     holds: Vec<HoldRecord>,
     prices: Vec<PriceEntry>,
@@ -45,6 +49,7 @@ pub(super) fn sorted(recovered: &Recovered) -> SortedContents {
     let Recovered {
         orders,
         sold,
+        updated,
         pending,
         holds,
         prices: PriceBook { entries: prices },
@@ -57,6 +62,7 @@ pub(super) fn sorted(recovered: &Recovered) -> SortedContents {
             .iter()
             .map(|claim| (slot_of(claim), claim.count))
             .collect(),
+        updated: updated.clone(),
         pending: pending.clone(),
         holds: holds.clone(),
         prices: prices.clone(),
@@ -64,6 +70,9 @@ pub(super) fn sorted(recovered: &Recovered) -> SortedContents {
         slots_forgotten_until: *slots_forgotten_until,
     };
     contents.sold.sort();
+    contents
+        .updated
+        .sort_by(|left, right| left.order.cmp(&right.order));
     contents
         .pending
         .sort_by(|left, right| left.token.cmp(&right.token));
@@ -117,6 +126,9 @@ impl Model {
                 self.orders.iter().all(|placed| placed.order.id != id)
             }
             Precondition::HoldRevision { id, revision } => self.revision(*id) == *revision,
+            Precondition::OrderRevision { order, revision } => {
+                self.revision_of(&order.order_id()) == Some(*revision)
+            }
         }
     }
 
@@ -168,11 +180,36 @@ impl Model {
                     .extend(entries.map(|entry| (price_key(&entry), entry)));
             }
             Write::SlotsForgotten(until) => self.forgotten = self.forgotten.max(Some(until)),
+            Write::OrderUpdated(update) => self.updates.push(*update),
         }
     }
 
     fn end_hold(&mut self, id: HoldId, state: HoldState) {
         self.holds.get_mut(&id).unwrap().state = state;
+    }
+
+    /// The updates of an order, newest first.
+    fn updates_of(&self, order: &OrderId) -> impl Iterator<Item = &OrderUpdate> {
+        let newest_first = self.updates.iter().rev();
+        newest_first.filter(move |update| update.order == *order)
+    }
+
+    /// How often an order was updated; `None` for an unknown one.
+    pub(super) fn revision_of(&self, order: &OrderId) -> Option<u32> {
+        let is_known = self.orders.iter().any(|placed| placed.order.id == *order);
+        let newest = self.updates_of(order).next();
+        is_known.then(|| newest.map_or(0, |update| update.revision))
+    }
+
+    /// The claims of an order that no update has given back.
+    pub(super) fn unreleased(&self, order: &OrderId) -> Vec<NamedClaim> {
+        let placed = self.orders.iter().find(|placed| placed.order.id == *order);
+        let mut claims = placed.map_or_else(Vec::new, |placed| placed.claims.clone());
+        for released in self.updates_of(order).flat_map(|update| &update.released) {
+            let at = claims.iter().position(|claim| claim == released);
+            claims.swap_remove(at.unwrap());
+        }
+        claims
     }
 
     fn order_of(&self, token: &Token) -> Option<&PlacedOrder> {
@@ -199,6 +236,11 @@ impl Model {
             for item in &mut placed.order.items {
                 item.line.answers = None;
             }
+            for update in &mut self.updates {
+                if update.order == placed.order.id {
+                    update.entry.texts = UpdateTexts::default();
+                }
+            }
             erased += 1;
         }
         erased
@@ -220,6 +262,11 @@ impl Model {
             let total = sold.entry(slot_of(claim)).or_default();
             *total = total.saturating_add(claim.count);
         }
+        for claim in self.updates.iter().flat_map(|update| &update.released) {
+            let total = sold.get_mut(&slot_of(claim)).unwrap();
+            *total = total.saturating_sub(claim.count);
+        }
+        sold.retain(|_, count| *count > 0);
         let active = self
             .holds
             .values()
@@ -227,6 +274,7 @@ impl Model {
         SortedContents {
             orders: self.count(),
             sold: sold.into_iter().collect(),
+            updated: self.updated(),
             pending: self.pending.values().cloned().collect(),
             holds: active.map(|stored| stored.hold.clone()).collect(),
             prices: self.prices.values().cloned().collect(),
@@ -266,6 +314,7 @@ impl Model {
             assert_eq!(driver.request(token.as_str()), replay, "{token}");
             let failed = self.failed.get(token).copied().unwrap_or(0);
             assert_eq!(driver.failed_attempts(token.as_str()), failed, "{token}");
+            self.assert_updates(driver, token);
         }
         for id in holds {
             assert_eq!(driver.hold(*id).as_ref(), self.holds.get(id), "{id}");
@@ -276,17 +325,34 @@ impl Model {
         assert_eq!(driver.store().stats().orders, self.count());
     }
 
+    /// Fails unless an order stands as in the model, and has the same history.
+    fn assert_updates(&self, driver: &Driver<'_>, token: &Token) {
+        let id = driver.id(token.as_str());
+        let history: Vec<_> = self.updates_of(&id).cloned().collect();
+        let stored = self.order_of(token).map(|placed| StoredOrder {
+            placed: placed.clone(),
+            update: history.first().cloned(),
+        });
+        assert_eq!(driver.stored(&id), stored, "{token}");
+        assert_eq!(driver.history(&id), history, "{token}");
+    }
+
     /// Fails unless the store lists what the model lists.
     pub(super) fn assert_lists(&self, driver: &Driver<'_>, selection: &Selection) {
         let may_see = |order: crate::Provenance<'_>| order.created_by != Some("hidden");
-        let listed = super::driver::all_orders(&**driver.store(), selection, &may_see).unwrap();
-        let mut expected: Vec<&Order> = Vec::new();
+        let found = super::driver::listed_orders(&**driver.store(), selection, &may_see).unwrap();
+        let mut listed: Vec<(&Order, Option<&OrderUpdate>)> = Vec::new();
+        for order in &found {
+            listed.push((&order.order, order.update.as_ref()));
+        }
+        let mut expected: Vec<(&Order, Option<&OrderUpdate>)> = Vec::new();
         for placed in self.selected(selection) {
             if placed.created_by.as_deref() != Some("hidden") {
-                expected.push(&placed.order);
+                let newest = self.updates_of(&placed.order.id).next();
+                expected.push((&placed.order, newest));
             }
         }
-        assert_eq!(listed.iter().collect::<Vec<_>>(), expected, "{selection:?}");
+        assert_eq!(listed, expected, "{selection:?}");
     }
 
     fn selected(&self, selection: &Selection) -> Vec<&PlacedOrder> {

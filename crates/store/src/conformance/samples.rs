@@ -1,6 +1,9 @@
 //! Values by chance, with every field and every variant, and with texts of all lengths that are encoded differently.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use fastrand::Rng;
 

@@ -43,7 +43,7 @@ fn every_wrong_store_is_found() {
 }
 
 /// What is wrong with a store, and the check that finds it.
-const FAULTS: [(Fault, &str); 41] = [
+const FAULTS: [(Fault, &str); 75] = [
     (Fault::PreconditionsIgnored, "a_stale_unit_writes_nothing"),
     (
         Fault::PreconditionsIgnored,
@@ -194,4 +194,52 @@ const FAULTS: [(Fault, &str); 41] = [
     (Fault::ExportEndless, "everything_of_a_person_is_exported"),
     (Fault::VisitsOfTheirStart, "visits_are_erased_by_their_end"),
     (Fault::VisitsUnlimited, "visits_are_erased_by_their_end"),
+    (Fault::UpdatesNotFound, "an_update_is_seen_by_every_read"),
+    (Fault::UpdatesNotListed, "an_update_is_seen_by_every_read"),
+    (Fault::UpdatesNotListed, "any_history_is_that_of_the_model"),
+    (Fault::UpdatesReplay, "an_update_is_seen_by_every_read"),
+    (
+        Fault::UpdatesLostAtRestart,
+        "an_update_is_seen_by_every_read",
+    ),
+    (
+        Fault::UpdatesLostAtRestart,
+        "any_history_is_that_of_the_model",
+    ),
+    (
+        Fault::UpdatesPreconditionsIgnored,
+        "a_stale_update_writes_nothing",
+    ),
+    (
+        Fault::UpdatesPreconditionsIgnored,
+        "any_history_is_that_of_the_model",
+    ),
+    (
+        Fault::HistoryOldestFirst,
+        "a_history_is_whole_and_newest_first",
+    ),
+    (
+        Fault::HistoryOfNewest,
+        "a_history_is_whole_and_newest_first",
+    ),
+    (Fault::HistoryEndless, "a_history_is_whole_and_newest_first"),
+    (
+        Fault::ReleasedStaySold,
+        "released_spots_are_free_after_a_restart",
+    ),
+    (Fault::ReleasedStaySold, "any_history_is_that_of_the_model"),
+    (
+        Fault::UpdatesWithoutWorkRecovered,
+        "orders_with_work_are_recovered",
+    ),
+    (Fault::WorkForgotten, "orders_with_work_are_recovered"),
+    (
+        Fault::PendingUpdatesUnseen,
+        "updates_of_one_order_at_once_are_written_in_turn",
+    ),
+    (
+        Fault::UpdatesPreconditionsIgnored,
+        "updates_of_one_order_at_once_are_written_in_turn",
+    ),
+    (Fault::ErasedTextsKept, "an_erasure_reaches_updates"),
 ];

@@ -15,28 +15,7 @@ pub(super) struct EncodedUnit {
     /// What has to hold.
     pub(super) requires: Preconditions,
     /// The records.
-    pub(super) records: Vec<EncodedRecord>,
-}
-
-/// A precondition by the keys of the index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum EncodedPrecondition {
-    /// No order has this key.
-    NewRequest(OrderKey),
-    /// The active revision of the hold is this one.
-    HoldRevision {
-        /// The hold.
-        id: HoldId,
-        /// Its revision, 0 for none.
-        revision: u32,
-    },
-    /// The order is on record with this revision.
-    OrderRevision {
-        /// The order; `None` for an id that no store gives out.
-        key: Option<OrderKey>,
-        /// Its revision, 0 for one that was only placed.
-        revision: u32,
-    },
+    pub(super) records: SmallVec<[EncodedRecord; 1]>,
 }
 
 impl EncodedUnit {
@@ -65,20 +44,6 @@ impl EncodedUnit {
             .iter()
             .map(|record| new_record(record).bytes())
             .sum()
-    }
-}
-
-fn encode(precondition: &Precondition, keys: &KeyDeriver) -> EncodedPrecondition {
-    match precondition {
-        Precondition::NewRequest(token) => EncodedPrecondition::NewRequest(keys.order_key(token)),
-        Precondition::HoldRevision { id, revision } => EncodedPrecondition::HoldRevision {
-            id: *id,
-            revision: *revision,
-        },
-        Precondition::OrderRevision { order, revision } => EncodedPrecondition::OrderRevision {
-            key: OrderKey::of_id(order),
-            revision: *revision,
-        },
     }
 }
 

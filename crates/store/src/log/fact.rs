@@ -233,7 +233,7 @@ impl Fact {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::OrderFacts;
+    use crate::record::{OrderFacts, UpdateFacts};
 
     const ID: HoldId = HoldId([3; 16]);
 
@@ -309,6 +309,19 @@ mod tests {
             (
                 RecordKeys::ErasureCompleted(1 << 30),
                 RecordFacts::ErasureCompleted(1 << 30),
+            ),
+            (
+                RecordKeys::Update {
+                    order: key,
+                    revision,
+                    has_work: true,
+                },
+                RecordFacts::OrderUpdated(UpdateFacts {
+                    key,
+                    revision,
+                    has_work: true,
+                    released: Vec::new(),
+                }),
             ),
         ]
     }

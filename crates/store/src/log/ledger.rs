@@ -243,10 +243,12 @@ impl Ledger {
                 Precondition::HoldRevision { id, revision } => {
                     self.reader.work.active_revision(*id, &pending.effects) == *revision
                 }
-                EncodedPrecondition::OrderRevision { key, revision } => match key {
-                    Some(key) => self.revision_of(key, pending)? == Some(*revision),
-                    None => false,
-                },
+                Precondition::OrderRevision { order, revision } => {
+                    let found = self
+                        .revision_of(order, pending)
+                        .map_err(|error| NotWritten::Unreadable(Arc::new(error)))?;
+                    found == Some(*revision)
+                }
             };
             if !holds {
                 return Err(NotWritten::Stale(*precondition));
@@ -262,7 +264,12 @@ impl Ledger {
         pending: &PendingFrame,
     ) -> Result<Option<u32>, ReadError> {
         let work = &self.reader.work;
-        if let Some(newest) = work.pending_update(key, &pending.effects) {
+        let newest = if is_planted(PlantedFault::PendingUpdatesIgnored) {
+            work.newest_update(key)
+        } else {
+            work.pending_update(key, &pending.effects)
+        };
+        if let Some(newest) = newest {
             return Ok(Some(newest.revision));
         }
         Ok(self.is_on_record(key, pending)?.then_some(0))

@@ -63,13 +63,21 @@ pub(super) enum PlantedFault {
     SummaryKeepsErased,
     /// An erasure that was interrupted is not finished by the next start.
     ErasureNotFinished,
+    /// An erasure leaves out the updates of the erased orders.
+    UpdatesNotErased,
+    /// An update is decided on what is durable, and not on the updates before in the same frame.
+    PendingUpdatesIgnored,
+    /// A start takes the spots that updates have given back for sold.
+    ReleasedIgnored,
+    /// The summary of a segment lacks its updates.
+    UpdatesNotSummarized,
 }
 
 #[cfg(test)]
 impl PlantedFault {
     /// The faults that the simulation has to find. [`Self::SummaryKeepsErased`] is found by the tests of the eraser,
     /// [`Self::SpareNotZeroed`] by those of the spares.
-    pub(super) const ALL: [Self; 27] = [
+    pub(super) const ALL: [Self; 31] = [
         Self::FrameNotSynced,
         Self::DirectoryNotSynced,
         Self::WatermarkEarly,
@@ -97,6 +105,10 @@ impl PlantedFault {
         Self::ErasureNotRecorded,
         Self::ErasureNotSynced,
         Self::ErasureNotFinished,
+        Self::UpdatesNotErased,
+        Self::PendingUpdatesIgnored,
+        Self::ReleasedIgnored,
+        Self::UpdatesNotSummarized,
     ];
 }
 

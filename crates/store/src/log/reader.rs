@@ -32,8 +32,9 @@ use super::{
     summary::RecordSums,
 };
 use crate::{
-    HoldId, OrderFilter, OrderPlace, OrderSink, ReadError, Recovered, Replay, Selection,
-    StoredHold, StoredOrder,
+    ErrorChain, HoldId, ListedOrder, OrderFilter, OrderPlace, OrderSink, OrderUpdate, PlacedSink,
+    ReadError, Recovered, Replay, Selection, StoredHold, StoredOrder, UpdateSink,
+    claim_totals::ClaimTotals,
     latest_prices::LatestPrices,
     order_key::{KeyDeriver, OrderKey},
     record::{self, RecordFacts, RecordKind},
@@ -96,6 +97,11 @@ impl LogReader {
             prices,
             slots_forgotten_until,
         } = sums;
+        let released = if is_planted(PlantedFault::ReleasedIgnored) {
+            ClaimTotals::default()
+        } else {
+            released
+        };
         let mut latest = LatestPrices::default();
         for book in self.decode_each(prices, record::decode_prices)? {
             latest.merge(&book);
@@ -471,8 +477,54 @@ impl LogReader {
         Ok(())
     }
 
+    /// Hands over the order in a record if it passes the filter.
+    fn hand_over(
+        &self,
+        record: &RecordRead,
+        may_see: OrderFilter<'_>,
+        take: OrderSink<'_>,
+    ) -> Result<ControlFlow<()>, ReadError> {
+        let (public, personal) = parts(record)?;
+        let Some(placed) = record::decode_order_if(public, personal, may_see)? else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        let newest = match OrderKey::of_id(&placed.order.id) {
+            Some(key) => self.work.newest_update(&key),
+            None => None,
+        };
+        let update = match newest {
+            Some(newest) => Some(self.update_at(newest.position)?),
+            None => None,
+        };
+        Ok(take(ListedOrder {
+            order: *placed.order,
+            update,
+            created_sec: placed.created_sec,
+            place: OrderPlace(record.position.bits()),
+        }))
+    }
+
     /// The wanted orders of a segment, oldest first.
     fn orders_of(&self, segment: u64, wanted: IsWanted<'_>) -> Result<Vec<Position>, ReadError> {
+        let mut positions = Vec::new();
+        self.each_order_in(segment, &mut |stored| {
+            if wanted(stored.public)? {
+                positions.push(stored.position);
+            }
+            Ok(())
+        })?;
+        Ok(positions)
+    }
+
+    /// Visits the published orders of a segment, oldest first. Their personal parts may be unreadable.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(crate) fn each_order_in(
+        &self,
+        segment: u64,
+        visit: &mut dyn FnMut(&StoredRecord<'_>) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
         // Acquire: see `publish`. Before the segment is read, so that everything published is in what is read.
         let published = self.next_sequence.load(Ordering::Acquire);
         let header = self
@@ -481,11 +533,9 @@ impl LogReader {
         let bytes = read_file(&*self.disk, &log_name(segment)).map_err(disk_error)?;
         let (end, _) = scan(&bytes, self.seed, &header, published, |frame| {
             for stored in &frame.records {
-                if stored.header.kind != RecordKind::OrderPlaced.number() {
-                    continue;
-                }
-                if stored.header.sequence < published && wanted(stored.public)? {
-                    positions.push(stored.position);
+                let is_order = stored.header.kind == RecordKind::OrderPlaced.number();
+                if is_order && stored.header.sequence < published {
+                    visit(stored)?;
                 }
             }
             Ok::<_, ReadError>(())
@@ -593,21 +643,4 @@ fn order_key_of(record: &RecordRead) -> Result<Option<OrderKey>, ReadError> {
     }
     let (public, _) = parts(record)?;
     Ok(Some(record::order_key(public)?))
-}
-
-/// Hands over the order in a record if it passes the filter.
-fn hand_over(
-    record: &RecordRead,
-    may_see: OrderFilter<'_>,
-    take: OrderSink<'_>,
-) -> Result<ControlFlow<()>, ReadError> {
-    let (public, personal) = parts(record)?;
-    match record::decode_order_if(public, personal, may_see)? {
-        Some(placed) => Ok(take(StoredOrder {
-            order: *placed.order,
-            created_sec: placed.created_sec,
-            place: OrderPlace(record.position.bits()),
-        })),
-        None => Ok(ControlFlow::Continue(())),
-    }
 }

@@ -30,10 +30,11 @@ use super::{
 use crate::{
     CommitFuture, EraseError, EraseFuture, HoldId, OrderFilter, OrderKey, OrderSink, PlacedSink,
     Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold,
-    UnitOfWork,
+    StoredOrder, UnitOfWork, UpdateSink,
 };
 use domain::{
     ids::{Token, UserId},
+    order::OrderId,
     time::EpochSeconds,
 };
 use kernel::clock::Clock;
@@ -279,6 +280,20 @@ impl Store for SimulatedStore {
     fn find_request(&self, key: &OrderKey) -> Read<Option<Replay>> {
         let key = *key;
         later(&self.reader, move |reader| reader.replay(&key))
+    }
+
+    fn find_order(&self, id: &OrderId) -> Read<Option<StoredOrder>> {
+        match OrderKey::of_id(id) {
+            Some(key) => later(&self.reader, move |reader| reader.stored_order(&key)),
+            None => Read::Now(Ok(None)),
+        }
+    }
+
+    fn history(&self, id: &OrderId, take: UpdateSink<'_>) -> Result<(), ReadError> {
+        match OrderKey::of_id(id) {
+            Some(key) => self.reader.each_update(&key, take),
+            None => Ok(()),
+        }
     }
 
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {

@@ -7,7 +7,11 @@
 use domain::time::EpochSeconds;
 
 use super::{
-    fact::Fact, index::OrderEntry, open_work::WorkEffects, position::Position,
+    fact::Fact,
+    index::OrderEntry,
+    open_work::WorkEffects,
+    planted::{PlantedFault, is_planted},
+    position::Position,
     segment_times::SegmentTimes,
 };
 use crate::claim_totals::ClaimTotals;
@@ -104,7 +108,10 @@ impl SegmentEffects {
             self.entries.push(order.into());
             self.times.add(order.position.segment(), order.created_sec);
         }
-        self.work.add(fact);
+        let is_update = matches!(fact, Fact::OrderUpdated(_));
+        if !(is_update && is_planted(PlantedFault::UpdatesNotSummarized)) {
+            self.work.add(fact);
+        }
         self.sums.add(fact);
     }
 }

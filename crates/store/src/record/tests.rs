@@ -24,7 +24,11 @@ fn sample(seed: u64) -> (Write, EncodedRecord) {
 
 fn any_write(random: &mut fastrand::Rng) -> Write {
     let token = samples::token(random);
-    match random.u8(..7) {
+    match random.u8(..8) {
+        7 => Write::OrderUpdated(Box::new({
+            let revision = random.u32(..);
+            samples::update(random, order_id(&token), revision)
+        })),
         0 => Write::PaymentIntent(samples::intent(random, token)),
         1 => Write::PaymentEnded(samples::attempt(random, token)),
         2 => Write::HoldPlaced(Box::new(samples::hold(random))),
@@ -111,6 +115,9 @@ fn decode_write(record: &EncodedRecord) -> Result<Write, RecordError> {
         }
         RecordKind::Prices => Write::Prices(decode_prices(public)?),
         RecordKind::SlotsForgotten => Write::SlotsForgotten(decode_slots_forgotten(public)?),
+        RecordKind::OrderUpdated => {
+            Write::OrderUpdated(Box::new(decode_update(public, Some(personal))?))
+        }
         RecordKind::PersonErased | RecordKind::ErasureCompleted => {
             panic!("it is no write of a unit")
         }
@@ -157,6 +164,7 @@ fn records_are_the_messages_of_the_proto_file() {
             RecordKind::HoldReleased => again::<proto::HoldReleased>(public),
             RecordKind::Prices => again::<proto::Prices>(public),
             RecordKind::SlotsForgotten => again::<proto::SlotsForgotten>(public),
+            RecordKind::OrderUpdated => again::<proto::OrderUpdated>(public),
             RecordKind::PersonErased | RecordKind::ErasureCompleted => {
                 panic!("it is no write of a unit")
             }
@@ -223,11 +231,29 @@ fn expected_facts(write: &Write) -> (RecordKeys, RecordFacts) {
             (indexed, facts)
         }
         Write::Prices(_) => (RecordKeys::Prices, RecordFacts::Prices),
+        Write::OrderUpdated(update) => expected_update(update),
         Write::SlotsForgotten(until) => (
             RecordKeys::SlotsForgotten(*until),
             RecordFacts::SlotsForgotten(*until),
         ),
     }
+}
+
+fn expected_update(update: &OrderUpdate) -> (RecordKeys, RecordFacts) {
+    let order = OrderKey::of_id(&update.order).unwrap();
+    let (revision, has_work) = (update.revision, update.tree.has_work());
+    let indexed = RecordKeys::Update {
+        order,
+        revision,
+        has_work,
+    };
+    let facts = RecordFacts::OrderUpdated(UpdateFacts {
+        key: order,
+        revision,
+        has_work,
+        released: update.released.clone(),
+    });
+    (indexed, facts)
 }
 
 fn expected_order(placed: &PlacedOrder) -> (RecordKeys, RecordFacts) {

@@ -239,7 +239,8 @@ impl Store for CrashingStore {
             | Write::HoldPlaced(_)
             | Write::HoldReleased { .. }
             | Write::Prices(_)
-            | Write::SlotsForgotten(_) => None,
+            | Write::SlotsForgotten(_)
+            | Write::OrderUpdated(_) => None,
         };
         if fault.is_some() && fault == self.plan.fault {
             return CommitFuture::ready(Ok(()));
@@ -254,7 +255,8 @@ impl Store for CrashingStore {
             | Write::HoldPlaced(_)
             | Write::HoldReleased { .. }
             | Write::Prices(_)
-            | Write::SlotsForgotten(_) => return self.inner.commit(unit),
+            | Write::SlotsForgotten(_)
+            | Write::OrderUpdated(_) => return self.inner.commit(unit),
         };
         self.plan.pass(before);
         let (plan, committed) = (self.plan.clone(), self.inner.commit(unit));

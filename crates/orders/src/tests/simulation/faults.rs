@@ -7,12 +7,13 @@ use tokio::sync::watch;
 use super::{HAZARDS, Hazard, STEPS, run};
 use domain::{
     ids::{Token, UserId},
+    order::OrderId,
     time::{EpochSeconds, Seconds},
 };
 use store::{
     CommitFuture, EraseFuture, HoldId, OrderFilter, OrderKey, OrderSink, PlacedSink, Read,
     ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold,
-    UnitOfWork, Write, log::simulated_store::SimulatedStore,
+    StoredOrder, UnitOfWork, UpdateSink, Write, log::simulated_store::SimulatedStore,
 };
 
 /// Seeds that are tried for each fault.
@@ -124,6 +125,14 @@ impl Store for FaultyStore {
             }
             Ok(replay)
         }))
+    }
+
+    fn find_order(&self, id: &OrderId) -> Read<Option<StoredOrder>> {
+        self.inner.find_order(id)
+    }
+
+    fn history(&self, id: &OrderId, take: UpdateSink<'_>) -> Result<(), ReadError> {
+        self.inner.history(id, take)
     }
 
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {

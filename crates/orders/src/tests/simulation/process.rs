@@ -173,7 +173,7 @@ impl Process {
             until: EpochSeconds::MAX,
         };
         self.store.list(&all, &|_| true, &mut |order| {
-            listed.push(order);
+            listed.push(order.order);
             ControlFlow::Continue(())
         })?;
         Ok(Record {

@@ -12,10 +12,11 @@ use tokio::sync::{oneshot, watch};
 use crate::{
     CommitError, CommitFuture, EraseFuture, HoldId, OrderFilter, OrderKey, OrderSink, PlacedSink,
     Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold,
-    UnitOfWork, conformance::StoreHome, memory::MemoryStore,
+    StoredOrder, UnitOfWork, UpdateSink, conformance::StoreHome, memory::MemoryStore,
 };
 use domain::{
     ids::{Token, UserId},
+    order::OrderId,
     time::EpochSeconds,
 };
 
@@ -165,6 +166,15 @@ impl Store for QueuedStore {
     fn find_request(&self, key: &OrderKey) -> Read<Option<Replay>> {
         let key = *key;
         self.later(move |contents| contents.find_request(&key))
+    }
+
+    fn find_order(&self, id: &OrderId) -> Read<Option<StoredOrder>> {
+        let id = id.clone();
+        self.later(move |contents| contents.find_order(&id))
+    }
+
+    fn history(&self, id: &OrderId, take: UpdateSink<'_>) -> Result<(), ReadError> {
+        self.contents.history(id, take)
     }
 
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {

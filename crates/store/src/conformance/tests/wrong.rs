@@ -10,7 +10,7 @@ use std::{
     ops::ControlFlow,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
 };
@@ -31,7 +31,6 @@ use domain::{
     order::{BookingStatus, Customer, Order, OrderId},
     time::EpochSeconds,
 };
-use domain::{ids::Token, order::OrderId, time::EpochSeconds};
 
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +85,19 @@ pub(super) enum Fault {
     ExportEndless,
     VisitsOfTheirStart,
     VisitsUnlimited,
+    UpdatesNotFound,
+    UpdatesNotListed,
+    UpdatesReplay,
+    HistoryOldestFirst,
+    HistoryOfNewest,
+    HistoryEndless,
+    UpdatesLostAtRestart,
+    ReleasedStaySold,
+    UpdatesWithoutWorkRecovered,
+    WorkForgotten,
+    PendingUpdatesUnseen,
+    UpdatesPreconditionsIgnored,
+    ErasedTextsKept,
 }
 
 /// Keeps the units of a wrong store, from which it is built again when it is opened again.
@@ -159,6 +171,10 @@ impl WrongHome {
                 let ended = |write: &Write| matches!(write, Write::PaymentEnded(_));
                 unit.writes.retain(|write| !ended(write));
             }
+            if self.fault == Fault::UpdatesLostAtRestart {
+                let updates = |write: &Write| matches!(write, Write::OrderUpdated(_));
+                unit.writes.retain(|write| !updates(write));
+            }
             write(&contents, &unit).unwrap();
         }
         contents
@@ -175,6 +191,7 @@ impl StoreHome for WrongHome {
             units: Arc::clone(&self.units),
             erasures: Arc::clone(&self.erasures),
             late: Mutex::default(),
+            undurable: Arc::default(),
             reads: AtomicU64::default(),
             always_ready: watch::Sender::new(StoreHealth::Ready),
         })
@@ -197,6 +214,8 @@ struct WrongStore {
     erasures: Arc<Mutex<Vec<Erasure>>>,
     /// A unit that was acknowledged and not written, or the first of many that is.
     late: Mutex<Option<UnitOfWork>>,
+    /// Whether an update was written and its future is not ready.
+    undurable: Arc<AtomicBool>,
     reads: AtomicU64,
     always_ready: watch::Sender<StoreHealth>,
 }
@@ -231,6 +250,10 @@ impl WrongStore {
         let mut unit = unit.clone();
         match self.fault {
             Fault::PreconditionsIgnored => unit.requires.clear(),
+            Fault::UpdatesPreconditionsIgnored => {
+                unit.requires
+                    .retain(|required| !matches!(required, Precondition::OrderRevision { .. }));
+            }
             Fault::LastWriteLost if unit.writes.len() > 1 => drop(unit.writes.pop()),
             Fault::FirstRevisionStays => {
                 let renews =
@@ -320,6 +343,33 @@ impl WrongStore {
         }
     }
 
+    /// Decides an update on what is durable, as if the one before were not there until its future is ready.
+    fn write_by_durable_state(&self, unit: &UnitOfWork) -> CommitFuture {
+        if self.undurable.swap(true, Ordering::SeqCst) {
+            let required = unit.requires[0];
+            return CommitFuture::ready(Err(CommitError::Stale(required)));
+        }
+        let (written, undurable) = (self.write(unit), Arc::clone(&self.undurable));
+        CommitFuture::boxed(async move {
+            undurable.store(false, Ordering::SeqCst);
+            written
+        })
+    }
+
+    /// The texts of before the erasure, where they are to be gone.
+    fn with_texts(&self, update: &mut OrderUpdate) {
+        if !self.has(Fault::ErasedTextsKept) {
+            return;
+        }
+        for write in self.writes() {
+            if let Write::OrderUpdated(before) = write
+                && (&before.order, before.revision) == (&update.order, update.revision)
+            {
+                update.entry.texts = before.entry.texts;
+            }
+        }
+    }
+
     fn erase(&self, scope: Scope) -> Result<u64, EraseError> {
         let units = self.units.lock().unwrap();
         let erased = scope.erase(&self.contents)?;
@@ -391,7 +441,7 @@ impl WrongStore {
     }
 
     /// The selected orders as they are listed wrongly.
-    fn selected(&self, selection: &Selection, may_see: OrderFilter<'_>) -> Vec<StoredOrder> {
+    fn selected(&self, selection: &Selection, may_see: OrderFilter<'_>) -> Vec<ListedOrder> {
         let changed = match (self.fault, selection.clone()) {
             (Fault::UntilIncluded, Selection::Created { from, until }) => Selection::Created {
                 from,
@@ -430,7 +480,7 @@ impl WrongStore {
             }
             (Fault::SortedByClock, Selection::Created { .. }) => {
                 let placed = self.placed();
-                let second = |stored: &StoredOrder| {
+                let second = |stored: &ListedOrder| {
                     let id = &stored.order.id;
                     let placed = placed.iter().find(|placed| placed.order.id == *id);
                     std::cmp::Reverse(placed.unwrap().created_sec)
@@ -442,10 +492,18 @@ impl WrongStore {
         orders
     }
 
-    fn orders(&self, selection: &Selection, may_see: OrderFilter<'_>) -> Vec<StoredOrder> {
+    fn orders(&self, selection: &Selection, may_see: OrderFilter<'_>) -> Vec<ListedOrder> {
         let sees_all = self.has(Fault::FilterIgnored);
         let may_see = |order: Provenance<'_>| sees_all || may_see(order);
-        super::super::driver::stored_orders(&*self.contents, selection, &may_see).unwrap()
+        let mut orders =
+            super::super::driver::listed_orders(&*self.contents, selection, &may_see).unwrap();
+        for listed in &mut orders {
+            self.with_answers(&mut listed.order);
+            if self.has(Fault::UpdatesNotListed) {
+                listed.update = None;
+            }
+        }
+        orders
     }
 }
 
@@ -454,6 +512,13 @@ impl Store for WrongStore {
         if self.has(Fault::WrittenWhenPolled) {
             let (contents, unit) = (Arc::clone(&self.contents), unit.clone());
             return CommitFuture::boxed(async move { write(&contents, &unit) });
+        }
+        let is_update = unit
+            .writes
+            .iter()
+            .any(|write| matches!(write, Write::OrderUpdated(_)));
+        if is_update && self.has(Fault::PendingUpdatesUnseen) {
+            return self.write_by_durable_state(unit);
         }
         CommitFuture::ready(self.write_wrongly(unit))
     }
@@ -465,12 +530,56 @@ impl Store for WrongStore {
     fn find_request(&self, key: &OrderKey) -> Read<Option<Replay>> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         let found = self.contents.find_request(key);
+        if self.has(Fault::UpdatesReplay)
+            && let Read::Now(Ok(Some(mut replay))) = found
+        {
+            // The order as it stands, in place of the first answer.
+            if let Read::Now(Ok(Some(stored))) = self.contents.find_order(&replay.order.id)
+                && stored.update.is_some()
+            {
+                replay.order.items[0].status = BookingStatus::Canceled;
+            }
+            return Read::Now(Ok(Some(replay)));
+        }
         if let (Fault::ErasedTokenForgotten, Read::Now(Ok(Some(replay)))) = (self.fault, &found)
             && replay.order.customer == Customer::of("")
         {
             return Read::Now(Ok(None));
         }
         found
+    }
+
+    fn find_order(&self, id: &OrderId) -> Read<Option<StoredOrder>> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        let Read::Now(Ok(mut found)) = self.contents.find_order(id) else {
+            panic!("memory answers at once");
+        };
+        if self.has(Fault::UpdatesNotFound)
+            && let Some(stored) = &mut found
+        {
+            stored.update = None;
+        }
+        Read::Now(Ok(found))
+    }
+
+    fn history(&self, id: &OrderId, take: UpdateSink<'_>) -> Result<(), ReadError> {
+        let mut updates = Vec::new();
+        self.contents.history(id, &mut |update| {
+            updates.push(update);
+            ControlFlow::Continue(())
+        })?;
+        match self.fault {
+            Fault::HistoryOldestFirst => updates.reverse(),
+            Fault::HistoryOfNewest => updates.truncate(1),
+            _ => {}
+        }
+        for mut update in updates {
+            self.with_texts(&mut update);
+            if take(update).is_break() && !self.has(Fault::HistoryEndless) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {

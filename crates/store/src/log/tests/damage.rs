@@ -7,7 +7,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 use testkit::seeds::seeds;
 
 use super::*;
-use crate::{Precondition, log::segment::SEGMENT_HEADER_BYTES};
+use crate::{
+    OrderUpdate, Precondition, StoredOrder, UpdateTexts, conformance::samples,
+    log::segment::SEGMENT_HEADER_BYTES,
+};
 
 /// A header and some frames: the store of the scene has three segments.
 const SMALL: u64 = 8 << 10;
@@ -57,6 +60,7 @@ enum AnswerValue {
 struct Answers {
     orders: u64,
     sold: Vec<NamedClaim>,
+    updated: Vec<OrderUpdate>,
     pending: Vec<PaymentIntent>,
     holds: Vec<HoldRecord>,
     prices: PriceBook,
@@ -69,6 +73,7 @@ impl Answers {
         let Recovered {
             orders,
             mut sold,
+            mut updated,
             mut pending,
             mut holds,
             prices,
@@ -76,6 +81,7 @@ impl Answers {
             slots_forgotten_until,
         } = store.recover()?;
         sold.sort_by_key(|claim| (claim.start_sec, claim.ticket_id.clone()));
+        updated.sort_by(|one, other| one.order.cmp(&other.order));
         pending.sort_by(|one, other| one.token.cmp(&other.token));
         holds.sort_by_key(|hold| hold.id);
         let mut questions = Vec::new();
@@ -106,6 +112,7 @@ impl Answers {
         Ok(Self {
             orders,
             sold,
+            updated,
             pending,
             holds,
             prices,
@@ -120,13 +127,14 @@ impl Answers {
             let Self {
                 orders,
                 sold,
+                updated,
                 pending,
                 holds,
                 prices,
                 times,
                 questions: _,
             } = answers;
-            format!("{orders} {sold:?} {pending:?} {holds:?} {prices:?} {times:?}")
+            format!("{orders} {sold:?} {updated:?} {pending:?} {holds:?} {prices:?} {times:?}")
         };
         without_questions(self) == without_questions(expected)
             && self
@@ -147,6 +155,30 @@ fn answer<T>(
         Err(ReadError::Damaged(_)) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The updates of an order, newest first.
+fn history(store: &dyn Store, order: &OrderId) -> Result<Vec<OrderUpdate>, ReadError> {
+    let mut updates = Vec::new();
+    store.history(order, &mut |update| {
+        updates.push(update);
+        ControlFlow::Continue(())
+    })?;
+    Ok(updates)
+}
+
+/// An update that gives nothing back. It is short, so that the store keeps its segments.
+fn update(store: &dyn Store, token: &str, revision: u32) -> Write {
+    let id = store.order_key(&token.into()).order_id();
+    let mut update = samples::update(&mut fastrand::Rng::with_seed(1), id, revision);
+    update.entry.texts = UpdateTexts {
+        note: "she is ill".to_owned(),
+        reason: String::new(),
+    };
+    update.entry.actor = None;
+    update.entry.changes.clear();
+    update.answer = None;
+    Write::OrderUpdated(Box::new(update))
 }
 
 /// What came of opening a store.
@@ -270,8 +302,11 @@ impl Scene {
         // Orders only in the second segment, and in the third.
         fill(&store, "more", 2).await;
         order(&store, "middle", "bob").await;
+        commit(vec![update(&store, "early", 1)]).await;
         fill(&store, "still-more", 3).await;
         order(&store, "late", "bob").await;
+        commit(vec![update(&store, "early", 2)]).await;
+        commit(vec![update(&store, "middle", 1)]).await;
         let before = Self::copy(dir.path());
         order(&store, "last", "ada").await;
         drop(store);

@@ -1,13 +1,24 @@
-use std::{fs, os::unix::fs::FileExt};
+use std::{fs, os::unix::fs::FileExt, sync::Arc};
+
+use domain::time::EpochSeconds;
+use kernel::clock::{Clock, ManualClock};
 
 use super::*;
-use crate::log::{
-    StoreInfo,
-    disk::{Disk, simulated::SimulatedDisk},
-    fixtures::{Fixture, contents, flip},
-    inspect,
-    record_header::RECORD_HEADER_BYTES,
-    scan::scan,
+use crate::{
+    OrderKey, UnitOfWork, Write,
+    conformance::samples,
+    log::{
+        StoreInfo,
+        disk::{Disk, simulated::SimulatedDisk},
+        encoded_unit::EncodedUnit,
+        fixtures::{Fixture, contents, flip},
+        inspect,
+        open_work::UpdateEntry,
+        planted::{PlantedFault, plant},
+        record_header::RECORD_HEADER_BYTES,
+        scan::scan,
+        simulated_store::OpenedLog,
+    },
 };
 
 /// The first frame of a segment, and its first record.

@@ -3,7 +3,7 @@
 use std::{fmt::Debug, ops::ControlFlow, sync::Arc};
 
 use domain::{
-    order::Order,
+    order::{Order, OrderId},
     time::{EpochSeconds, Seconds},
 };
 
@@ -11,7 +11,10 @@ use super::{
     model::Model,
     units::{NOW, USERS, holds},
 };
-use crate::{Read, ReadError, Recovered, Selection, Store, StoredOrder, log::reader::LogReader};
+use crate::{
+    ListedOrder, OrderKey, OrderUpdate, Read, ReadError, Recovered, Selection, Store,
+    log::reader::LogReader,
+};
 
 /// What is wrong, in words.
 pub(super) type Finding = String;
@@ -57,6 +60,10 @@ pub(super) fn compare_all(
         let expected = now(model.store().failed_attempts(&key));
         let attempts = reader.last_failed_attempt(&key);
         count(tolerance.compare(&("failed attempts", token), attempts, &expected)?);
+        let expected = now(model.store().find_order(&key.order_id()));
+        count(tolerance.compare(&("order", token), reader.stored_order(&key), &expected)?);
+        let expected = history_in(model, &key.order_id());
+        count(tolerance.compare(&("history", token), history(reader, &key), &expected)?);
     }
     for id in holds() {
         let expected = now(model.store().find_hold(id));
@@ -76,6 +83,26 @@ pub(super) fn compare_all(
         count(tolerance.compare(&selection, answer, &expected.len())?);
     }
     Ok(errors)
+}
+
+/// The updates of an order, newest first.
+fn history(reader: &LogReader, key: &OrderKey) -> Result<Vec<OrderUpdate>, ReadError> {
+    let mut updates = Vec::new();
+    reader.each_update(key, &mut |update| {
+        updates.push(update);
+        ControlFlow::Continue(())
+    })?;
+    Ok(updates)
+}
+
+fn history_in(model: &Model, order: &OrderId) -> Vec<OrderUpdate> {
+    let mut updates = Vec::new();
+    let read = model.store().history(order, &mut |update| {
+        updates.push(update);
+        ControlFlow::Continue(())
+    });
+    read.expect("memory does not fail");
+    updates
 }
 
 fn selections(model: &Model) -> Vec<Selection> {
@@ -105,8 +132,8 @@ fn listed(
     list: impl FnOnce(List<'_>) -> Result<(), ReadError>,
 ) -> (Vec<PresentOrder>, Result<(), ReadError>) {
     let mut orders = Vec::new();
-    let result = list(&mut |stored| {
-        orders.push(stored.order);
+    let result = list(&mut |listed| {
+        orders.push((listed.order, listed.update));
         ControlFlow::Continue(())
     });
     (orders, result)
@@ -127,7 +154,7 @@ pub(super) fn compare_recovered(recovered: &Recovered, model: &Model) -> Result<
 struct Comparable {
     orders: u64,
     times: [Option<EpochSeconds>; 2],
-    rest: [Vec<String>; 4],
+    rest: [Vec<String>; 5],
 }
 
 impl Comparable {
@@ -135,6 +162,7 @@ impl Comparable {
         let Recovered {
             orders,
             sold,
+            updated,
             pending,
             holds,
             prices,
@@ -146,6 +174,7 @@ impl Comparable {
             times: [*newest_order_sec, *slots_forgotten_until],
             rest: [
                 sorted(sold),
+                sorted(updated),
                 sorted(pending),
                 sorted(holds),
                 sorted(&prices.entries),

@@ -37,7 +37,11 @@ fn hazards(fault: PlantedFault) -> &'static [Hazard] {
         | PlantedFault::ErasureNotRecorded
         | PlantedFault::ErasureNotSynced
         | PlantedFault::ErasureNotFinished
-        | PlantedFault::SummaryKeepsErased => &HAZARDS,
+        | PlantedFault::SummaryKeepsErased
+        | PlantedFault::UpdatesNotErased
+        | PlantedFault::PendingUpdatesIgnored
+        | PlantedFault::ReleasedIgnored
+        | PlantedFault::UpdatesNotSummarized => &HAZARDS,
     }
 }
 

@@ -2,11 +2,15 @@
 
 use std::ops::ControlFlow;
 
-use domain::ids::{Token, UserId};
+use domain::{
+    ids::{Token, UserId},
+    order::OrderId,
+};
 use futures_util::FutureExt;
 
 use crate::{
-    CommitError, HoldId, HoldState, OrderKey, Read, Store, UnitOfWork, Write, memory::MemoryStore,
+    CommitError, HoldId, HoldState, NamedClaim, OrderKey, Read, Store, StoredOrder, UnitOfWork,
+    Write, memory::MemoryStore,
 };
 
 /// What is on record.
@@ -24,7 +28,7 @@ pub(super) struct Model {
     events: Vec<Event>,
     /// Whether an erasure is on record and not complete.
     is_erasing: bool,
-    /// The e-mail addresses of erased orders, of which each has one of its own.
+    /// The e-mail addresses of erased orders and the notes of their updates, of which each has one of its own.
     erased: Vec<String>,
     /// Tokens of units, rejected ones among them, so that what must not be there is asked for as well.
     tokens: Vec<Token>,
@@ -81,18 +85,26 @@ impl Model {
     }
 
     fn begin_erasure(&mut self, user_id: UserId) -> u64 {
-        let mut emails = Vec::new();
+        let (mut texts, mut orders) = (Vec::new(), Vec::new());
         let exported = self.store.export_person(&user_id, &mut |placed| {
-            emails.push(placed.order.customer.email);
+            texts.push(placed.order.customer.email);
+            orders.push(placed.order.id);
             ControlFlow::Continue(())
         });
         exported.expect("memory does not fail");
+        for order in &orders {
+            let read = self.store.history(order, &mut |update| {
+                texts.push(update.entry.texts.note);
+                ControlFlow::Continue(())
+            });
+            read.expect("memory does not fail");
+        }
         let erased = self.store.erase_person(&user_id).now_or_never();
         let orders = erased
             .expect("memory does not wait")
             .expect("memory does not fail");
         if orders > 0 {
-            self.erased.extend(emails);
+            self.erased.extend(texts);
             self.events.push(Event::Erased(user_id));
             self.is_erasing = true;
             self.changes += 1;
@@ -112,7 +124,7 @@ impl Model {
         self.is_erasing
     }
 
-    /// E-mail addresses that may not be anywhere any more.
+    /// E-mail addresses and notes that may not be anywhere any more.
     pub(super) fn erased(&self) -> &[String] {
         &self.erased
     }
@@ -147,6 +159,35 @@ impl Model {
         }
     }
 
+    /// How often an order was updated; 0 for an unknown one.
+    pub(super) fn revision_of(&self, order: &OrderId) -> u32 {
+        self.stored(order).map_or(0, |stored| stored.revision())
+    }
+
+    /// The claims of an order that no update has given back.
+    pub(super) fn unreleased(&self, order: &OrderId) -> Vec<NamedClaim> {
+        let Some(stored) = self.stored(order) else {
+            return Vec::new();
+        };
+        let mut claims = stored.placed.claims;
+        let read = self.store.history(order, &mut |update| {
+            for released in &update.released {
+                let at = claims.iter().position(|claim| claim == released);
+                claims.swap_remove(at.expect("it was claimed"));
+            }
+            ControlFlow::Continue(())
+        });
+        read.expect("memory does not fail");
+        claims
+    }
+
+    fn stored(&self, order: &OrderId) -> Option<StoredOrder> {
+        match self.store.find_order(order) {
+            Read::Now(found) => found.expect("memory does not fail"),
+            Read::Later(_) => panic!("memory does not wait"),
+        }
+    }
+
     /// The number of the last change of the unit that has placed the order of a token; the greatest number if there is
     /// none.
     pub(super) fn unit_of_order(&self, token: &Token) -> u64 {
@@ -164,7 +205,8 @@ impl Model {
                 | Write::HoldPlaced(_)
                 | Write::HoldReleased { .. }
                 | Write::Prices(_)
-                | Write::SlotsForgotten(_) => false,
+                | Write::SlotsForgotten(_)
+                | Write::OrderUpdated(_) => false,
             };
             if unit.writes.iter().any(is_it) {
                 return last;
@@ -182,7 +224,8 @@ impl Model {
                 Write::HoldPlaced(_)
                 | Write::HoldReleased { .. }
                 | Write::Prices(_)
-                | Write::SlotsForgotten(_) => continue,
+                | Write::SlotsForgotten(_)
+                | Write::OrderUpdated(_) => continue,
             };
             if !self.tokens.contains(token) {
                 self.tokens.push(token.clone());

@@ -28,7 +28,8 @@ pub(super) fn holds() -> impl Iterator<Item = HoldId> {
 
 /// A unit that a server may commit now. Some are decided on what is not so, and have to be rejected.
 pub(super) fn random_unit(random: &mut Rng, model: &Model) -> UnitOfWork {
-    match random.u8(..10) {
+    match random.u8(..13) {
+        10..13 => update(random, model),
         0..4 => order(random, model),
         4 => UnitOfWork::write(Write::PaymentIntent({
             let token = token(random, model);
@@ -87,6 +88,22 @@ fn order(random: &mut Rng, model: &Model) -> UnitOfWork {
     placed.hold = Some(id);
     unit.requiring(active(id, revision))
         .and(Write::OrderPlaced(Box::new(placed)))
+}
+
+/// An update of an order, which may be unknown. Some give spots back; now and then it is decided on another revision.
+fn update(random: &mut Rng, model: &Model) -> UnitOfWork {
+    let order = model.order_key(&token(random, model));
+    let id = order.order_id();
+    let current = model.revision_of(&id);
+    let mut update = samples::update(random, id.clone(), current + 1);
+    update.entry.texts.note = format!("note {:016x}", random.u64(..));
+    if random.bool() {
+        update.released = model.unreleased(&id);
+        update.released.truncate(random.usize(..3));
+    }
+    let revision = current + u32::from(random.u8(..8) == 0);
+    UnitOfWork::write(Write::OrderUpdated(Box::new(update)))
+        .requiring(Precondition::OrderRevision { order, revision })
 }
 
 /// A hold with its revision, or now and then another one.
