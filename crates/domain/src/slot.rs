@@ -4,6 +4,8 @@
 //! pool that serves its type, so an overall limit and a limit for one type bind together. Sales are counted
 //! by ticket type and not by pool: the counts stay true when a later catalogue divides the pools otherwise.
 //!
+//! A block takes spots of every pool without an order, so that they are not sold. It survives catalogues as sales do.
+//!
 //! Each catalogue has a [`Revision`]. The pools of the next revision are staged beside the active ones, and
 //! the first operation by that revision advances the slot to it as a whole. A slot never goes back: an
 //! operation by an older revision gets [`Stale`] and must decide again.
@@ -347,6 +349,58 @@ pub struct Claim {
     pub count: u32,
 }
 
+/// Spots that are off sale without an order. An earlier one in this order blocks less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BlockedSpots {
+    /// This many of every pool.
+    Count(u32),
+    /// All that are not sold, also those that are given back later.
+    All,
+}
+
+impl BlockedSpots {
+    /// Nothing is blocked.
+    pub const NONE: Self = Self::Count(0);
+
+    /// Whether any spots are blocked.
+    #[must_use]
+    pub fn is_any(self) -> bool {
+        self != Self::NONE
+    }
+
+    /// The number of spots of a pool, which may have fewer.
+    fn of_pool(self) -> u64 {
+        match self {
+            Self::Count(count) => count.into(),
+            Self::All => u64::MAX,
+        }
+    }
+
+    /// How many of the spots of a slot are blocked that are not sold.
+    #[must_use]
+    pub fn among(self, allotment: u32, sold: u64) -> u32 {
+        let unsold = u64::from(allotment).saturating_sub(sold);
+        // It fits, as it is at most the allotment.
+        u32::try_from(unsold.min(self.of_pool())).unwrap_or(u32::MAX)
+    }
+
+    /// This and more spots. All stay all.
+    #[must_use]
+    pub fn plus(self, count: u32) -> Self {
+        match self {
+            // Saturating: no pool has as many.
+            Self::Count(blocked) => Self::Count(blocked.saturating_add(count)),
+            Self::All => Self::All,
+        }
+    }
+}
+
+impl Default for BlockedSpots {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
 /// A cart that can hold spots; a digest of the caller's cart id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CartKey(pub [u8; 16]);
@@ -400,11 +454,26 @@ impl Offer {
     }
 }
 
-/// The sales and holds of a slot, by ticket type.
+/// What is not for sale of a slot: sales and holds by ticket type, and what is blocked.
 #[derive(Debug, Clone, Default)]
 struct Ledger {
     sold: Vec<(Claimed, u32)>,
     holds: Holds,
+    blocked: BlockedSpots,
+    /// What is blocked next, once it is on record.
+    staged_block: Option<BlockedSpots>,
+}
+
+impl Ledger {
+    fn is_empty(&self) -> bool {
+        let Self {
+            sold,
+            holds,
+            blocked,
+            staged_block,
+        } = self;
+        sold.is_empty() && holds.is_empty() && !blocked.is_any() && staged_block.is_none()
+    }
 }
 
 /// The parts that few slots have, behind one pointer. There may be ten million slots, and most have none of
@@ -420,11 +489,11 @@ struct SlotExtras {
 impl SlotExtras {
     fn is_empty(&self) -> bool {
         let Self {
-            ledger: Ledger { sold, holds },
+            ledger,
             terms,
             staged,
         } = self;
-        sold.is_empty() && holds.is_empty() && terms.is_none() && staged.is_none()
+        ledger.is_empty() && terms.is_none() && staged.is_none()
     }
 }
 
@@ -508,7 +577,7 @@ impl Slot {
         !self.pools().is_empty()
     }
 
-    /// Whether the slot can be forgotten: it is not open, and nothing of it is staged, sold or held.
+    /// Whether the slot can be forgotten: it is not open, and nothing of it is staged, sold, held or blocked.
     #[must_use]
     pub fn is_vacant(&self) -> bool {
         !self.is_open() && self.extras.is_none()
@@ -602,7 +671,40 @@ impl Slot {
         placed.saturating_add(holds.staged_beyond_placed(viewer, sum))
     }
 
-    /// The slot with the sales and holds of `other` in place of its own.
+    /// What is blocked. While a block is not on record yet, that is what it blocks or what the one before does, whichever is
+    /// more.
+    #[must_use]
+    pub fn blocked(&self) -> BlockedSpots {
+        self.ledger().map_or(BlockedSpots::NONE, |ledger| {
+            ledger.staged_block.unwrap_or_default().max(ledger.blocked)
+        })
+    }
+
+    /// Blocks spots, in place of what was blocked before.
+    pub fn block(&mut self, spots: BlockedSpots) {
+        self.change_ledger(|ledger| ledger.blocked = spots);
+    }
+
+    /// Begins to block spots, until [`Slot::apply_staged_block`] or [`Slot::discard_staged_block`].
+    pub fn stage_block(&mut self, spots: BlockedSpots) {
+        self.change_ledger(|ledger| ledger.staged_block = Some(spots));
+    }
+
+    /// Puts the staged block in the place of the present one.
+    pub fn apply_staged_block(&mut self) {
+        self.change_ledger(|ledger| {
+            if let Some(spots) = ledger.staged_block.take() {
+                ledger.blocked = spots;
+            }
+        });
+    }
+
+    /// Discards the staged block.
+    pub fn discard_staged_block(&mut self) {
+        self.change_ledger(|ledger| ledger.staged_block = None);
+    }
+
+    /// The slot with the sales, holds and blocks of `other` in place of its own.
     #[must_use]
     pub fn with_taken_of(mut self, other: &Self) -> Self {
         // Without a ledger there is nothing to copy, and the slot stays without extras.
@@ -688,7 +790,9 @@ impl Slot {
         let staged = ledger
             .holds
             .staged_beyond_placed(viewer, |held| self.drawn(service, pool, held));
-        taken.saturating_add(staged)
+        taken
+            .saturating_add(staged)
+            .saturating_add(self.blocked().of_pool())
     }
 
     /// Sum of those `taken` spots that count against a pool.

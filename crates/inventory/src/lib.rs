@@ -1,4 +1,4 @@
-//! The in-memory availability store: every slot with its sales and holds.
+//! The in-memory availability store: every slot with its sales, holds and block.
 //!
 //! A map finds a slot, and each slot has a mutex of its own. An operation on several slots locks all of
 //! them, decides, sells every spot or none, and unlocks. Other threads see that as one step. No decision
@@ -14,7 +14,7 @@
 //! the active one. Once the next revision is active, every operation advances the slots that it locks. An
 //! operation by the older revision gets [`Stale`] from a slot that has advanced, before anything has
 //! changed, and its caller decides again. So every decision sees all of its slots at one revision, and of
-//! two decisions about one slot the one by the older revision came first. Sales and holds stay.
+//! two decisions about one slot the one by the older revision came first. Sales, holds and blocks stay.
 //! [`Inventory::advance_all`] then advances the slots that no operation has locked.
 
 use std::{
@@ -33,11 +33,13 @@ use domain::{
     time::EpochSeconds,
 };
 
+mod blocks;
 mod carts;
 mod holds;
 mod reservation;
 mod slots;
 
+pub use blocks::BlockChange;
 pub use holds::{HoldChange, NextHold, RestoredHold};
 pub use reservation::{ConsumedHold, Decision, Reservation};
 
@@ -260,7 +262,7 @@ impl Inventory {
         Ok(slot.is_open().then(|| look(&slot)))
     }
 
-    /// `slot` with the sales and holds of the known slot of that key, whatever revision that slot shows.
+    /// `slot` with the sales, holds and block of the known slot of that key, whatever revision that slot shows.
     #[must_use]
     pub fn with_taken(&self, key: SlotKey, slot: Slot) -> Slot {
         match self.slots.find(key) {

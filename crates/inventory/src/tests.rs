@@ -14,6 +14,7 @@ use domain::{
     time::Seconds,
 };
 
+mod blocks;
 mod histories;
 mod revisions;
 

@@ -765,3 +765,128 @@ fn a_slot_is_oversold_where_more_is_sold_than_a_pool_has() {
     }
     assert!(!Slot::default().is_oversold(concert));
 }
+
+#[test]
+fn a_block_takes_of_every_pool_what_is_not_sold() {
+    let pools = [(STALLS_ONLY, 4), (BALCONY_ONLY, 6), (PoolTickets::All, 9)];
+    for (spots, expected) in [
+        (BlockedSpots::NONE, [2, 6, 7]),
+        (BlockedSpots::Count(1), [1, 5, 6]),
+        (BlockedSpots::Count(6), [0, 0, 1]),
+        (BlockedSpots::Count(u32::MAX), [0, 0, 0]),
+        (BlockedSpots::All, [0, 0, 0]),
+    ] {
+        let mut slot = slot(&pools);
+        slot.sell(Claimed::Ticket(STALLS), 2);
+        slot.block(spots);
+        assert_eq!(left_of_all(&slot), expected, "{spots:?}");
+        // What is given back is blocked, too, only where all is.
+        slot.unsell(Claimed::Ticket(STALLS), 2);
+        let stalls = left_of_all(&slot)[0];
+        assert_eq!(stalls, 4_u32.saturating_sub(blocked_of(spots)), "{spots:?}");
+        slot.block(BlockedSpots::NONE);
+        assert_eq!(left_of_all(&slot), [4, 6, 9]);
+    }
+}
+
+fn blocked_of(spots: BlockedSpots) -> u32 {
+    match spots {
+        BlockedSpots::Count(count) => count,
+        BlockedSpots::All => u32::MAX,
+    }
+}
+
+#[test]
+fn a_block_does_not_spare_what_a_cart_holds() {
+    let fixture = Fixture::new();
+    let mut slot = slot(&[(PoolTickets::All, 5)]);
+    slot.hold(
+        cart(1),
+        Claimed::Ticket(ADULT),
+        3,
+        HoldSpan::new(NOW, NOW + 60),
+    );
+    let left = |slot: &Slot, owner| {
+        let viewer = Viewer {
+            now: NOW,
+            cart: owner,
+        };
+        let mut left = slot.left(fixture.service("museum"), viewer);
+        left.next().map(|(_, left)| left)
+    };
+    for (spots, of_owner, of_others) in [
+        (BlockedSpots::Count(1), 4, 1),
+        (BlockedSpots::Count(3), 2, 0),
+        (BlockedSpots::All, 0, 0),
+    ] {
+        slot.block(spots);
+        let found = (left(&slot, Some(cart(1))), left(&slot, None));
+        assert_eq!(found, (Some(of_owner), Some(of_others)), "{spots:?}");
+    }
+}
+
+#[test]
+fn a_block_that_is_not_on_record_counts_beside_the_one_before() {
+    let (all, none) = (BlockedSpots::All, BlockedSpots::NONE);
+    let few = BlockedSpots::Count(2);
+    for (before, next, meanwhile) in [
+        (none, few, few),
+        (few, none, few),
+        (few, all, all),
+        (all, few, all),
+        (all, none, all),
+    ] {
+        let mut slot = slot(&[(PoolTickets::All, 5)]);
+        slot.block(before);
+        slot.stage_block(next);
+        assert_eq!(slot.blocked(), meanwhile, "{before:?} {next:?}");
+        slot.discard_staged_block();
+        assert_eq!(slot.blocked(), before, "{before:?} {next:?}");
+        slot.stage_block(next);
+        slot.apply_staged_block();
+        assert_eq!(slot.blocked(), next, "{before:?} {next:?}");
+        slot.apply_staged_block();
+        assert_eq!(slot.blocked(), next);
+    }
+}
+
+#[test]
+fn a_block_stays_when_the_catalogue_changes_and_keeps_its_slot() {
+    let mut slot = slot(&[(PoolTickets::All, 5)]);
+    slot.block(BlockedSpots::Count(2));
+    let copy = Slot::default().with_taken_of(&slot);
+    assert_eq!(copy.blocked(), BlockedSpots::Count(2));
+    slot.advance_to(Revision(1)).unwrap();
+    assert!(!slot.is_open() && !slot.is_vacant());
+    slot.stage(
+        Revision(2),
+        pool(PoolTickets::All, 9),
+        &SlotTerms::default(),
+    );
+    slot.advance_to(Revision(2)).unwrap();
+    assert_eq!(left_of_all(&slot), [7]);
+    assert!(!slot.is_oversold(Fixture::new().service("concert")));
+    slot.advance_to(Revision(3)).unwrap();
+    slot.block(BlockedSpots::NONE);
+    assert!(slot.is_vacant());
+}
+
+#[test]
+fn blocked_spots_are_shown_as_those_that_are_not_sold() {
+    for (spots, allotment, sold, expected) in [
+        (BlockedSpots::NONE, 5, 2, 0),
+        (BlockedSpots::Count(2), 5, 2, 2),
+        (BlockedSpots::Count(4), 5, 2, 3),
+        (BlockedSpots::All, 5, 2, 3),
+        (BlockedSpots::All, 5, 7, 0),
+        (BlockedSpots::All, u32::MAX, 0, u32::MAX),
+    ] {
+        assert_eq!(spots.among(allotment, sold), expected, "{spots:?} {sold}");
+    }
+    assert_eq!(BlockedSpots::Count(2).plus(3), BlockedSpots::Count(5));
+    assert_eq!(
+        BlockedSpots::Count(2).plus(u32::MAX),
+        BlockedSpots::Count(u32::MAX)
+    );
+    assert_eq!(BlockedSpots::All.plus(3), BlockedSpots::All);
+}

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Mutex};
 
 use super::{revisions::opening, *};
+use domain::slot::BlockedSpots;
 use testkit::{
     histories::{History, Sequential},
     schedules::{Caught, Stage, every_schedule, point, point_until, random_schedules},
@@ -53,6 +54,17 @@ enum Call {
     Release {
         by: usize,
     },
+    /// Begins to block spots of a slot, in place of what is blocked.
+    Block {
+        by: usize,
+        slot: usize,
+        spots: BlockedSpots,
+    },
+    /// Ends somebody's block, which is on record or is not.
+    EndBlock {
+        by: usize,
+        is_recorded: bool,
+    },
     /// Puts another revision on sale, with these allotments.
     Replace([u32; SLOTS]),
 }
@@ -83,6 +95,9 @@ struct SequentialModel {
     /// What each cart is going to hold, by who changes it.
     staged: BTreeMap<usize, (u8, Spots)>,
     making: BTreeMap<usize, InTheMaking>,
+    blocked: [BlockedSpots; SLOTS],
+    /// What is going to be blocked, by who blocks it.
+    staged_blocks: BTreeMap<usize, (usize, BlockedSpots)>,
 }
 
 fn of_slot(spots: &Spots, slot: usize) -> u32 {
@@ -98,6 +113,18 @@ impl SequentialModel {
             holds,
             staged: BTreeMap::new(),
             making: BTreeMap::new(),
+            blocked: [BlockedSpots::NONE; SLOTS],
+            staged_blocks: BTreeMap::new(),
+        }
+    }
+
+    /// What is blocked of a slot or is going to be, whichever is more.
+    fn blocked(&self, slot: usize) -> u32 {
+        let staged = self.staged_blocks.values().filter(|(of, _)| *of == slot);
+        let most = staged.fold(self.blocked[slot], |most, (_, spots)| most.max(*spots));
+        match most {
+            BlockedSpots::Count(count) => count,
+            BlockedSpots::All => u32::MAX,
         }
     }
 
@@ -112,7 +139,8 @@ impl SequentialModel {
         std::array::from_fn(|slot| {
             let others = (0..).take(CARTS).filter(|cart| Some(*cart) != viewer);
             let held: u32 = others.map(|cart| self.held(cart, slot)).sum();
-            self.allotments[slot].saturating_sub(self.sold[slot] + held)
+            let taken = self.blocked(slot).saturating_add(self.sold[slot] + held);
+            self.allotments[slot].saturating_sub(taken)
         })
     }
 
@@ -193,6 +221,15 @@ impl Sequential for SequentialModel {
                     self.holds.insert(cart, held);
                 }
             }
+            Call::Block { by, slot, spots } => {
+                self.staged_blocks.insert(*by, (*slot, *spots));
+            }
+            Call::EndBlock { by, is_recorded } => {
+                let ended = self.staged_blocks.remove(by);
+                if let Some((slot, spots)) = ended.filter(|_| *is_recorded) {
+                    self.blocked[slot] = spots;
+                }
+            }
             Call::Replace(allotments) => self.allotments = *allotments,
         }
         Answer::Done
@@ -209,8 +246,11 @@ struct Shop {
     on_sale: AtomicU32,
     making: Mutex<BTreeMap<usize, Reservation>>,
     holding: Mutex<BTreeMap<usize, Option<HoldChange>>>,
+    blocking: Mutex<BTreeMap<usize, BlockChange>>,
     /// Who changes each cart, as the application locks it.
     locks: Mutex<[Option<usize>; CARTS]>,
+    /// Who blocks each slot.
+    block_locks: Mutex<[Option<usize>; SLOTS]>,
 }
 
 impl Shop {
@@ -235,7 +275,9 @@ impl Shop {
             on_sale: AtomicU32::new(0),
             making: Mutex::default(),
             holding: Mutex::default(),
+            blocking: Mutex::default(),
             locks: Mutex::default(),
+            block_locks: Mutex::default(),
         }
     }
 
@@ -357,6 +399,26 @@ impl Shop {
         Answer::Fits(fits)
     }
 
+    fn block(&self, by: usize, slot: usize, spots: BlockedSpots) {
+        point_until(|| self.block_locks.lock().unwrap()[slot].is_none());
+        self.block_locks.lock().unwrap()[slot] = Some(by);
+        let (inventory, key) = (&self.fixture.inventory, self.fixture.keys[slot]);
+        let change = self.decide(|revision| inventory.stage_block(revision, key, spots));
+        self.blocking.lock().unwrap().insert(by, change.unwrap());
+    }
+
+    fn end_block(&self, by: usize, is_recorded: bool) {
+        let change = self.blocking.lock().unwrap().remove(&by).unwrap();
+        if is_recorded {
+            self.fixture.inventory.apply_block(change);
+        } else {
+            self.fixture.inventory.revert_block(change);
+        }
+        for holder in &mut *self.block_locks.lock().unwrap() {
+            holder.take_if(|holder| *holder == by);
+        }
+    }
+
     fn replace(&self, allotments: [u32; SLOTS]) {
         let fixture = &self.fixture;
         let on_sale = Revision(self.on_sale.load(Ordering::SeqCst));
@@ -401,6 +463,8 @@ impl Shop {
             Call::Release { by } => {
                 self.end(*by, |reservation| inventory.release(reservation, NOW));
             }
+            Call::Block { by, slot, spots } => self.block(*by, *slot, *spots),
+            Call::EndBlock { by, is_recorded } => self.end_block(*by, *is_recorded),
             Call::Replace(allotments) => self.replace(*allotments),
         }
         Answer::Done
@@ -420,7 +484,22 @@ fn calls_of(by: usize, chance: &mut fastrand::Rng) -> Vec<Call> {
         look(chance, &mut calls);
         let slots = [vec![0], vec![1], vec![0, 1], vec![1, 0]][chance.usize(..4)].clone();
         let (cart, count) = (chance.u8(..2), chance.u32(1..3));
-        let (begin, end) = match chance.u8(..7) {
+        let (begin, end) = match chance.u8(..9) {
+            7.. => (
+                Call::Block {
+                    by,
+                    slot: slots[0],
+                    spots: [
+                        BlockedSpots::All,
+                        BlockedSpots::Count(chance.u32(..3)),
+                        BlockedSpots::NONE,
+                    ][chance.usize(..3)],
+                },
+                Call::EndBlock {
+                    by,
+                    is_recorded: chance.u8(..4) > 0,
+                },
+            ),
             0..3 => (
                 Call::Hold {
                     by,
@@ -636,7 +715,11 @@ fn broken_inventories_are_found_out() {
             let is_of_carts = |call: &Call| {
                 matches!(
                     call,
-                    Call::Hold { .. } | Call::ReleaseHold { .. } | Call::EndHold { .. }
+                    Call::Hold { .. }
+                        | Call::ReleaseHold { .. }
+                        | Call::EndHold { .. }
+                        | Call::Block { .. }
+                        | Call::EndBlock { .. }
                 )
             };
             for calls in &mut parts {
@@ -681,4 +764,54 @@ fn spots_that_are_given_back_too_early_are_found_out() {
     let caught = histories(0..1_000, make).unwrap_err();
     assert!(caught.why.contains("not linearizable"), "{}", caught.why);
     eprintln!("found out after {} histories", caught.schedules);
+}
+
+/// The same for blocks: one that is in force only once it is on record is found out, and so is one that ends before that.
+#[test]
+fn blocks_that_are_in_force_too_late_or_too_short_are_found_out() {
+    let meant = Mutex::new(BTreeMap::new());
+    let too_late = |shop: &Shop, call: &Call| {
+        let inventory = &shop.fixture.inventory;
+        match *call {
+            Call::Block { by, slot, spots } => {
+                meant.lock().unwrap().insert(by, (slot, spots));
+                let nothing = BlockedSpots::NONE;
+                shop.make(&Call::Block {
+                    by,
+                    slot,
+                    spots: nothing,
+                })
+            }
+            Call::EndBlock { by, is_recorded } => {
+                let is_nothing = Call::EndBlock {
+                    by,
+                    is_recorded: false,
+                };
+                if is_recorded {
+                    let (slot, spots) = meant.lock().unwrap()[&by];
+                    inventory.restore_block(shop.fixture.keys[slot], spots);
+                }
+                shop.make(&is_nothing)
+            }
+            _ => shop.make(call),
+        }
+    };
+    let too_short = |shop: &Shop, call: &Call| {
+        let answer = shop.make(call);
+        if let Call::Block { by, slot, .. } = call {
+            let (inventory, key) = (&shop.fixture.inventory, shop.fixture.keys[*slot]);
+            let change = shop.blocking.lock().unwrap().remove(by).unwrap();
+            inventory.apply_block(change);
+            let now = inventory.blocked(key);
+            let again = shop.decide(|revision| inventory.stage_block(revision, key, now));
+            shop.blocking.lock().unwrap().insert(*by, again.unwrap());
+        }
+        answer
+    };
+    let late = histories(0..1_000, too_late).unwrap_err();
+    let short = histories(0..1_000, too_short).unwrap_err();
+    for caught in [late, short] {
+        assert!(caught.why.contains("not linearizable"), "{}", caught.why);
+        eprintln!("found out after {} histories", caught.schedules);
+    }
 }
