@@ -7,7 +7,7 @@ use std::error::Error;
 const PROTO: &str = "../../proto";
 
 /// The records of the order log; it imports the others.
-const RECORDS: &str = "boxoffice/store/v3/update.proto";
+const RECORDS: &str = "boxoffice/store/v3/block.proto";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={PROTO}/boxoffice/store");

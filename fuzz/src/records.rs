@@ -3,10 +3,11 @@
 use boxoffice::store::{
     KeyDeriver, PlacedOrder, Write,
     record::{
-        EncodedRecord, RecordError, RecordFacts, RecordKind, decode_attempt,
+        EncodedRecord, RecordError, RecordFacts, RecordKind, decode_attempt, decode_block,
         decode_erasure_completed, decode_facts, decode_hold, decode_hold_released, decode_intent,
         decode_order_if, decode_person_erased, decode_placed, decode_prices, decode_replay,
-        decode_slots_forgotten, encode, encode_erasure_completed, encode_person_erased,
+        decode_slots_forgotten, decode_update, encode, encode_erasure_completed,
+        encode_person_erased,
     },
 };
 
@@ -25,7 +26,9 @@ pub fn records(bytes: &[u8]) {
         | RecordKind::HoldPlaced
         | RecordKind::HoldReleased
         | RecordKind::Prices
-        | RecordKind::SlotsForgotten => other(kind, bytes),
+        | RecordKind::SlotsForgotten
+        | RecordKind::Blocked => other(kind, bytes),
+        RecordKind::OrderUpdated => updated(bytes),
         RecordKind::PersonErased => person_erased(bytes),
         RecordKind::ErasureCompleted => erasure_completed(bytes),
     }
@@ -107,9 +110,11 @@ fn decode_other(kind: RecordKind, bytes: &[u8]) -> Result<Write, RecordError> {
         }
         RecordKind::Prices => Write::Prices(decode_prices(bytes)?),
         RecordKind::SlotsForgotten => Write::SlotsForgotten(decode_slots_forgotten(bytes)?),
-        RecordKind::OrderPlaced | RecordKind::PersonErased | RecordKind::ErasureCompleted => {
-            unreachable!("{kind:?}")
-        }
+        RecordKind::Blocked => Write::Blocked(Box::new(decode_block(bytes)?)),
+        RecordKind::OrderPlaced
+        | RecordKind::OrderUpdated
+        | RecordKind::PersonErased
+        | RecordKind::ErasureCompleted => unreachable!("{kind:?}"),
     })
 }
 
@@ -119,6 +124,18 @@ fn written_again(write: &Write, decode: fn(&EncodedRecord) -> Result<Write, Reco
     let again = decode(&record).expect("what is encoded can be decoded");
     assert_eq!(&again, write);
     assert_eq!(encode(&again, &keys()), record);
+}
+
+/// An update without what people have written.
+fn updated(bytes: &[u8]) {
+    let facts = read(decode_facts(RecordKind::OrderUpdated, bytes, None));
+    if let Some(update) = read(decode_update(bytes, None)) {
+        assert!(facts.is_some(), "the whole was read and the facts were not");
+        written_again(&Write::OrderUpdated(Box::new(update)), |record| {
+            let update = decode_update(&record.public, Some(&record.personal))?;
+            Ok(Write::OrderUpdated(Box::new(update)))
+        });
+    }
 }
 
 fn person_erased(bytes: &[u8]) {

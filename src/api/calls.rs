@@ -82,6 +82,21 @@ impl Calls {
         deadline: Instant,
         work: Pin<&mut (impl Future<Output = Result<EncodedResponse, ApiError>> + Send)>,
     ) -> Result<Reply, ApiError> {
+        let (response, permit) = self.run_to(method, deadline, work).await?;
+        Ok(Reply { response, permit })
+    }
+
+    /// Runs a call whose outcome is not a response yet, as [`Self::run`] does. The permit is held until what follows from
+    /// the outcome has been sent.
+    ///
+    /// # Errors
+    /// Those of [`Self::run`].
+    pub async fn run_to<T>(
+        &self,
+        method: &str,
+        deadline: Instant,
+        work: Pin<&mut (impl Future<Output = Result<T, ApiError>> + Send)>,
+    ) -> Result<(T, CallPermit), ApiError> {
         // Before the work and until the response is sent, so that slow readers count as calls, too.
         let permit = self.acquire(deadline).await?;
         // Nothing of the future is used after a panic, so no broken state can be observed.
@@ -93,7 +108,7 @@ impl Calls {
         if let Err(ApiError::Internal(what)) = &outcome {
             tracing::error!(method, what, "internal error");
         }
-        outcome.map(|response| Reply { response, permit })
+        outcome.map(|outcome| (outcome, permit))
     }
 
     /// Acquires a permit: a free one, or that of a response whose client does not read.

@@ -85,6 +85,10 @@ error_table! {
         "Operator's service: the policy is to decide on a refund, and the item was sold without one.";
     REFUND_NOT_POSSIBLE FailedPrecondition 400 retry NO:
         "Operator's service: there is nothing to give back, less than that, or another amount by the lifecycle.";
+    BLOCK_REPLACED FailedPrecondition 400 retry NO:
+        "Operator's service: spots of the slot were put on sale again since the withdrawal that is repeated.";
+    ORDERS_KEPT FailedPrecondition 400 retry NO:
+        "Operator's service: the lifecycle does not let some orders of a slot be withdrawn; all others are.";
     LIFECYCLE_CONFLICT FailedPrecondition 400 retry NO:
         "Operator's service: the lifecycle has no such change, or cannot make it.";
     INVALID_HOST InvalidArgument 400 retry NO:
@@ -111,6 +115,8 @@ error_table! {
         "REST: the URL does not exist.";
     ORDER_NOT_FOUND NotFound 404 retry NO:
         "Operator's service: there is no order of this name.";
+    SLOT_NOT_FOUND NotFound 404 retry NO:
+        "Operator's service: there is no such slot in the catalogue.";
     STEP_NOT_FOUND NotFound 404 retry NO:
         "Operator's service: the order has no open step of this number.";
     UNKNOWN_SERVICE NotFound 404 retry NO:
@@ -125,6 +131,8 @@ error_table! {
         "Operator's service: a part of the order is not in the state that the request expects.";
     ORDER_CONTENDED Aborted 409 retry YES:
         "Operator's service: the order has changed at each attempt to change it.";
+    SPOTS_IN_FLIGHT Aborted 409 retry YES:
+        "Operator's service: orders in flight still take spots of a slot that is being withdrawn.";
     REQUEST_TOO_LARGE ResourceExhausted 413 retry NO:
         "The request exceeds `max_request_bytes`.";
     UNSUPPORTED_MEDIA_TYPE InvalidArgument 415 retry NO:
@@ -438,6 +446,10 @@ const fn change_mapping(error: &ChangeError) -> StatusMapping {
     match error {
         ChangeError::Invalid(_) => INVALID_REQUEST,
         ChangeError::UnknownOrder => ORDER_NOT_FOUND,
+        ChangeError::UnknownSlot => SLOT_NOT_FOUND,
+        ChangeError::BlockReplaced => BLOCK_REPLACED,
+        ChangeError::SpotsInFlight => SPOTS_IN_FLIGHT,
+        ChangeError::OrdersKept { .. } => ORDERS_KEPT,
         ChangeError::RequestReused => REQUEST_ID_REUSED,
         ChangeError::RevisionChanged { .. } => ORDER_CHANGED,
         ChangeError::Contended => ORDER_CONTENDED,
@@ -461,6 +473,7 @@ const fn change_mapping(error: &ChangeError) -> StatusMapping {
 const fn changed_field(error: &ChangeError) -> Option<&'static str> {
     match error {
         ChangeError::RequestReused => Some("request_id"),
+        ChangeError::UnknownSlot => Some("slot"),
         ChangeError::RevisionChanged { .. } => Some("etag"),
         ChangeError::NotInState { .. } => Some("from_state"),
         ChangeError::NoPolicy { .. }
@@ -470,6 +483,9 @@ const fn changed_field(error: &ChangeError) -> Option<&'static str> {
         ChangeError::NoStep(_) => Some("name"),
         ChangeError::Invalid(_)
         | ChangeError::UnknownOrder
+        | ChangeError::BlockReplaced
+        | ChangeError::SpotsInFlight
+        | ChangeError::OrdersKept { .. }
         | ChangeError::Contended
         | ChangeError::NoTransition { .. }
         | ChangeError::Condition { .. }

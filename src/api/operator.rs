@@ -9,6 +9,7 @@
 //! | [`requests`] | the rules of requests |
 //! | [`changes`] | the rules of requests that change orders |
 //! | [`masks`] | read masks: which fields are answered |
+//! | [`order_stream`] | orders that are sent one by one |
 //! | [`page_tokens`] | where a list goes on |
 //! | [`to_proto`] | answers |
 //!
@@ -20,6 +21,7 @@ pub mod changes;
 pub mod dispatch;
 pub mod grpc;
 pub mod masks;
+pub mod order_stream;
 pub mod page_tokens;
 pub mod proto;
 pub mod query;

@@ -15,6 +15,7 @@ use crate::config::LOGIN_VARIABLE;
 use connection::{Connection, Login};
 use output::{OutputFormat, Report};
 
+mod blocks;
 mod changes;
 mod connection;
 mod orders;
@@ -72,6 +73,9 @@ enum Query {
     Guests(slots::GuestList),
     Steps(steps::StepList),
     Change(changes::Change),
+    WithdrawSlot(changes::SlotWithdrawal),
+    Block(blocks::BlockChange),
+    Blocks(blocks::BlockList),
 }
 
 /// The commands with their arguments.
@@ -91,9 +95,10 @@ pub(super) fn commands() -> [Command; 4] {
             .subcommand(with_connection(steps::list_command()))
             .subcommands(changes::step_commands().map(with_connection)),
         Command::new(SLOTS)
-            .about(format!("Slots, {of_server}"))
+            .about("Slots of a running server, and what is off sale of them")
             .subcommand_required(true)
-            .subcommand(with_connection(slots::list_command())),
+            .subcommand(with_connection(slots::list_command()))
+            .subcommands(blocks::commands().map(with_connection)),
         with_connection(slots::guests_command(of_server)),
     ]
 }
@@ -166,7 +171,12 @@ fn query<'a>(name: &str, arguments: &'a ArgMatches) -> Result<(Query, &'a ArgMat
         (ORDERS, LIST) => Query::Orders(Box::new(orders::OrderList::of(arguments))),
         (ORDERS, SHOW) => Query::Order(orders::OneOrder::of(arguments)),
         (ORDERS, HISTORY) => Query::History(given(arguments, ORDER)),
-        (SLOTS, _) => Query::Slots(slots::SlotList::of(arguments)),
+        (SLOTS, LIST) => Query::Slots(slots::SlotList::of(arguments)),
+        (SLOTS, blocks::BLOCKS) => Query::Blocks(blocks::BlockList::of(arguments)),
+        (SLOTS, command) => Query::Block(blocks::BlockChange::of(command, arguments)?),
+        (ORDERS, changes::WITHDRAW) if arguments.contains_id(START) => {
+            Query::WithdrawSlot(changes::SlotWithdrawal::of(arguments)?)
+        }
         (_, LIST) => Query::Steps(steps::StepList::of(arguments)),
         (_, command) => Query::Change(changes::Change::of(command, arguments)?),
     };
@@ -210,7 +220,13 @@ impl OperatorCommand {
         if let Some(note) = &report.note {
             writeln!(stderr, "{note}")?;
         }
-        Ok(SUCCESS)
+        match report.failed {
+            Some(error) => {
+                let error = CliError::Operator(self.server.clone(), Box::new(error));
+                error.print(stdout, stderr)
+            }
+            None => Ok(SUCCESS),
+        }
     }
 
     fn ask(&self) -> Result<Report, CliError> {
@@ -243,6 +259,9 @@ impl Query {
             Self::Guests(list) => list.read(connection).await,
             Self::Steps(list) => list.read(connection).await,
             Self::Change(change) => change.make(connection).await,
+            Self::WithdrawSlot(withdrawal) => withdrawal.make(connection).await,
+            Self::Block(change) => change.make(connection).await,
+            Self::Blocks(list) => list.read(connection).await,
         }
     }
 }

@@ -149,13 +149,18 @@ impl Generator {
 
     fn operation(&mut self, method: &MethodDescriptor) -> Value {
         let answer = self.message(&method.output());
+        let mut content = json!({"application/json": {"schema": answer}});
+        if method.is_server_streaming() {
+            // One message a line.
+            content["application/x-ndjson"] = json!({"schema": answer});
+        }
         json!({
             "operationId": method.name(),
             "description": comment(&method.parent_file(), method.path()),
             "responses": {
                 "200": {
                     "description": "The answer.",
-                    "content": {"application/json": {"schema": answer}},
+                    "content": content,
                 },
                 "default": {"$ref": "#/components/responses/Error"},
             },

@@ -1,6 +1,7 @@
 //! The operator's services: what they show, to whom, and over which transports.
 
 mod access;
+mod blocks;
 mod changes;
 mod command_line;
 mod documents;

@@ -57,6 +57,8 @@ pub enum OperatorRpc {
     ListSlots,
     /// Lists who comes to a slot.
     ListDoor,
+    /// Lists the slots that are blocked.
+    ListBlocks,
     /// Lists work outside of this server that is not done.
     ListSteps,
     /// Cancels an order or items of it.
@@ -75,6 +77,8 @@ pub enum OperatorRpc {
     AddNote,
     /// Has a step tried at once.
     RetryStep,
+    /// Takes spots of a slot off sale.
+    SetBlock,
     /// Makes any other change that the lifecycle allows.
     ChangeState,
     /// Gives up a step.
@@ -83,12 +87,13 @@ pub enum OperatorRpc {
 
 impl OperatorRpc {
     /// All methods.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::GetOrder,
         Self::SearchOrders,
         Self::ListHistory,
         Self::ListSlots,
         Self::ListDoor,
+        Self::ListBlocks,
         Self::ListSteps,
         Self::CancelOrder,
         Self::RefundItems,
@@ -98,6 +103,7 @@ impl OperatorRpc {
         Self::MarkNoShow,
         Self::AddNote,
         Self::RetryStep,
+        Self::SetBlock,
         Self::ChangeState,
         Self::AbandonStep,
     ];
@@ -111,6 +117,7 @@ impl OperatorRpc {
             Self::ListHistory => "ListHistory",
             Self::ListSlots => "ListSlots",
             Self::ListDoor => "ListDoor",
+            Self::ListBlocks => "ListBlocks",
             Self::ListSteps => "ListSteps",
             Self::CancelOrder => "CancelOrder",
             Self::RefundItems => "RefundItems",
@@ -120,6 +127,7 @@ impl OperatorRpc {
             Self::MarkNoShow => "MarkNoShow",
             Self::AddNote => "AddNote",
             Self::RetryStep => "RetryStep",
+            Self::SetBlock => "SetBlock",
             Self::ChangeState => "ChangeState",
             Self::AbandonStep => "AbandonStep",
         }
@@ -143,7 +151,9 @@ impl OperatorRpc {
             | Self::RetryStep
             | Self::ChangeState
             | Self::AbandonStep => "boxoffice.operator.v1.OrderService",
-            Self::ListSlots | Self::ListDoor => "boxoffice.operator.v1.SlotService",
+            Self::ListSlots | Self::ListDoor | Self::ListBlocks | Self::SetBlock => {
+                "boxoffice.operator.v1.SlotService"
+            }
         }
     }
 
@@ -156,6 +166,7 @@ impl OperatorRpc {
             | Self::ListHistory
             | Self::ListSlots
             | Self::ListDoor
+            | Self::ListBlocks
             | Self::ListSteps => Permission::Read,
             Self::CancelOrder
             | Self::RefundItems
@@ -164,7 +175,8 @@ impl OperatorRpc {
             | Self::ConfirmItems
             | Self::MarkNoShow
             | Self::AddNote
-            | Self::RetryStep => Permission::ChangeOrders,
+            | Self::RetryStep
+            | Self::SetBlock => Permission::ChangeOrders,
             Self::ChangeState | Self::AbandonStep => Permission::Intervene,
         }
     }

@@ -32,9 +32,9 @@ use domain::{
 use futures_util::FutureExt;
 use kernel::{clock::ManualClock, diagnostics::Diagnostics};
 use store::{
-    CommitFuture, EraseFuture, HoldId, OrderFilter, OrderKey, OrderSink, PlacedSink, Read,
-    ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold,
-    StoredOrder, UnitOfWork, UpdateSink, memory::MemoryStore,
+    BlockSink, CommitFuture, EraseFuture, HoldId, NamedSlot, OrderFilter, OrderKey, OrderSink,
+    PlacedSink, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats,
+    StoredHold, StoredOrder, UnitOfWork, UpdateSink, memory::MemoryStore,
 };
 use tokio::{sync::watch, time::Instant};
 
@@ -69,6 +69,10 @@ impl Store for NoStore {
 
     fn history(&self, id: &OrderId, take: UpdateSink<'_>) -> Result<(), ReadError> {
         self.0.history(id, take)
+    }
+
+    fn block_history(&self, slot: &NamedSlot, take: BlockSink<'_>) -> Result<(), ReadError> {
+        self.0.block_history(slot, take)
     }
 
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {

@@ -130,6 +130,7 @@ impl App {
         }
         // Only after the record: the next sweep tries again where it failed.
         sweeps.forgotten_until = until;
+        self.blocks.forget(until);
         self.inventory.retire(until)
     }
 }

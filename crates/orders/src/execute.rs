@@ -260,7 +260,8 @@ fn records_money(unit: &UnitOfWork) -> bool {
         | Write::Prices(_)
         | Write::SlotsForgotten(_)
         // The step is open until its outcome is on record, and has the same outcome again under its key.
-        | Write::OrderUpdated(_) => false,
+        | Write::OrderUpdated(_)
+        | Write::Blocked(_) => false,
     })
 }
 

@@ -32,6 +32,7 @@ use store::{ErrorChain, NamedClaim, PriceBook, ReadError, Store};
 
 mod assess;
 pub mod audit;
+pub mod block;
 mod calendar;
 mod check;
 mod clock_check;
@@ -56,6 +57,7 @@ mod startup;
 pub mod steps;
 mod tokens;
 pub mod update;
+pub mod withdraw;
 
 pub use check::{Cart, CheckAnswer, Checked};
 pub use create::CreateOrder;
@@ -66,6 +68,7 @@ pub use reconcile::Reloaded;
 pub use reload::ReloadError;
 pub use startup::{OfflineCatalog, Parts, StartupError};
 
+use block::Blocks;
 use lifecycle::ActiveLifecycle;
 use metrics::OrderMetrics;
 use steps::Agenda;
@@ -164,6 +167,8 @@ pub struct App {
     tokens: Tokens,
     /// The timers and steps of orders.
     agenda: Agenda,
+    /// The blocks of slots that are in force.
+    blocks: Blocks,
     /// The tokens of pending payments that cannot be reversed while payments are off: locked for as long as
     /// the process runs.
     stuck: Mutex<Vec<TokenGuard>>,

@@ -1,17 +1,18 @@
-//! The slots of a day with what is sold, held and left, for those who run the box office.
+//! The slots of a day with what is sold, held, blocked and left, for those who run the box office.
 
 use std::{ops::Range, sync::Arc};
 
 use super::{ActiveCatalog, App, OrderError};
 use domain::{
     availability,
-    catalog::ServiceIx,
+    catalog::{Service, ServiceIx},
     ids::{MerchantId, ServiceId},
     openings::{Span, untouched},
-    slot::{SlotDuration, Stale},
-    time::EpochSeconds,
+    slot::{SlotDuration, SlotKey, Stale},
+    time::{EpochSeconds, Seconds},
 };
 use kernel::blocking;
+use store::NamedSlot;
 
 /// Which slots are wanted.
 #[derive(Debug, Clone)]
@@ -41,6 +42,10 @@ pub struct SlotReport {
     pub sold: u64,
     /// Spots that carts hold and payments in flight take.
     pub held: u64,
+    /// Spots that are not sold and blocked.
+    pub blocked: u32,
+    /// Why they are, in words; empty if no reason was given.
+    pub block_reason: String,
     /// Spots that can be sold at this moment; none outside of the booking window.
     pub left: u32,
 }
@@ -64,6 +69,26 @@ impl App {
             })
         };
         blocking::run(read).await?
+    }
+
+    /// A slot of the active catalogue; `None` if it is not open.
+    ///
+    /// # Errors
+    /// Those of [`Self::slots_of`].
+    pub async fn slot(
+        self: &Arc<Self>,
+        slot: &NamedSlot,
+    ) -> Result<Option<SlotReport>, OrderError> {
+        if self.catalog().merchant_ix(&slot.merchant_id).is_none() {
+            return Ok(None);
+        }
+        let search = SlotSearch {
+            merchant_id: slot.merchant_id.clone(),
+            service_id: Some(slot.service_id.clone()),
+            starts: slot.start_sec..slot.start_sec.saturating_add(Seconds::ONE),
+        };
+        let mut reports = self.slots_of(search).await?.into_iter();
+        Ok(reports.find(|report| report.duration_sec == slot.duration_sec))
     }
 
     fn report(
@@ -90,10 +115,10 @@ impl App {
             let allotment = untouched(&openings).spots_open(service, &all, viewer);
             let report = self.inventory.examine_one(active.revision, key, |slot| {
                 let left = availability::spots_open(service, key, slot, viewer);
-                (slot.sold(), slot.held(viewer), left)
+                (slot.sold(), slot.held(viewer), slot.blocked(), left)
             })?;
             // A slot that is not open any more was forgotten with its sales.
-            let Some((sold, held, left)) = report else {
+            let Some((sold, held, blocked, left)) = report else {
                 continue;
             };
             reports.push(SlotReport {
@@ -104,11 +129,29 @@ impl App {
                 allotment,
                 sold,
                 held,
+                blocked: blocked.among(allotment, sold),
+                block_reason: if blocked.is_any() {
+                    self.block_reason(&search.merchant_id, service, key)
+                } else {
+                    String::new()
+                },
                 left,
             });
         }
         reports.sort_by(|one, other| sort_key(one).cmp(&sort_key(other)));
         Ok(reports)
+    }
+}
+
+impl App {
+    fn block_reason(&self, merchant_id: &MerchantId, service: &Service, key: SlotKey) -> String {
+        let block = self.blocks.find(&NamedSlot {
+            start_sec: key.start_sec,
+            merchant_id: merchant_id.clone(),
+            service_id: service.id.clone(),
+            duration_sec: key.duration_sec,
+        });
+        block.map(|block| block.reason).unwrap_or_default()
     }
 }
 

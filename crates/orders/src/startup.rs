@@ -7,6 +7,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     ActiveCatalog, App, Latest, Limits, OrderMetrics, Tokens,
+    block::{self, Blocks},
     calendar::{Calendar, Sweeps},
     clock_check, indexed,
     lifecycle::ActiveLifecycle,
@@ -152,6 +153,7 @@ impl App {
             updated,
             pending,
             holds,
+            blocks,
             prices: known,
             newest_order_sec,
             slots_forgotten_until,
@@ -205,6 +207,7 @@ impl App {
             },
             tokens: Tokens::default(),
             agenda: Agenda::of(&updated),
+            blocks: Blocks::of(blocks),
             stuck: Mutex::default(),
             commands: TaskTracker::new(),
             limits,
@@ -303,8 +306,8 @@ fn warn_of_what_was_sold(
     .warn();
 }
 
-/// Sells the spots that are on record as sold, whatever the clock says. Only those of forgotten slots are left
-/// out, because these slots are never opened again.
+/// Sells the spots that are on record as sold and blocks those that are blocked, whatever the clock says. Only those of
+/// forgotten slots are left out, because these slots are never opened again.
 fn recover(
     store: &dyn Store,
     register: &mut IdInterner,
@@ -317,5 +320,6 @@ fn recover(
     }
     let sold = indexed(register, &std::mem::take(&mut recovered.sold));
     inventory.restore(&sold);
+    block::restore(&recovered.blocks, register, inventory);
     Ok((recovered, sold))
 }

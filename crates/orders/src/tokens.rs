@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use domain::{ids::Token, slot::CartKey};
 use kernel::user::User;
-use store::OrderKey;
+use store::{NamedSlot, OrderKey};
 
 /// A request's idempotency token, by its digest. The digest is computed once for each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,6 +22,19 @@ impl RequestKey {
     pub(super) fn of_order(order: &OrderKey) -> Self {
         // Masked, because it shares the table with digests of tokens; a collision would only make one wait.
         Self(masked(order.0, Some("order")))
+    }
+
+    /// The key of a slot that is blocked.
+    pub(super) fn of_slot(slot: &NamedSlot) -> Self {
+        let text = format!(
+            "{}/{}@{}+{}",
+            slot.merchant_id,
+            slot.service_id,
+            slot.start_sec,
+            u32::from(slot.duration_sec)
+        );
+        // As for an order.
+        Self(masked(digest(&text), Some("slot")))
     }
 
     /// The key of a user's cart. A cart's id is the token of its later order. Users have carts of their own: with the

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use super::{
     App, AttemptError, OrderError,
+    block::{BlockOccasion, KeptOffSale},
     execute::{Command, CommitFailure, Decided},
     found,
     tokens::{LockedFor, RequestKey, TokenGuard, TokenLock, released},
@@ -47,13 +48,15 @@ pub(crate) mod tests;
 
 pub use change::{
     ChangeMode, ChangeRequest, CustomerDecision, MAX_NOTE, MAX_REASON, MerchantDecision,
-    OrderChange, RefundChoice,
+    OrderChange, RefundChoice, WithdrawnSpots,
 };
+pub(crate) use change::{wrong_reason_text, wrong_request_id};
 pub use error::{ChangeError, InvalidField};
 pub use next_states::{NextState, OrderAction};
 
 use plan::cause_of;
 use present::PresentOrder;
+pub(crate) use present::{held_spots, items_of};
 use record::Occasion;
 
 /// A change of an order, by whoever it is.
@@ -89,6 +92,8 @@ pub(super) enum AskedChange {
 pub(super) struct DecidedUpdate {
     command: UpdateOrder,
     placed: PlacedOrder,
+    /// What is blocked together with it.
+    kept: KeptOffSale,
 }
 
 /// An order as it stands after a change, or why it is not changed.
@@ -156,6 +161,17 @@ impl App {
     pub async fn stored_order(&self, id: &OrderId) -> Result<Option<StoredOrder>, OrderError> {
         let stored = self.store.find_order(id).get().await;
         stored.map_err(|error| self.read_failed(&error))
+    }
+
+    /// The order as it stood after a request that was answered before; `None` if it was not.
+    pub(super) async fn answered_change(
+        &self,
+        request: &ChangeRequest,
+    ) -> Result<Option<ChangedOrder>, OrderError> {
+        match self.stored_order(&request.order).await? {
+            Some(stored) => self.answer_to(&stored, request).await,
+            None => Ok(None),
+        }
     }
 
     /// The answer that a request has had before, if it has had one.
@@ -270,16 +286,21 @@ impl Command for UpdateOrder {
                 ..stored
             }))));
         }
-        let unit = UnitOfWork {
+        let kept = self.keep_off_sale(app, &update).await?;
+        let mut unit = UnitOfWork {
             requires: smallvec![Precondition::OrderRevision {
                 order: self.key,
                 revision,
             }],
             writes: smallvec![Write::OrderUpdated(Box::new(update))],
         };
+        for block in &kept.blocks {
+            unit = unit.and(Write::Blocked(Box::new(block.clone())));
+        }
         let taken = DecidedUpdate {
             command: self,
             placed: stored.placed,
+            kept,
         };
         Ok(Decided::Change(unit, taken))
     }
@@ -290,6 +311,8 @@ impl Command for UpdateOrder {
         taken: DecidedUpdate,
     ) -> Result<ChangedOrder, OrderError> {
         let update = *updated_in(unit)?;
+        // Before the spots are given back: none of them is for sale in between.
+        app.apply_blocks(taken.kept);
         // Only now: spots that are sold again before their return is on record would be sold twice after a crash.
         let claims = found(app.catalog().ids(), &update.released);
         app.inventory.unsell(&claims);
@@ -305,17 +328,22 @@ impl Command for UpdateOrder {
         })))
     }
 
-    async fn revert(_: &App, _: UnitOfWork, taken: DecidedUpdate) -> Result<Self, OrderError> {
-        // A decision takes nothing in memory.
+    async fn revert(app: &App, _: UnitOfWork, taken: DecidedUpdate) -> Result<Self, OrderError> {
+        // Nothing but blocks is taken in memory.
+        app.revert_blocks(taken.kept);
         Ok(taken.command)
     }
 
     async fn fail(
-        _: &App,
+        app: &App,
         _: UnitOfWork,
-        _: DecidedUpdate,
+        taken: DecidedUpdate,
         failure: CommitFailure,
     ) -> Result<ChangedOrder, OrderError> {
+        // Where nobody knows whether it is on record, its blocks stay in force, as its spots stay sold.
+        if !matches!(failure, CommitFailure::Unknown(_)) {
+            app.revert_blocks(taken.kept);
+        }
         match failure {
             CommitFailure::Contended => Ok(Err(ChangeError::Contended)),
             failure @ (CommitFailure::Unwritten(_) | CommitFailure::Unknown(_)) => {
@@ -392,6 +420,29 @@ impl UpdateOrder {
         }
         let occasion = self.occasion();
         Ok(Some(present.update(stored.revision(), outcome, occasion)))
+    }
+
+    /// Begins to block the spots that are given back, where they are not to be sold again.
+    async fn keep_off_sale(
+        &self,
+        app: &App,
+        update: &OrderUpdate,
+    ) -> Result<KeptOffSale, OrderError> {
+        let AskedChange::Request(asked) = &self.asked else {
+            return Ok(KeptOffSale::default());
+        };
+        let OrderChange::Withdraw {
+            spots: WithdrawnSpots::OffSale,
+            ..
+        } = asked.1
+        else {
+            return Ok(KeptOffSale::default());
+        };
+        let occasion = BlockOccasion {
+            actor: asked.0.user.as_ref().map(|user| user.name()),
+            now: update.updated_sec,
+        };
+        app.keep_off_sale(&update.released, occasion).await
     }
 
     fn is_validated_only(&self) -> bool {

@@ -17,6 +17,7 @@ use std::{
 
 use super::Store;
 
+mod blocks;
 mod concurrency;
 mod driver;
 mod erasures;
@@ -123,6 +124,10 @@ checks! {
         orders_with_work_are_recovered,
         updates_of_one_order_at_once_are_written_in_turn,
         an_erasure_reaches_updates;
+    blocks:
+        the_last_block_of_a_slot_is_recovered,
+        a_history_of_blocks_is_whole_and_newest_first,
+        blocks_of_forgotten_slots_are_forgotten;
     concurrency:
         one_of_many_orders_of_a_token_is_placed,
         one_of_many_renewals_of_a_hold_is_placed,

@@ -9,6 +9,7 @@
 //! | `unit` | what is written: units of work, with their preconditions |
 //! | `commit` | the result of a commit |
 //! | `update` | what becomes of an order after its sale |
+//! | `block` | spots that are off sale without an order |
 //! | `read` | what is answered, and what a server needs when it starts |
 //! | `stats` | health and statistics |
 //! | [`record`] | the records on disk: encoded, decoded strictly |
@@ -26,6 +27,7 @@ use domain::{
     time::{EpochSeconds, Seconds},
 };
 
+mod block;
 mod claim_totals;
 mod commit;
 #[cfg(any(test, feature = "conformance"))]
@@ -43,12 +45,13 @@ mod update;
 
 use claim_totals::ClaimTotals;
 
+pub use block::{NamedSlot, SlotBlock};
 pub use commit::CommitFuture;
 pub use error::{CommitError, EraseError, ErrorChain, ReadError};
-pub use order_key::{KeyDeriver, OrderKey, UserKey};
+pub use order_key::{BlockKey, KeyDeriver, OrderKey, UserKey};
 pub use read::{
-    OrderFilter, OrderPlace, OrderSink, PlacedSink, Provenance, Read, ReadFuture, Recovered,
-    Replay, Selection, SlotName, UpdateSink,
+    BlockSink, OrderFilter, OrderPlace, OrderSink, PlacedSink, Provenance, Read, ReadFuture,
+    Recovered, Replay, Selection, SlotName, UpdateSink,
 };
 pub use stats::{DiskUsage, ScrubStats, StoreHealth, StoreStats, WriteStats};
 pub use unit::{
@@ -91,6 +94,13 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`ReadError`].
     fn history(&self, id: &OrderId, take: UpdateSink<'_>) -> Result<(), ReadError>;
+
+    /// Hands over the blocks that a slot had one by one, newest first, until `take` breaks; none if the slot is forgotten.
+    /// It may block: to be called where blocking is allowed.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn block_history(&self, slot: &NamedSlot, take: BlockSink<'_>) -> Result<(), ReadError>;
 
     /// A hold, if it is on record, as it was placed last. One that ended is found for [`HOLD_RETENTION`], as long as
     /// [`ENDED_HOLDS_MAX`] others have not ended since.

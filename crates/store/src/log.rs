@@ -30,9 +30,9 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    CommitError, CommitFuture, EraseError, EraseFuture, ErrorChain, HoldId, OrderFilter, OrderKey,
-    OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth,
-    StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink,
+    BlockSink, CommitError, CommitFuture, EraseError, EraseFuture, ErrorChain, HoldId, NamedSlot,
+    OrderFilter, OrderKey, OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection,
+    Store, StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink,
 };
 use domain::{
     ids::{Token, UserId},
@@ -415,6 +415,10 @@ impl Store for LogStore {
             Some(key) => self.reader.each_update(&key, take),
             None => Ok(()),
         }
+    }
+
+    fn block_history(&self, slot: &NamedSlot, take: BlockSink<'_>) -> Result<(), ReadError> {
+        self.reader.each_block(slot, take)
     }
 
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {

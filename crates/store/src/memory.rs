@@ -8,10 +8,11 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    ClaimTotals, CommitError, CommitFuture, EraseError, EraseFuture, HoldId, HoldRecord, HoldState,
-    ListedOrder, OrderFilter, OrderPlace, OrderSink, OrderUpdate, PaymentIntent, PlacedOrder,
-    PlacedSink, Precondition, Provenance, Read, ReadError, Recovered, Replay, Selection, Store,
-    StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink, UpdateTexts, Write,
+    BlockSink, ClaimTotals, CommitError, CommitFuture, EraseError, EraseFuture, HoldId, HoldRecord,
+    HoldState, ListedOrder, NamedSlot, OrderFilter, OrderPlace, OrderSink, OrderUpdate,
+    PaymentIntent, PlacedOrder, PlacedSink, Precondition, Provenance, Read, ReadError, Recovered,
+    Replay, Selection, SlotBlock, Store, StoreHealth, StoreStats, StoredHold, StoredOrder,
+    UnitOfWork, UpdateSink, UpdateTexts, Write,
     latest_prices::LatestPrices,
     order_key::{KeyDeriver, OrderKey},
     record::erased_customer,
@@ -47,6 +48,8 @@ struct MemoryContents {
     by_user: HashMap<UserId, Vec<usize>>,
     /// The updates of each updated order, oldest first.
     updates: HashMap<OrderKey, Vec<Arc<OrderUpdate>>>,
+    /// The blocks of each slot that is not forgotten, oldest first.
+    blocks: HashMap<NamedSlot, Vec<SlotBlock>>,
     holds: HashMap<HoldId, StoredHold>,
     /// Which placement of all was the last one of each hold.
     placements: HashMap<HoldId, usize>,
@@ -188,6 +191,14 @@ impl MemoryContents {
             Write::Prices(book) => self.prices.merge(book),
             Write::SlotsForgotten(until) => {
                 self.slots_forgotten_until = self.slots_forgotten_until.max(Some(*until));
+                let until = self.slots_forgotten_until;
+                self.blocks.retain(|slot, _| is_known(slot, until));
+            }
+            Write::Blocked(block) => {
+                if is_known(&block.slot, self.slots_forgotten_until) {
+                    let blocks = self.blocks.entry(block.slot.clone()).or_default();
+                    blocks.push(SlotBlock::clone(block));
+                }
             }
             Write::OrderUpdated(update) => {
                 if let Some(key) = OrderKey::of_id(&update.order) {
@@ -329,12 +340,15 @@ impl MemoryContents {
             .filter(|stored| stored.state == HoldState::Active);
         let mut holds: Vec<HoldRecord> = active.map(|stored| stored.hold.clone()).collect();
         holds.sort_by_key(|hold| self.placements.get(&hold.id));
+        let newest = self.blocks.values().filter_map(|blocks| blocks.last());
+        let in_force = newest.filter(|block| block.spots.is_any());
         Recovered {
             orders: self.count(),
             sold: sold.less(&released).into_claims(),
             updated: updated.map(|update| without_texts(update)).collect(),
             pending: self.pending.values().cloned().collect(),
             holds,
+            blocks: in_force.cloned().collect(),
             prices: self.prices.to_book(),
             newest_order_sec: self.orders.iter().map(|placed| placed.created_sec).max(),
             slots_forgotten_until: self.slots_forgotten_until,
@@ -344,6 +358,11 @@ impl MemoryContents {
     fn count(&self) -> u64 {
         u64::try_from(self.orders.len()).unwrap_or(u64::MAX)
     }
+}
+
+/// Whether a slot is not forgotten.
+fn is_known(slot: &NamedSlot, forgotten_until: Option<EpochSeconds>) -> bool {
+    Some(slot.end_sec()) >= forgotten_until
 }
 
 /// An update without what people have written.
@@ -400,6 +419,17 @@ impl Store for MemoryStore {
         let updates = key.and_then(|key| self.lock().updates.get(&key).cloned());
         for update in updates.into_iter().flatten().rev() {
             if take(OrderUpdate::clone(&update)).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn block_history(&self, slot: &NamedSlot, take: BlockSink<'_>) -> Result<(), ReadError> {
+        // As in `list`.
+        let blocks = self.lock().blocks.get(slot).cloned();
+        for block in blocks.into_iter().flatten().rev() {
+            if take(block).is_break() {
                 break;
             }
         }

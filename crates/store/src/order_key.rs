@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use crate::NamedSlot;
 use domain::{
     ids::{Token, UserId},
     order::OrderId,
@@ -17,6 +18,10 @@ pub struct OrderKey(pub [u8; KEY_BYTES]);
 /// The key of a user's list of orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UserKey(pub [u8; KEY_BYTES]);
+
+/// The key of the blocks of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BlockKey(pub [u8; KEY_BYTES]);
 
 impl OrderKey {
     /// The id by which callers know the order.
@@ -83,6 +88,20 @@ impl KeyDeriver {
     #[must_use]
     pub fn user_key(&self, user_id: &UserId) -> UserKey {
         UserKey(self.hash("user", user_id.as_str()))
+    }
+
+    /// The key of the blocks of a slot.
+    #[must_use]
+    pub fn block_key(&self, slot: &NamedSlot) -> BlockKey {
+        let (merchant_id, service_id) = (slot.merchant_id.as_str(), slot.service_id.as_str());
+        // With the length of the first id, so that no other two ids are the same text.
+        let text = format!(
+            "{}:{merchant_id}{service_id}@{}+{}",
+            merchant_id.len(),
+            slot.start_sec,
+            u32::from(slot.duration_sec),
+        );
+        BlockKey(self.hash("block", &text))
     }
 
     fn hash(&self, kind: &str, text: &str) -> [u8; KEY_BYTES] {

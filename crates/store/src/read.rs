@@ -11,7 +11,7 @@ use domain::{
 
 use super::{
     Fingerprint, HoldRecord, ListedOrder, NamedClaim, OrderUpdate, PaymentIntent, PlacedOrder,
-    PriceBook, ReadError,
+    PriceBook, ReadError, SlotBlock,
 };
 
 /// An answer that is there at once, or needs the disk or a network. A store never blocks the thread that asks.
@@ -141,6 +141,8 @@ pub struct Recovered {
     pub pending: Vec<PaymentIntent>,
     /// Holds that are neither consumed nor released, whatever their time, in the order in which they were placed last.
     pub holds: Vec<HoldRecord>,
+    /// The blocks in force of slots that are not forgotten, in no particular sequence.
+    pub blocks: Vec<SlotBlock>,
     /// The prices last served.
     pub prices: PriceBook,
     /// When the newest order was created, by the clock of that moment.
@@ -154,6 +156,9 @@ pub type PlacedSink<'t> = &'t mut (dyn FnMut(PlacedOrder) -> ControlFlow<()> + '
 
 /// Receives the orders of a list one by one, until it wants no more.
 pub type OrderSink<'t> = &'t mut (dyn FnMut(ListedOrder) -> ControlFlow<()> + 't);
+
+/// Receives the blocks of a slot one by one, until it wants no more.
+pub type BlockSink<'t> = &'t mut (dyn FnMut(SlotBlock) -> ControlFlow<()> + 't);
 
 /// Receives the updates of an order one by one, until it wants no more.
 pub type UpdateSink<'t> = &'t mut (dyn FnMut(OrderUpdate) -> ControlFlow<()> + 't);

@@ -10,6 +10,7 @@
 //! | `encode` | values to records, straight from the borrowed values |
 //! | `decode` | records to values |
 //! | `update` | updates of orders, both ways |
+//! | `block` | blocks of slots, both ways |
 //! | `erasures` | the records of erasures, which are no writes of a unit |
 //! | `facts` | what index and summaries need of a record, without the rest |
 //! | [`proto`] | the generated messages |
@@ -17,11 +18,12 @@
 use prost::DecodeError;
 
 use super::{
-    HoldId, OrderUpdate, PlacedOrder, ReleaseReason, Write,
-    order_key::{KeyDeriver, OrderKey, UserKey},
+    HoldId, OrderUpdate, PlacedOrder, ReleaseReason, SlotBlock, Write,
+    order_key::{BlockKey, KeyDeriver, OrderKey, UserKey},
 };
 use domain::{money::Money, time::EpochSeconds};
 
+mod block;
 mod decode;
 mod encode;
 mod erasures;
@@ -30,6 +32,7 @@ pub mod proto;
 mod update;
 mod writer;
 
+pub use block::decode_block;
 pub(crate) use decode::erased_customer;
 pub use decode::{
     check_record, decode_attempt, decode_hold, decode_hold_released, decode_intent,
@@ -105,11 +108,13 @@ pub enum RecordKind {
     ErasureCompleted = 9,
     /// [`Write::OrderUpdated`]. Its personal part is what people have written.
     OrderUpdated = 10,
+    /// [`Write::Blocked`].
+    Blocked = 11,
 }
 
 impl RecordKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::OrderPlaced,
         Self::PaymentIntent,
         Self::PaymentEnded,
@@ -120,6 +125,7 @@ impl RecordKind {
         Self::PersonErased,
         Self::ErasureCompleted,
         Self::OrderUpdated,
+        Self::Blocked,
     ];
 
     /// Whether records of this kind have a personal part.
@@ -215,6 +221,31 @@ pub enum RecordKeys {
         /// Whether it has timers or steps.
         has_work: bool,
     },
+    /// A slot has this block now.
+    Block(BlockFacts),
+}
+
+/// What an index and a summary need of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockFacts {
+    /// The key of the slot.
+    pub key: BlockKey,
+    /// The second after the slot.
+    pub end_sec: EpochSeconds,
+    /// Whether any spots are blocked; otherwise the block ends.
+    pub is_on: bool,
+}
+
+impl BlockFacts {
+    /// Those of a block.
+    #[must_use]
+    pub fn of(block: &SlotBlock, keys: &KeyDeriver) -> Self {
+        Self {
+            key: keys.block_key(&block.slot),
+            end_sec: block.slot.end_sec(),
+            is_on: block.spots.is_any(),
+        }
+    }
 }
 
 /// A write as it goes to disk.
@@ -256,6 +287,10 @@ pub fn encode(write: &Write, keys: &KeyDeriver) -> EncodedRecord {
             (RecordKind::HoldReleased, public, record_keys)
         }
         Write::Prices(book) => (RecordKind::Prices, encode::prices(book), RecordKeys::Prices),
+        Write::Blocked(block) => {
+            let record_keys = RecordKeys::Block(BlockFacts::of(block, keys));
+            (RecordKind::Blocked, block::encode(block), record_keys)
+        }
         Write::SlotsForgotten(until_sec) => {
             let public = encode::slots_forgotten(*until_sec);
             let record_keys = RecordKeys::SlotsForgotten(*until_sec);

@@ -17,7 +17,7 @@ use domain::{
     time::{EpochSeconds, Seconds},
 };
 
-use crate::OrderUpdate;
+use crate::{OrderUpdate, SlotBlock};
 
 /// A digest of a request; equal requests have equal fingerprints, whatever their encoding.
 pub type Fingerprint = [u8; 32];
@@ -116,6 +116,8 @@ pub enum Write {
     SlotsForgotten(EpochSeconds),
     /// An order that is on record changes. The unit requires the revision before.
     OrderUpdated(Box<OrderUpdate>),
+    /// Spots of a slot are off sale, in place of what was off sale of it before.
+    Blocked(Box<SlotBlock>),
 }
 
 /// An order with everything that belongs to it.

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     proto::v1::{self, withdraw_items_request as withdraw},
-    requests::{ORDERS, order_id},
+    requests::{self, ORDERS, order_id},
     to_proto::revision_of,
 };
 use crate::api::{
@@ -17,10 +17,16 @@ use domain::{
     lifecycle::OrderPart,
     money::{Currency, Money},
     order::OrderId,
+    slot::BlockedSpots,
 };
 use kernel::rpc::OperatorRpc;
-use orders::update::{
-    ChangeMode, ChangeRequest, CustomerDecision, MerchantDecision, OrderChange, RefundChoice,
+use orders::{
+    block::BlockRequest,
+    update::{
+        ChangeMode, ChangeRequest, CustomerDecision, MerchantDecision, OrderChange, RefundChoice,
+        WithdrawnSpots,
+    },
+    withdraw::SlotWithdrawal,
 };
 use store::Fingerprint;
 
@@ -75,32 +81,87 @@ pub(super) fn read<M: ChangeMessage>(
     violations.into_result()?;
     let change = change
         .ok_or_else(|| ApiError::Internal("a request without a change is valid".to_owned()))?;
-    let mode = if terms.validate_only {
-        ChangeMode::ValidateOnly
-    } else {
-        ChangeMode::Commit
-    };
     let request = ChangeRequest {
         order,
         request_id: terms.request_id,
         fingerprint,
         expected_revision,
         user,
-        mode,
+        mode: mode(terms.validate_only),
     };
     Ok((request, change))
 }
 
-/// Digest of the caller, the method and the request.
+/// The withdrawal of all that was sold of a slot.
+pub(super) fn slot_withdrawal(
+    message: &v1::WithdrawItemsRequest,
+    slot: v1::SlotName,
+    user: Option<Arc<User>>,
+) -> Result<SlotWithdrawal, ApiError> {
+    let mut violations = Violations::default();
+    let slot = requests::slot(slot, &mut violations);
+    violations.into_result()?;
+    let terms = message.terms();
+    Ok(SlotWithdrawal {
+        slot,
+        reason: message.reason.clone(),
+        request_id: terms.request_id,
+        fingerprint: fingerprint(message, user.as_deref()),
+        user,
+        mode: mode(terms.validate_only),
+    })
+}
+
+/// The block of a message.
+pub(super) fn block(
+    message: &v1::SetBlockRequest,
+    user: Option<Arc<User>>,
+) -> Result<BlockRequest, ApiError> {
+    use v1::set_block_request::Spots;
+    let mut violations = Violations::default();
+    let slot = requests::slot(message.slot.clone().unwrap_or_default(), &mut violations);
+    let spots = match message.spots {
+        Some(Spots::Count(count)) => BlockedSpots::Count(count),
+        Some(Spots::All(_)) => BlockedSpots::All,
+        None => {
+            violations.add("count", "or all is required");
+            BlockedSpots::NONE
+        }
+    };
+    violations.into_result()?;
+    Ok(BlockRequest {
+        slot,
+        spots,
+        reason: message.reason.clone(),
+        request_id: message.request_id.clone(),
+        fingerprint: digest(OperatorRpc::SetBlock, message, user.as_deref()),
+        user,
+    })
+}
+
+fn mode(validate_only: bool) -> ChangeMode {
+    if validate_only {
+        ChangeMode::ValidateOnly
+    } else {
+        ChangeMode::Commit
+    }
+}
+
+/// Digest of the caller, the method and the request in earnest.
 fn fingerprint<M: ChangeMessage>(message: &M, user: Option<&User>) -> Fingerprint {
+    digest(M::RPC, &message.in_earnest(), user)
+}
+
+/// Digest of the caller, the method and the request.
+fn digest(rpc: OperatorRpc, message: &impl Message, user: Option<&User>) -> Fingerprint {
     let mut hasher = blake3::Hasher::new();
     let name = user.map_or("", |user| &**user.name());
-    for part in [name, M::RPC.name()] {
+    for part in [name, rpc.name()] {
         // With its length, so that no other parts are the same bytes.
         hasher.update(&part.len().to_le_bytes());
         hasher.update(part.as_bytes());
     }
-    hasher.update(&message.in_earnest().encode_to_vec());
+    hasher.update(&message.encode_to_vec());
     hasher.finalize().into()
 }
 
@@ -178,25 +239,24 @@ impl ChangeMessage for v1::WithdrawItemsRequest {
             Some(withdraw::Target::OrderItems(target)) => {
                 order_id(&target.name, "order_items.name", violations)
             }
-            Some(withdraw::Target::Slot(_)) => {
-                violations.add("slot", "cannot be withdrawn in this version");
-                OrderId::from("")
-            }
-            None => {
-                violations.add("order_items", "is required");
+            // A slot is withdrawn by another way, order by order.
+            Some(withdraw::Target::Slot(_)) | None => {
+                violations.add("order_items", "or slot is required");
                 OrderId::from("")
             }
         }
     }
 
-    fn change(&self, violations: &mut Violations) -> Option<OrderChange> {
+    fn change(&self, _: &mut Violations) -> Option<OrderChange> {
         let target = order_items(self);
-        if target.keep_off_sale {
-            let rule = "cannot be asked for in this version";
-            violations.add("order_items.keep_off_sale", rule);
-        }
+        let spots = if target.keep_off_sale {
+            WithdrawnSpots::OffSale
+        } else {
+            WithdrawnSpots::ForSale
+        };
         Some(OrderChange::Withdraw {
             items: target.items,
+            spots,
             reason: self.reason.clone(),
         })
     }

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use super::{
     changes::{self, ChangeMessage},
     masks::may_see_customers,
-    proto::v1,
+    order_stream::OrderStream,
+    proto::v1::{self, withdraw_items_request::Target},
     query,
     requests::{self, AskedPage, AskedSearch, AskedSlots},
     to_proto::{self, AttemptsShown, CustomerShown, View},
@@ -31,12 +32,22 @@ use orders::{
     slots::SlotSearch,
     update::ChangeError,
 };
+use store::SlotBlock;
 
 /// Runs calls of the operator's services.
 #[derive(Debug, Clone)]
 pub struct OperatorDispatcher {
     app: Arc<App>,
     calls: Calls,
+}
+
+/// An answer, as its transport sends it.
+#[derive(Debug)]
+pub enum OperatorReply {
+    /// One message.
+    Message(Reply),
+    /// Orders, one by one.
+    Orders(OrderStream),
 }
 
 /// A request as its transport has it.
@@ -85,12 +96,12 @@ impl OperatorDispatcher {
         request: EncodedRequest,
         encoding: Encoding,
         timeout: Option<Duration>,
-    ) -> Result<Reply, ApiError> {
+    ) -> Result<OperatorReply, ApiError> {
         let deadline = self.calls.deadline(timeout);
         let responses = self.calls.responses();
         // Before any work: where there is no room for the response, none is begun.
         let format = responses.format(encoding, request.bytes())?;
-        match rpc {
+        let reply = match rpc {
             OperatorRpc::GetOrder => {
                 let work = self.get_order(request);
                 self.answer(rpc, deadline, format, work).await
@@ -111,6 +122,14 @@ impl OperatorDispatcher {
                 let work = self.list_door(request);
                 self.answer(rpc, deadline, format, work).await
             }
+            OperatorRpc::ListBlocks => {
+                let work = self.list_blocks(request);
+                self.answer(rpc, deadline, format, work).await
+            }
+            OperatorRpc::SetBlock => {
+                let work = self.set_block(request, deadline);
+                self.answer(rpc, deadline, format, work).await
+            }
             OperatorRpc::ListSteps => {
                 let work = self.list_steps(request);
                 self.answer(rpc, deadline, format, work).await
@@ -124,8 +143,7 @@ impl OperatorDispatcher {
                     .await
             }
             OperatorRpc::WithdrawItems => {
-                self.change::<v1::WithdrawItemsRequest>(request, deadline, format)
-                    .await
+                return self.withdraw(request, deadline, encoding, format).await;
             }
             OperatorRpc::CustomerAction => {
                 self.change::<v1::CustomerActionRequest>(request, deadline, format)
@@ -155,7 +173,8 @@ impl OperatorDispatcher {
                 self.change::<v1::AbandonStepRequest>(request, deadline, format)
                     .await
             }
-        }
+        };
+        reply.map(OperatorReply::Message)
     }
 
     async fn answer<M: ResponseMessage + 'static>(
@@ -179,9 +198,45 @@ impl OperatorDispatcher {
         deadline: Instant,
         format: ResponseFormat,
     ) -> Result<Reply, ApiError> {
+        self.change_by::<M>(&request.read()?, deadline, format)
+            .await
+    }
+
+    /// Withdraws items of an order, or everything that was sold of a slot.
+    async fn withdraw(
+        &self,
+        request: EncodedRequest,
+        deadline: Instant,
+        encoding: Encoding,
+        format: ResponseFormat,
+    ) -> Result<OperatorReply, ApiError> {
+        let message: v1::WithdrawItemsRequest = request.read()?;
+        let Some(Target::Slot(slot)) = message.target.clone() else {
+            let reply = self.change_by(&message, deadline, format).await;
+            return reply.map(OperatorReply::Message);
+        };
+        let work = pin!(async {
+            let withdrawal = changes::slot_withdrawal(&message, slot, user()?)?;
+            Ok(self.app.withdraw_slot(withdrawal, deadline).await?)
+        });
+        let name = OperatorRpc::WithdrawItems.name();
+        // The deadline is that of the block. The orders take as long as they take.
+        let (orders, permit) = self.calls.run_to(name, deadline, work).await?;
+        let app = Arc::clone(&self.app);
+        Ok(OperatorReply::Orders(OrderStream::new(
+            app, orders, encoding, permit,
+        )))
+    }
+
+    async fn change_by<M: ChangeMessage>(
+        &self,
+        message: &M,
+        deadline: Instant,
+        format: ResponseFormat,
+    ) -> Result<Reply, ApiError> {
         let work = async {
             let user = user()?;
-            let (request, change) = changes::read::<M>(&request.read()?, user)?;
+            let (request, change) = changes::read::<M>(message, user)?;
             let id = request.order.clone();
             let changed = self.app.change_order(request, change, deadline).await;
             let stored = match changed {
@@ -318,6 +373,48 @@ impl OperatorDispatcher {
             entries,
             next_page_token,
             time_zone: to_proto::time_zone(&catalog, &slot.merchant_id),
+        })
+    }
+
+    async fn list_blocks(
+        &self,
+        request: EncodedRequest,
+    ) -> Result<v1::ListBlocksResponse, ApiError> {
+        let (merchant_id, page) = requests::list_blocks(request.read()?)?;
+        let blocks = self.app.blocks(merchant_id.as_ref());
+        let (blocks, next_page_token) = page.cut(blocks, |SlotBlock { slot, .. }| {
+            let (start_sec, duration_sec) = (slot.start_sec, u32::from(slot.duration_sec));
+            let (merchant_id, service_id) = (&slot.merchant_id, &slot.service_id);
+            format!("{start_sec}/{duration_sec}/{merchant_id}/{service_id}")
+        });
+        let catalog = self.app.catalog();
+        let blocks = blocks.into_iter();
+        Ok(v1::ListBlocksResponse {
+            blocks: blocks
+                .map(|block| to_proto::block(&catalog, block))
+                .collect(),
+            next_page_token,
+        })
+    }
+
+    async fn set_block(
+        &self,
+        request: EncodedRequest,
+        deadline: Instant,
+    ) -> Result<v1::SetBlockResponse, ApiError> {
+        let request = changes::block(&request.read()?, user()?)?;
+        let slot = self.app.set_block(request, deadline).await?;
+        let report = self.app.slot(&slot).await?;
+        Ok(v1::SetBlockResponse {
+            slot: Some(match report {
+                Some(report) => to_proto::slot(slot.merchant_id.as_str(), report),
+                // It has left the catalogue, and its block has ended.
+                None => v1::Slot {
+                    name: Some(to_proto::slot_name(&slot)),
+                    ..v1::Slot::default()
+                },
+            }),
+            time_zone: to_proto::time_zone(&self.app.catalog(), &slot.merchant_id),
         })
     }
 

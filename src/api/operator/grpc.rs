@@ -8,7 +8,7 @@ use tonic::body::Body;
 
 use super::{
     SERVICES,
-    dispatch::{EncodedRequest, OperatorDispatcher},
+    dispatch::{EncodedRequest, OperatorDispatcher, OperatorReply},
 };
 use crate::{
     api::{error::ApiError, responses::Encoding, unary},
@@ -58,10 +58,14 @@ impl OperatorGrpc {
         let (message, timeout) =
             unary::receive(request, &self.bodies, self.max_request_bytes).await?;
         let message = EncodedRequest::Protobuf(message);
-        self.dispatcher
+        let reply = self
+            .dispatcher
             .dispatch(rpc, message, Encoding::Grpc, timeout)
-            .await
-            .map(unary::respond)
+            .await?;
+        Ok(match reply {
+            OperatorReply::Message(reply) => unary::respond(reply),
+            OperatorReply::Orders(orders) => orders.into_response(),
+        })
     }
 }
 

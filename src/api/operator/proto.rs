@@ -44,6 +44,8 @@ responses! {
     ListHistoryResponse,
     ListSlotsResponse,
     ListDoorResponse,
+    ListBlocksResponse,
+    SetBlockResponse,
     ListStepsResponse,
     CancelOrderResponse,
     RefundItemsResponse,

@@ -15,6 +15,7 @@ use crate::api::{
     error::ApiError,
 };
 use domain::{
+    ids::MerchantId,
     order::OrderId,
     slot::SlotDuration,
     time::{EpochSeconds, Seconds},
@@ -269,7 +270,28 @@ pub(super) fn list_door(request: v1::ListDoorRequest) -> Result<(SlotName, Asked
     Ok((slot, page))
 }
 
-fn slot(slot: v1::SlotName, violations: &mut Violations) -> SlotName {
+pub(super) fn list_blocks(
+    request: v1::ListBlocksRequest,
+) -> Result<(Option<MerchantId>, AskedPage), ApiError> {
+    let mut violations = Violations::default();
+    let (page_size, page_token) = (request.page_size, request.page_token.clone());
+    let bounded = v1::ListBlocksRequest {
+        page_size: 0,
+        page_token: String::new(),
+        ..request.clone()
+    };
+    let page = page(
+        scope(OperatorRpc::ListBlocks, &bounded),
+        page_size,
+        &page_token,
+        &mut violations,
+    );
+    let merchant_id = given("merchant_id", request.merchant_id, &mut violations);
+    violations.into_result()?;
+    Ok((merchant_id.map(Into::into), page))
+}
+
+pub(super) fn slot(slot: v1::SlotName, violations: &mut Violations) -> SlotName {
     let v1::SlotName {
         merchant_id,
         service_id,

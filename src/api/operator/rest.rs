@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use tonic::body::Body;
 
 use super::{
-    dispatch::{EncodedRequest, OperatorDispatcher},
+    dispatch::{EncodedRequest, OperatorDispatcher, OperatorReply},
     query,
 };
 use crate::{
@@ -49,7 +49,7 @@ pub enum Source {
 }
 
 /// All routes.
-pub const ROUTES: [Route; 18] = [
+pub const ROUTES: [Route; 20] = [
     Route {
         source: Source::Query,
         path: "operator/v1/orders",
@@ -94,11 +94,24 @@ pub const ROUTES: [Route; 18] = [
     },
     Route {
         source: Source::Query,
+        path: "operator/v1/blocks",
+        rpc: OperatorRpc::ListBlocks,
+        request: "ListBlocksRequest",
+        name_field: None,
+    },
+    Route {
+        source: Source::Query,
         path: "operator/v1/steps",
         rpc: OperatorRpc::ListSteps,
         request: "ListStepsRequest",
         name_field: None,
     },
+    write(
+        "operator/v1/slots:block",
+        OperatorRpc::SetBlock,
+        "SetBlockRequest",
+        None,
+    ),
     write(
         "operator/v1/orders:withdraw",
         OperatorRpc::WithdrawItems,
@@ -167,7 +180,7 @@ pub const ROUTES: [Route; 18] = [
     ),
 ];
 
-/// A route of a method that changes orders.
+/// A route of a method that changes something.
 const fn write(
     path: &'static str,
     rpc: OperatorRpc,
@@ -321,7 +334,10 @@ impl OperatorRest {
             .dispatcher
             .dispatch(route.rpc, EncodedRequest::Json(value), Encoding::Json, None)
             .await?;
-        Ok(rest::reply(StatusCode::OK, reply))
+        Ok(match reply {
+            OperatorReply::Message(reply) => rest::reply(StatusCode::OK, reply),
+            OperatorReply::Orders(orders) => orders.into_response(),
+        })
     }
 }
 
@@ -361,6 +377,11 @@ mod tests {
             ),
             ("/operator/v1/slots", Some((OperatorRpc::ListSlots, None))),
             ("/operator/v1/door", Some((OperatorRpc::ListDoor, None))),
+            ("/operator/v1/blocks", Some((OperatorRpc::ListBlocks, None))),
+            (
+                "/operator/v1/slots:block",
+                Some((OperatorRpc::SetBlock, None)),
+            ),
             (
                 "/operator/v1/orders/a:cancel",
                 Some((OperatorRpc::CancelOrder, Some("orders/a"))),

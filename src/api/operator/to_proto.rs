@@ -14,6 +14,7 @@ use domain::{
         OrderedTickets, PaymentDetails, PaymentProcessor, PostalAddress, PrepaymentStatus,
         PriceTag,
     },
+    slot::BlockedSpots,
     time::EpochSeconds,
 };
 use orders::{
@@ -21,7 +22,7 @@ use orders::{
     search::{PLACED, state_of},
     slots::SlotReport,
 };
-use store::{ListedOrder, OrderPlace, SlotName, StoredOrder};
+use store::{ListedOrder, NamedSlot, OrderPlace, SlotBlock, SlotName, StoredOrder};
 
 mod updates;
 
@@ -239,8 +240,34 @@ pub(super) fn slot(merchant_id: &str, report: SlotReport) -> v1::Slot {
         allotment: report.allotment,
         sold: count(report.sold),
         held: count(report.held),
+        blocked: report.blocked,
         left: report.left,
-        ..v1::Slot::default()
+        block_reason: report.block_reason,
+    }
+}
+
+/// A slot by its name.
+pub(super) fn slot_name(slot: &NamedSlot) -> v1::SlotName {
+    v1::SlotName {
+        merchant_id: slot.merchant_id.to_string(),
+        service_id: slot.service_id.to_string(),
+        start_time: Some(timestamp(slot.start_sec)),
+        duration_sec: u32::from(slot.duration_sec).into(),
+    }
+}
+
+/// A block.
+pub(super) fn block(catalog: &Catalog, block: SlotBlock) -> v1::Block {
+    v1::Block {
+        time_zone: time_zone(catalog, &block.slot.merchant_id),
+        slot: Some(slot_name(&block.slot)),
+        count: match block.spots {
+            BlockedSpots::All => None,
+            BlockedSpots::Count(count) => Some(count),
+        },
+        reason: block.reason,
+        actor: block.actor.as_deref().unwrap_or_default().to_owned(),
+        time: Some(timestamp(block.blocked_sec)),
     }
 }
 

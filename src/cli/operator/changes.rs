@@ -5,11 +5,12 @@ use std::io;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::{
-    ORDER,
+    DURATION, MERCHANT, ORDER, SERVICE, START,
+    blocks::slot_of,
     connection::{Connection, RequestFailed},
     given,
-    orders::{order, order_name, order_report},
-    output::Report,
+    orders::{moment, order, order_name, order_report},
+    output::{Report, id},
     text,
 };
 use crate::{
@@ -18,21 +19,22 @@ use crate::{
         refund_terms::{ByPolicy, Full, Nothing, Share},
         withdraw_items_request::{OrderItems, Target},
     },
-    cli::error::CliError,
+    cli::{error::CliError, progress::OrderCount, table::Align},
 };
 
 const CANCEL: &str = "cancel";
 const REFUND: &str = "refund";
-const WITHDRAW: &str = "withdraw";
+pub(super) const WITHDRAW: &str = "withdraw";
 const CUSTOMER_ACTION: &str = "customer-action";
 const NO_SHOW: &str = "no-show";
 const NOTE: &str = "note";
 const RETRY: &str = "retry";
 const ABANDON: &str = "abandon";
 const ITEM: &str = "item";
-const REASON: &str = "reason";
+pub(super) const REASON: &str = "reason";
 const ETAG: &str = "etag";
-const REQUEST_ID: &str = "request-id";
+const KEEP_OFF_SALE: &str = "keep-off-sale";
+pub(super) const REQUEST_ID: &str = "request-id";
 const DRY_RUN: &str = "dry-run";
 const DECISION: &str = "decision";
 const STEP: &str = "step";
@@ -76,12 +78,7 @@ pub(super) fn order_commands() -> [Command; 6] {
                 )
                 .arg(reason()),
         ),
-        with_terms(
-            Command::new(WITHDRAW)
-                .about("Take away what was sold; the customer then decides on the rest")
-                .arg(items())
-                .arg(reason()),
-        ),
+        withdraw_command(),
         with_terms(
             Command::new(CUSTOMER_ACTION)
                 .about("Record what the customer decides after a withdrawal")
@@ -109,6 +106,59 @@ pub(super) fn order_commands() -> [Command; 6] {
     ]
 }
 
+/// The one command of a change that may concern many orders.
+fn withdraw_command() -> Command {
+    let of_slot = [MERCHANT, SERVICE, START];
+    let of_order = [ORDER, ITEM, KEEP_OFF_SALE, ETAG];
+    let about =
+        "Take away what was sold, of an order or of a slot; the customers then decide on the rest";
+    let mut command = Command::new(WITHDRAW)
+        .about(about)
+        .arg(
+            order()
+                .index(1)
+                .required(false)
+                .required_unless_present_any(of_slot),
+        )
+        .arg(items())
+        .arg(
+            Arg::new(KEEP_OFF_SALE)
+                .long(KEEP_OFF_SALE)
+                .action(ArgAction::SetTrue)
+                .help("Do not sell the spots again"),
+        )
+        .arg(etag())
+        .arg(text(MERCHANT, "ID", "Merchant of the slot"))
+        .arg(text(SERVICE, "ID", "Service of the slot"))
+        .arg(
+            text(
+                START,
+                "TIME",
+                "Start of the slot, of which nothing more is sold, such as 2026-12-01T10:00:00+01:00",
+            )
+            .value_parser(moment),
+        )
+        .arg(
+            text(
+                DURATION,
+                "SECONDS",
+                "Length of the slot; needed where several start then",
+            )
+            .value_parser(value_parser!(u32))
+            .requires(START),
+        )
+        .arg(reason());
+    for name in of_slot {
+        command = command.mut_arg(name, |argument| {
+            let others = of_slot.iter().filter(|other| **other != name);
+            others.fold(argument.conflicts_with_all(of_order), |argument, other| {
+                argument.requires(other)
+            })
+        });
+    }
+    with_request(command)
+}
+
 /// The commands among those of steps.
 pub(super) fn step_commands() -> [Command; 2] {
     [
@@ -124,25 +174,34 @@ pub(super) fn step_commands() -> [Command; 2] {
 
 /// A command with the order, and with what every change has.
 fn with_terms(command: Command) -> Command {
-    command
-        // Before the other arguments without a name.
-        .arg(order().index(1))
-        .arg(text(
-            ETAG,
-            "ETAG",
-            "Change the order only if it has this etag, as --json shows it",
-        ))
-        .arg(text(
-            REQUEST_ID,
-            "UUID",
-            "The request; the same one again changes nothing more; default: a new one",
-        ))
-        .arg(
-            Arg::new(DRY_RUN)
-                .long(DRY_RUN)
-                .action(ArgAction::SetTrue)
-                .help("Show the order as it would stand, and change nothing"),
-        )
+    // Before the other arguments without a name.
+    with_request(command.arg(order().index(1)).arg(etag()))
+}
+
+fn etag() -> Arg {
+    text(
+        ETAG,
+        "ETAG",
+        "Change the order only if it has this etag, as --json shows it",
+    )
+}
+
+pub(super) fn request_id_argument() -> Arg {
+    text(
+        REQUEST_ID,
+        "UUID",
+        "The request; the same one again changes nothing more; default: a new one",
+    )
+}
+
+/// A command with what every request for a change has.
+fn with_request(command: Command) -> Command {
+    command.arg(request_id_argument()).arg(
+        Arg::new(DRY_RUN)
+            .long(DRY_RUN)
+            .action(ArgAction::SetTrue)
+            .help("Show what would be changed, and change nothing"),
+    )
 }
 
 fn items() -> Arg {
@@ -162,7 +221,7 @@ fn refund() -> Arg {
         .value_parser(parse_refund)
 }
 
-fn reason() -> Arg {
+pub(super) fn reason() -> Arg {
     text(REASON, "TEXT", "Why, for the history")
 }
 
@@ -211,10 +270,7 @@ impl Change {
     pub(super) fn of(command: &str, arguments: &ArgMatches) -> Result<Self, CliError> {
         let name_of_order = order_name(&given(arguments, ORDER));
         let (etag, validate_only) = (given(arguments, ETAG), arguments.get_flag(DRY_RUN));
-        let mut request_id = given(arguments, REQUEST_ID);
-        if request_id.is_empty() {
-            request_id = new_request_id().map_err(CliError::Start)?;
-        }
+        let request_id = request_id(&given(arguments, REQUEST_ID))?;
         Ok(match command {
             CANCEL => Self::Cancel(v1::CancelOrderRequest {
                 name: name_of_order,
@@ -239,7 +295,7 @@ impl Change {
                     name: name_of_order,
                     items: items_of(arguments),
                     etag,
-                    keep_off_sale: false,
+                    keep_off_sale: arguments.get_flag(KEEP_OFF_SALE),
                 })),
                 reason: given(arguments, REASON),
                 request_id,
@@ -335,6 +391,86 @@ impl Change {
                     .order
             }
         })
+    }
+}
+
+/// The withdrawal of everything that was sold of a slot.
+#[derive(Debug, PartialEq)]
+pub(super) struct SlotWithdrawal(v1::WithdrawItemsRequest);
+
+impl SlotWithdrawal {
+    pub(super) fn of(arguments: &ArgMatches) -> Result<Self, CliError> {
+        Ok(Self(v1::WithdrawItemsRequest {
+            target: Some(Target::Slot(slot_of(arguments))),
+            reason: given(arguments, REASON),
+            request_id: request_id(&given(arguments, REQUEST_ID))?,
+            validate_only: arguments.get_flag(DRY_RUN),
+        }))
+    }
+
+    /// Withdraws the slot, and shows the orders that had spots of it. An error leaves those that are withdrawn as they are.
+    pub(super) async fn make(&self, connection: &Connection) -> Result<Report, RequestFailed> {
+        let mut client = connection.orders();
+        let answers = client.withdraw_items(self.0.clone()).await?;
+        let mut answers = answers.into_inner();
+        let progress = OrderCount::new();
+        let (mut orders, mut failed) = (Vec::new(), None);
+        loop {
+            match answers.message().await {
+                Ok(Some(answer)) => orders.extend(answer.order),
+                Ok(None) => break,
+                Err(status) => {
+                    failed = Some(status.into());
+                    break;
+                }
+            }
+            progress.show(orders.len());
+        }
+        drop(progress);
+        let columns = vec![
+            ("order", "Order", Align::Left),
+            ("state", "State", Align::Left),
+            ("items", "Items", Align::Left),
+        ];
+        let rows = orders.iter().map(withdrawn).collect();
+        let mut report = Report::new(columns, rows, &orders);
+        let what = if self.0.validate_only {
+            "would be withdrawn"
+        } else {
+            "withdrawn"
+        };
+        report.note = Some(format!("{} orders {what}.", orders.len()));
+        if failed.is_some() {
+            report.note = Some(format!(
+                "{} orders {what}. The rest follows with --{REQUEST_ID} {}.",
+                orders.len(),
+                self.0.request_id
+            ));
+        }
+        report.failed = failed;
+        Ok(report)
+    }
+}
+
+/// An order with the states of its items.
+fn withdrawn(order: &Order) -> Vec<String> {
+    let items = order.items.iter();
+    let items: Vec<String> = items
+        .map(|item| format!("{} {}", item.index, item.state))
+        .collect();
+    vec![
+        id(&order.name).to_owned(),
+        order.state.clone(),
+        items.join(", "),
+    ]
+}
+
+/// The request id of the arguments, or a new one.
+pub(super) fn request_id(given: &str) -> Result<String, CliError> {
+    if given.is_empty() {
+        new_request_id().map_err(CliError::Start)
+    } else {
+        Ok(given.to_owned())
     }
 }
 

@@ -6,6 +6,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::connection::RequestFailed;
 use crate::{
     api::operator::proto::v1,
     cli::table::{self, Align},
@@ -44,6 +45,8 @@ pub(super) struct Report {
     pub(super) json: Value,
     /// What is said beside the answer, such as that there is more.
     pub(super) note: Option<String>,
+    /// What has ended the answer before its end.
+    pub(super) failed: Option<RequestFailed>,
 }
 
 impl Report {
@@ -60,6 +63,7 @@ impl Report {
             // Every message has a JSON form.
             json: serde_json::to_value(answer).unwrap_or_default(),
             note: None,
+            failed: None,
         }
     }
 

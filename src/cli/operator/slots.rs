@@ -4,14 +4,15 @@ use clap::{ArgMatches, Command, value_parser};
 
 use super::{
     DATE, DURATION, GUESTS, LIST, MERCHANT, SERVICE, START,
+    blocks::slot_of,
     connection::{Connection, RequestFailed},
     given,
-    orders::{moment, time},
+    orders::moment,
     output::{Report, id, local, tickets},
     text,
 };
 use crate::{
-    api::operator::proto::v1::{Answer, ListDoorRequest, ListSlotsRequest, SlotName},
+    api::operator::proto::v1::{Answer, ListDoorRequest, ListSlotsRequest, Slot},
     cli::table::Align,
 };
 
@@ -20,7 +21,7 @@ const PAGE: i32 = 1_000;
 
 pub(super) fn list_command() -> Command {
     Command::new(LIST)
-        .about("List the slots of a day with what is sold, held and left")
+        .about("List the slots of a day with what is sold, held, blocked and left")
         .arg(text(MERCHANT, "ID", "Merchant").required(true))
         .arg(
             text(
@@ -34,8 +35,12 @@ pub(super) fn list_command() -> Command {
 }
 
 pub(super) fn guests_command(of_server: &str) -> Command {
-    Command::new(GUESTS)
-        .about(format!("Who comes to a slot, by name, {of_server}"))
+    of_slot(Command::new(GUESTS).about(format!("Who comes to a slot, by name, {of_server}")))
+}
+
+/// A command with the arguments that name a slot.
+pub(super) fn of_slot(command: Command) -> Command {
+    command
         .arg(text(MERCHANT, "ID", "Merchant").required(true))
         .arg(text(SERVICE, "ID", "Service").required(true))
         .arg(
@@ -51,7 +56,7 @@ pub(super) fn guests_command(of_server: &str) -> Command {
             text(
                 DURATION,
                 "SECONDS",
-                "Length of the slot; default: every slot with that start",
+                "Length of the slot; needed where several start then",
             )
             .value_parser(value_parser!(u32)),
         )
@@ -76,42 +81,48 @@ impl SlotList {
         let mut client = connection.slots();
         let mut request = self.0.clone();
         let mut slots = Vec::new();
-        let mut rows = Vec::new();
         loop {
             let page = client.list_slots(request.clone()).await?.into_inner();
-            for slot in page.slots {
-                let name = slot.name.clone().unwrap_or_default();
-                rows.push(vec![
-                    local(name.start_time.as_ref(), &page.time_zone),
-                    name.service_id,
-                    slot.service_name.clone(),
-                    (name.duration_sec / 60).to_string(),
-                    slot.allotment.to_string(),
-                    slot.sold.to_string(),
-                    slot.held.to_string(),
-                    slot.blocked.to_string(),
-                    slot.left.to_string(),
-                ]);
-                slots.push(slot);
-            }
+            slots.extend(page.slots);
             request.page_token = page.next_page_token;
             if request.page_token.is_empty() {
-                break;
+                return Ok(slot_report(&slots, &page.time_zone));
             }
         }
-        let columns = vec![
-            ("start", "Start", Align::Left),
-            ("service", "Id", Align::Left),
-            ("service_name", "Service", Align::Left),
-            ("minutes", "Minutes", Align::Right),
-            ("allotment", "Allotment", Align::Right),
-            ("sold", "Sold", Align::Right),
-            ("held", "Held", Align::Right),
-            ("blocked", "Blocked", Align::Right),
-            ("left", "Left", Align::Right),
-        ];
-        Ok(Report::new(columns, rows, &slots))
     }
+}
+
+/// Slots with their spots, in a time zone.
+pub(super) fn slot_report(slots: &[Slot], zone: &str) -> Report {
+    let mut rows = Vec::with_capacity(slots.len());
+    for slot in slots {
+        let name = slot.name.clone().unwrap_or_default();
+        rows.push(vec![
+            local(name.start_time.as_ref(), zone),
+            name.service_id,
+            slot.service_name.clone(),
+            (name.duration_sec / 60).to_string(),
+            slot.allotment.to_string(),
+            slot.sold.to_string(),
+            slot.held.to_string(),
+            slot.blocked.to_string(),
+            slot.left.to_string(),
+            slot.block_reason.clone(),
+        ]);
+    }
+    let columns = vec![
+        ("start", "Start", Align::Left),
+        ("service", "Id", Align::Left),
+        ("service_name", "Service", Align::Left),
+        ("minutes", "Minutes", Align::Right),
+        ("allotment", "Allotment", Align::Right),
+        ("sold", "Sold", Align::Right),
+        ("held", "Held", Align::Right),
+        ("blocked", "Blocked", Align::Right),
+        ("left", "Left", Align::Right),
+        ("block_reason", "Why blocked", Align::Left),
+    ];
+    Report::new(columns, rows, &slots)
 }
 
 /// Who comes to a slot.
@@ -120,14 +131,8 @@ pub(super) struct GuestList(ListDoorRequest);
 
 impl GuestList {
     pub(super) fn of(arguments: &ArgMatches) -> Self {
-        let duration: Option<&u32> = arguments.get_one(DURATION);
         Self(ListDoorRequest {
-            slot: Some(SlotName {
-                merchant_id: given(arguments, MERCHANT),
-                service_id: given(arguments, SERVICE),
-                start_time: time(arguments, START),
-                duration_sec: duration.copied().unwrap_or(0).into(),
-            }),
+            slot: Some(slot_of(arguments)),
             page_size: PAGE,
             page_token: String::new(),
         })

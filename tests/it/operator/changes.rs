@@ -441,13 +441,8 @@ async fn a_rejection_names_the_field_and_the_rule() {
             .find(|row| row.reason == found);
         assert_eq!(row.unwrap().http, http, "{path} {body}");
     }
-    let slot = json!({"slot": {"merchant_id": "museum"}, "request_id": uuid});
-    let kept = json!({"order_items": {"name": format!("orders/{id}"), "keep_off_sale": true}, "request_id": uuid});
-    for (body, field) in [
-        (slot, "slot"),
-        (kept, "order_items.keep_off_sale"),
-        (json!({}), "order_items"),
-    ] {
+    let slot = json!({"slot": {"merchant_id": "museum", "start_time": "2026-01-16T10:00:00Z"}});
+    for (body, field) in [(slot, "slot.service_id"), (json!({}), "order_items")] {
         let answer: Result<WithdrawItemsResponse, Status> =
             stage.post("orders:withdraw", &body).await;
         assert_eq!(named(&answer.unwrap_err()).2, [field], "{body}");

@@ -177,6 +177,14 @@ macro_rules! reads_of {
             self.$store.history(id, take)
         }
 
+        fn block_history(
+            &self,
+            slot: &boxoffice::store::NamedSlot,
+            take: boxoffice::store::BlockSink<'_>,
+        ) -> Result<(), ReadError> {
+            self.$store.block_history(slot, take)
+        }
+
         fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {
             self.$store.find_hold(id)
         }

@@ -109,6 +109,7 @@ fn code_named(name: &str) -> Code {
     match name {
         "ABORTED" => Code::Aborted,
         "DEADLINE_EXCEEDED" => Code::DeadlineExceeded,
+        "FAILED_PRECONDITION" => Code::FailedPrecondition,
         "INTERNAL" => Code::Internal,
         "INVALID_ARGUMENT" => Code::InvalidArgument,
         "NOT_FOUND" => Code::NotFound,

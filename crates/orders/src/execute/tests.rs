@@ -27,9 +27,9 @@ use kernel::{
     user::{Scope, User},
 };
 use store::{
-    CommitFuture, EraseFuture, HoldState, OrderFilter, OrderKey, OrderSink, PaymentOutcome,
-    PlacedSink, Precondition, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth,
-    StoreStats, StoredHold, StoredOrder, UpdateSink, memory::MemoryStore,
+    BlockSink, CommitFuture, EraseFuture, HoldState, NamedSlot, OrderFilter, OrderKey, OrderSink,
+    PaymentOutcome, PlacedSink, Precondition, Read, ReadError, Recovered, Replay, Selection, Store,
+    StoreHealth, StoreStats, StoredHold, StoredOrder, UpdateSink, memory::MemoryStore,
 };
 use testkit::schedules::{Stage, every_schedule};
 
@@ -108,6 +108,10 @@ impl Store for FatedStore {
 
     fn history(&self, id: &OrderId, take: UpdateSink<'_>) -> Result<(), ReadError> {
         self.inner.history(id, take)
+    }
+
+    fn block_history(&self, slot: &NamedSlot, take: BlockSink<'_>) -> Result<(), ReadError> {
+        self.inner.block_history(slot, take)
     }
 
     fn find_hold(&self, id: store::HoldId) -> Read<Option<StoredHold>> {
@@ -224,6 +228,7 @@ fn writes(units: &[UnitOfWork]) -> Vec<&'static str> {
             Write::Prices(_) => "prices",
             Write::SlotsForgotten(_) => "forgotten",
             Write::OrderUpdated(_) => "update",
+            Write::Blocked(_) => "block",
         })
         .collect()
 }
@@ -416,7 +421,8 @@ fn a_reversed_charge_is_on_record_with_its_attempt() {
                 | Write::HoldReleased { .. }
                 | Write::Prices(_)
                 | Write::SlotsForgotten(_)
-                | Write::OrderUpdated(_) => continue,
+                | Write::OrderUpdated(_)
+                | Write::Blocked(_) => continue,
             };
             attempts.push((attempt.intent.attempt, attempt.outcome));
         }

@@ -72,6 +72,8 @@ pub enum OrderChange {
     Withdraw {
         /// The items.
         items: Vec<u32>,
+        /// What becomes of their spots.
+        spots: WithdrawnSpots,
         /// Why, in words.
         reason: String,
     },
@@ -132,6 +134,15 @@ pub enum RefundChoice {
     Nothing,
     /// That amount.
     Amount(Money),
+}
+
+/// What becomes of spots that are withdrawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithdrawnSpots {
+    /// They are for sale again, as far as their slots are not blocked.
+    ForSale,
+    /// Their slots are blocked for as many spots more.
+    OffSale,
 }
 
 /// What a customer decides after a withdrawal.
@@ -207,9 +218,7 @@ impl OrderChange {
 /// [`ChangeError::Invalid`] with every field that is not as it has to be.
 pub(super) fn validate(request: &ChangeRequest, change: &OrderChange) -> Result<(), ChangeError> {
     let mut invalid = Vec::new();
-    if !is_uuid(&request.request_id) {
-        invalid.push(InvalidField::new("request_id", "has to be a UUID"));
-    }
+    invalid.extend(wrong_request_id(&request.request_id));
     let mut seen = HashSet::new();
     for item in change.items() {
         if !seen.insert(item) {
@@ -232,11 +241,21 @@ pub(super) fn validate(request: &ChangeRequest, change: &OrderChange) -> Result<
     }
 }
 
+/// What is wrong with a request id, if it is no UUID.
+pub(crate) fn wrong_request_id(request_id: &str) -> Option<InvalidField> {
+    (!is_uuid(request_id)).then(|| InvalidField::new("request_id", "has to be a UUID"))
+}
+
+/// What is wrong with a reason, if it is too long.
+pub(crate) fn wrong_reason_text(reason: &str) -> Option<InvalidField> {
+    let is_long = reason.chars().count() > MAX_REASON;
+    is_long.then(|| InvalidField::new("reason", format!("has more than {MAX_REASON} characters")))
+}
+
 fn wrong_reason(change: &OrderChange) -> Option<InvalidField> {
     let reason = change.reason();
-    if reason.chars().count() > MAX_REASON {
-        let rule = format!("has more than {MAX_REASON} characters");
-        return Some(InvalidField::new("reason", rule));
+    if let Some(invalid) = wrong_reason_text(reason) {
+        return Some(invalid);
     }
     let is_required = matches!(change, OrderChange::AbandonStep { .. });
     let is_missing = is_required && reason.trim().is_empty();

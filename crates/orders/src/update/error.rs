@@ -9,7 +9,7 @@ use domain::{
 
 use crate::OrderError;
 
-/// Why an order is not changed. Nothing has changed then.
+/// Why an order is not changed, or a slot is not blocked. Nothing has changed then, except where it says so.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
     /// Fields of the request are not as they have to be.
@@ -18,6 +18,29 @@ pub enum ChangeError {
     /// There is no such order, or not for this user.
     #[error("there is no such order")]
     UnknownOrder,
+    /// There is no such slot, or not for this user.
+    #[error("there is no such slot")]
+    UnknownSlot,
+    /// The block that the request has set is not in force any more.
+    #[error(
+        "spots of the slot were put on sale again after this request; withdraw it by a new one"
+    )]
+    BlockReplaced,
+    /// Spots of a withdrawn slot are not on record yet. Everything else is withdrawn.
+    #[error(
+        "orders in flight still take spots of the slot; repeat the request to withdraw them, too"
+    )]
+    SpotsInFlight,
+    /// The lifecycle does not let some orders of a withdrawn slot be withdrawn. All others are.
+    #[error(
+        "{count} orders of the slot keep their spots, because the lifecycle does not allow it otherwise: {named}"
+    )]
+    OrdersKept {
+        /// How many.
+        count: usize,
+        /// The first of them.
+        named: String,
+    },
     /// The request id was used for another request on this order.
     #[error("request_id was used for a different request, and the outcome of that request stands")]
     RequestReused,
@@ -121,7 +144,7 @@ pub struct InvalidField {
 }
 
 impl InvalidField {
-    pub(super) fn new(field: &'static str, rule: impl Into<String>) -> Self {
+    pub(crate) fn new(field: &'static str, rule: impl Into<String>) -> Self {
         Self {
             field,
             rule: rule.into(),

@@ -2,14 +2,14 @@
 
 use domain::{
     ledger::{LedgerEntry, LedgerKind, PaidBy, PaymentLedger},
-    lifecycle::{Facts, ItemFacts, OrderTree, RunOutcome, Trigger, run, run_all},
+    lifecycle::{Facts, ItemFacts, OrderTree, RunOutcome, Spots, Trigger, run, run_all},
     money::{Currency, Money},
     order::{LineItem, PaymentProcessor, PriceTag},
     refunds::RefundFees,
     shipment::DeliveryType,
     time::EpochSeconds,
 };
-use store::{NamedClaim, PlacedOrder, StoredOrder};
+use store::{ListedOrder, NamedClaim, NamedSlot, PlacedOrder, StoredOrder};
 
 use super::error::ChangeError;
 use crate::{App, OrderError, lifecycle::ActiveLifecycle};
@@ -70,6 +70,46 @@ impl<'a> PresentOrder<'a> {
         run_all(definition, self.tree.clone(), triggers, &facts)
             .map_err(|refused| ChangeError::refused(&refused, definition))
     }
+}
+
+/// The items of an order that hold spots of a slot, by index.
+pub(crate) fn items_of(listed: &ListedOrder, slot: &NamedSlot) -> Vec<u32> {
+    let mut items = Vec::new();
+    for (index, booked) in (0_u32..).zip(&listed.order.items) {
+        let state = listed
+            .tree()
+            .and_then(|tree| tree.items.get(index as usize));
+        let is_held = state.is_none_or(|item| item.spots == Spots::Held);
+        if is_held && is_in(&booked.line, slot) {
+            items.push(index);
+        }
+    }
+    items
+}
+
+/// The spots of a slot that an order takes and has not given back.
+pub(crate) fn held_spots(stored: &StoredOrder, slot: &NamedSlot) -> u64 {
+    let placed = &stored.placed;
+    let tree = stored.update.as_ref().map(|update| &update.tree);
+    let mut spots = 0;
+    for (index, claims) in claims_by_item(placed).iter().enumerate() {
+        let state = tree.and_then(|tree| tree.items.get(index));
+        if state.is_some_and(|item| item.spots != Spots::Held) {
+            continue;
+        }
+        let of_slot = claims.iter().filter(|claim| {
+            (claim.start_sec, claim.duration_sec) == (slot.start_sec, slot.duration_sec)
+                && claim.service_id == slot.service_id
+        });
+        spots += of_slot.map(|claim| u64::from(claim.count)).sum::<u64>();
+    }
+    spots
+}
+
+fn is_in(line: &LineItem, slot: &NamedSlot) -> bool {
+    line.service_id == slot.service_id
+        && line.start_sec == slot.start_sec
+        && line.duration_sec == domain::time::Seconds::from(slot.duration_sec)
 }
 
 /// The order right after its sale. Nothing of it is on record as long as nothing else happens.

@@ -186,6 +186,7 @@ pub(crate) fn refund(items: &[u32], refund: RefundChoice) -> OrderChange {
 
 pub(crate) fn withdraw(items: &[u32]) -> OrderChange {
     OrderChange::Withdraw {
+        spots: WithdrawnSpots::ForSale,
         items: items.to_vec(),
         reason: "storm".to_owned(),
     }

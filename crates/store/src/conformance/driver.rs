@@ -6,9 +6,10 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::StoreHome;
 use crate::{
-    CommitError, HoldId, HoldRecord, ListedOrder, NamedClaim, OrderFilter, OrderKey, OrderUpdate,
-    PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, Precondition, Read, ReadError,
-    Recovered, ReleaseReason, Replay, Selection, Store, StoredHold, StoredOrder, UnitOfWork, Write,
+    CommitError, HoldId, HoldRecord, ListedOrder, NamedClaim, NamedSlot, OrderFilter, OrderKey,
+    OrderUpdate, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, Precondition, Read,
+    ReadError, Recovered, ReleaseReason, Replay, Selection, SlotBlock, Store, StoredHold,
+    StoredOrder, UnitOfWork, Write,
 };
 use domain::{
     money::{Currency, Money},
@@ -124,6 +125,17 @@ impl<'h> Driver<'h> {
         };
         self.store().history(id, take).unwrap();
         updates
+    }
+
+    /// The blocks of a slot, as they come.
+    pub(super) fn blocks(&self, slot: &NamedSlot) -> Vec<SlotBlock> {
+        let mut blocks = Vec::new();
+        let take = &mut |block| {
+            blocks.push(block);
+            ControlFlow::Continue(())
+        };
+        self.store().block_history(slot, take).unwrap();
+        blocks
     }
 
     pub(super) fn hold(&self, id: HoldId) -> Option<StoredHold> {

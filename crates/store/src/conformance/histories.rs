@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     CommitError, HoldId, HoldRecord, OrderKey, PaymentAttempt, Precondition, ReleaseReason,
-    Selection, UnitOfWork, Write,
+    Selection, SlotBlock, UnitOfWork, Write,
 };
 use domain::{
     ids::{Token, UserId},
@@ -144,7 +144,8 @@ impl Script {
 
     /// A unit that the server might commit. Some of what it requires is not so.
     fn unit(&mut self, model: &Model, order_key: impl Fn(&Token) -> OrderKey) -> UnitOfWork {
-        match self.random.u8(..15) {
+        match self.random.u8(..17) {
+            15.. => self.block(),
             0..5 => self.order(model, order_key),
             12..15 => self.update(model, order_key),
             5 => self.payment(model, order_key),
@@ -153,6 +154,13 @@ impl Script {
             9 => Write::SlotsForgotten(EpochSeconds::new(self.random.i64(..1_000))).into(),
             _ => self.any_prices(),
         }
+    }
+
+    /// Slots of which some are forgotten by and by.
+    fn block(&mut self) -> UnitOfWork {
+        let slot = super::blocks::slot(self.random.i64(-3_590..-2_600) / 100 * 100);
+        let block = samples::block(&mut self.random);
+        Write::Blocked(Box::new(SlotBlock { slot, ..block })).into()
     }
 
     fn order(&mut self, model: &Model, order_key: impl Fn(&Token) -> OrderKey) -> UnitOfWork {

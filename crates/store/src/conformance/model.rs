@@ -1,12 +1,12 @@
 //! What a store is to answer, computed in the simplest way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::driver::Driver;
 use crate::{
-    HoldId, HoldRecord, HoldState, NamedClaim, OrderUpdate, PaymentIntent, PlacedOrder,
-    Precondition, PriceBook, PriceEntry, Recovered, Replay, Selection, StoredHold, StoredOrder,
-    UnitOfWork, UpdateTexts, Write,
+    HoldId, HoldRecord, HoldState, NamedClaim, NamedSlot, OrderUpdate, PaymentIntent, PlacedOrder,
+    Precondition, PriceBook, PriceEntry, Recovered, Replay, Selection, SlotBlock, StoredHold,
+    StoredOrder, UnitOfWork, UpdateTexts, Write,
 };
 use domain::{
     ids::{MerchantId, ServiceId, TicketId, Token, UserId},
@@ -23,6 +23,8 @@ pub(super) struct Model {
     orders: Vec<PlacedOrder>,
     /// In the order of their commits.
     updates: Vec<OrderUpdate>,
+    /// In the order of their commits.
+    blocks: Vec<SlotBlock>,
     holds: BTreeMap<HoldId, StoredHold>,
     pending: BTreeMap<Token, PaymentIntent>,
     /// The last payments that ended without an order.
@@ -39,6 +41,7 @@ pub(super) struct SortedContents {
     updated: Vec<OrderUpdate>,
     pending: Vec<PaymentIntent>,
     holds: Vec<HoldRecord>,
+    blocks: Vec<SlotBlock>,
     prices: Vec<PriceEntry>,
     newest_order_sec: Option<EpochSeconds>,
     slots_forgotten_until: Option<EpochSeconds>,
@@ -52,6 +55,7 @@ pub(super) fn sorted(recovered: &Recovered) -> SortedContents {
         updated,
         pending,
         holds,
+        blocks,
         prices: PriceBook { entries: prices },
         newest_order_sec,
         slots_forgotten_until,
@@ -65,6 +69,7 @@ pub(super) fn sorted(recovered: &Recovered) -> SortedContents {
         updated: updated.clone(),
         pending: pending.clone(),
         holds: holds.clone(),
+        blocks: blocks.clone(),
         prices: prices.clone(),
         newest_order_sec: *newest_order_sec,
         slots_forgotten_until: *slots_forgotten_until,
@@ -77,6 +82,9 @@ pub(super) fn sorted(recovered: &Recovered) -> SortedContents {
         .pending
         .sort_by(|left, right| left.token.cmp(&right.token));
     contents.holds.sort_by_key(|hold| hold.id);
+    contents
+        .blocks
+        .sort_by(|left, right| left.slot.cmp(&right.slot));
     contents.prices.sort_by_key(price_key);
     contents
 }
@@ -181,6 +189,7 @@ impl Model {
             }
             Write::SlotsForgotten(until) => self.forgotten = self.forgotten.max(Some(until)),
             Write::OrderUpdated(update) => self.updates.push(*update),
+            Write::Blocked(block) => self.blocks.push(*block),
         }
     }
 
@@ -192,6 +201,35 @@ impl Model {
     fn updates_of(&self, order: &OrderId) -> impl Iterator<Item = &OrderUpdate> {
         let newest_first = self.updates.iter().rev();
         newest_first.filter(move |update| update.order == *order)
+    }
+
+    /// The blocks of a slot, newest first; none of one that is forgotten.
+    fn blocks_of(&self, slot: &NamedSlot) -> Vec<SlotBlock> {
+        let is_forgotten = self.forgotten.is_some_and(|until| slot.end_sec() < until);
+        let newest_first = self.blocks.iter().rev();
+        newest_first
+            .filter(|block| block.slot == *slot && !is_forgotten)
+            .cloned()
+            .collect()
+    }
+
+    /// The blocks in force, by their slots.
+    fn blocks_in_force(&self) -> Vec<SlotBlock> {
+        let slots: BTreeSet<_> = self.blocks.iter().map(|block| &block.slot).collect();
+        let mut in_force = Vec::new();
+        for slot in slots {
+            let newest = self.blocks_of(slot).into_iter().next();
+            in_force.extend(newest.filter(|newest| newest.spots.is_any()));
+        }
+        in_force
+    }
+
+    /// Fails unless every slot that was ever blocked has its blocks.
+    fn assert_blocks(&self, driver: &Driver<'_>) {
+        let slots: BTreeSet<_> = self.blocks.iter().map(|block| &block.slot).collect();
+        for slot in slots {
+            assert_eq!(driver.blocks(slot), self.blocks_of(slot), "{slot:?}");
+        }
     }
 
     /// How often an order was updated; `None` for an unknown one.
@@ -277,6 +315,7 @@ impl Model {
             updated: self.updated(),
             pending: self.pending.values().cloned().collect(),
             holds: active.map(|stored| stored.hold.clone()).collect(),
+            blocks: self.blocks_in_force(),
             prices: self.prices.values().cloned().collect(),
             newest_order_sec: self.orders.iter().map(|placed| placed.created_sec).max(),
             slots_forgotten_until: self.forgotten,
@@ -322,6 +361,7 @@ impl Model {
         for user in users {
             self.assert_lists(driver, &Selection::User(user.clone()));
         }
+        self.assert_blocks(driver);
         assert_eq!(driver.store().stats().orders, self.count());
     }
 

@@ -8,9 +8,9 @@ use std::{
 use fastrand::Rng;
 
 use crate::{
-    HistoryEntry, HoldId, HoldRecord, NamedClaim, OrderUpdate, PaymentAttempt, PaymentIntent,
-    PaymentOutcome, PlacedBill, PlacedOrder, PriceBook, PriceEntry, RequestAnswer, StateChange,
-    UpdateCause, UpdateTexts,
+    HistoryEntry, HoldId, HoldRecord, NamedClaim, NamedSlot, OrderUpdate, PaymentAttempt,
+    PaymentIntent, PaymentOutcome, PlacedBill, PlacedOrder, PriceBook, PriceEntry, RequestAnswer,
+    SlotBlock, StateChange, UpdateCause, UpdateTexts,
 };
 use domain::{
     ids::Token,
@@ -23,6 +23,7 @@ use domain::{
         PrepaymentStatus, PriceTag, PriceType,
     },
     refunds::{Bill, BillItem, RefundCondition, RefundFees, RefundTerms},
+    slot::BlockedSpots,
     time::{EpochSeconds, Seconds},
 };
 
@@ -170,6 +171,27 @@ fn bill_item(random: &mut Rng, currency: Currency) -> BillItem {
 }
 
 /// A hold of any content.
+/// A block of a slot.
+pub(crate) fn block(random: &mut Rng) -> SlotBlock {
+    let count = one_of(random, &[0, 1, 7, u32::MAX]);
+    SlotBlock {
+        slot: NamedSlot {
+            start_sec: second(random),
+            merchant_id: text(random).into(),
+            service_id: text(random).into(),
+            duration_sec: random.u32(..).into(),
+        },
+        spots: one_of(random, &[BlockedSpots::All, BlockedSpots::Count(count)]),
+        reason: text(random),
+        actor: maybe(random, name),
+        blocked_sec: second(random),
+        answer: maybe(random, |random| RequestAnswer {
+            request_id: text(random),
+            fingerprint: bytes(random),
+        }),
+    }
+}
+
 pub(crate) fn hold(random: &mut Rng) -> HoldRecord {
     HoldRecord {
         id: HoldId(bytes(random)),

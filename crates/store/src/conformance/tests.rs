@@ -43,7 +43,7 @@ fn every_wrong_store_is_found() {
 }
 
 /// What is wrong with a store, and the check that finds it.
-const FAULTS: [(Fault, &str); 75] = [
+const FAULTS: [(Fault, &str); 81] = [
     (Fault::PreconditionsIgnored, "a_stale_unit_writes_nothing"),
     (
         Fault::PreconditionsIgnored,
@@ -242,4 +242,28 @@ const FAULTS: [(Fault, &str); 75] = [
         "updates_of_one_order_at_once_are_written_in_turn",
     ),
     (Fault::ErasedTextsKept, "an_erasure_reaches_updates"),
+    (
+        Fault::BlocksLostAtRestart,
+        "the_last_block_of_a_slot_is_recovered",
+    ),
+    (
+        Fault::FirstBlockCounts,
+        "the_last_block_of_a_slot_is_recovered",
+    ),
+    (
+        Fault::EndedBlocksRecovered,
+        "the_last_block_of_a_slot_is_recovered",
+    ),
+    (
+        Fault::BlocksOldestFirst,
+        "a_history_of_blocks_is_whole_and_newest_first",
+    ),
+    (
+        Fault::BlocksEndless,
+        "a_history_of_blocks_is_whole_and_newest_first",
+    ),
+    (
+        Fault::ForgottenBlocksRecovered,
+        "blocks_of_forgotten_slots_are_forgotten",
+    ),
 ];

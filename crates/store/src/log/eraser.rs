@@ -122,7 +122,10 @@ impl Eraser {
         if damage.is_empty() {
             Ok(orders)
         } else {
-            Err(EraseError::Partly { erased: orders, damage })
+            Err(EraseError::Partly {
+                erased: orders,
+                damage,
+            })
         }
     }
 

@@ -4,13 +4,13 @@ use domain::time::EpochSeconds;
 
 use super::{
     index::OrderEntry,
-    open_work::{HoldPlacement, UpdateEntry},
+    open_work::{BlockEntry, HoldPlacement, UpdateEntry},
     position::Position,
 };
 use crate::{
     HoldId, NamedClaim, ReleaseReason,
-    order_key::{KeyDeriver, OrderKey, UserKey},
-    record::{RecordFacts, RecordKeys},
+    order_key::{BlockKey, KeyDeriver, OrderKey, UserKey},
+    record::{BlockFacts, RecordFacts, RecordKeys},
 };
 
 #[cfg(test)]
@@ -73,6 +73,13 @@ pub(super) enum Fact {
     },
     /// An order was updated.
     OrderUpdated(UpdateFact),
+    /// A slot is blocked, or its block ends.
+    Blocked {
+        /// The slot.
+        key: BlockKey,
+        /// The block in force from now on.
+        newest: BlockEntry,
+    },
 }
 
 /// An update of an order, as far as it is more than its record.
@@ -163,6 +170,7 @@ impl Fact {
                 },
                 released: Vec::new(),
             }),
+            RecordKeys::Block(block) => Self::blocked(block, position),
         }
     }
 
@@ -211,7 +219,22 @@ impl Fact {
                 },
                 released: update.released,
             }),
+            RecordFacts::Blocked(block) => Self::blocked(BlockFacts::of(&block, keys), position),
         }
+    }
+
+    fn blocked(block: BlockFacts, position: Position) -> Self {
+        let BlockFacts {
+            key,
+            end_sec,
+            is_on,
+        } = block;
+        let newest = BlockEntry {
+            position,
+            end_sec,
+            is_on,
+        };
+        Self::Blocked { key, newest }
     }
 
     fn completed(bits: u64, position: Position) -> Self {
@@ -233,7 +256,11 @@ impl Fact {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{OrderFacts, UpdateFacts};
+    use crate::{
+        SlotBlock,
+        conformance::samples,
+        record::{OrderFacts, UpdateFacts},
+    };
 
     const ID: HoldId = HoldId([3; 16]);
 
@@ -250,6 +277,10 @@ mod tests {
             hold: Some(ID),
             ends_intent: true,
         }
+    }
+
+    fn block() -> SlotBlock {
+        samples::block(&mut fastrand::Rng::with_seed(1))
     }
 
     /// Records without claims, as they are written and as they are read again.
@@ -322,6 +353,10 @@ mod tests {
                     has_work: true,
                     released: Vec::new(),
                 }),
+            ),
+            (
+                RecordKeys::Block(BlockFacts::of(&block(), &keys())),
+                RecordFacts::Blocked(Box::new(block())),
             ),
         ]
     }

@@ -172,7 +172,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Where the record before is in the list of a user, or in the history of an order. Notes an order that is new.
+    /// Where the record before is in the list of a user, in the history of an order, or among the blocks of a slot. Notes an order that is new.
     fn link(
         &self,
         keys: &RecordKeys,
@@ -194,6 +194,9 @@ impl Ledger {
                 let work = &self.reader.work;
                 let before = work.pending_update(order, &pending.effects);
                 before.map(|before| before.position)
+            }
+            RecordKeys::Block(block) => {
+                self.reader.work.pending_block(&block.key, &pending.effects)
             }
             RecordKeys::Intent(_)
             | RecordKeys::PaymentEnded(_)

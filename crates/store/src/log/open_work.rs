@@ -1,5 +1,5 @@
-//! Open work in memory: payments without an outcome, active holds, erasures that are not complete, and where the newest
-//! update of each updated order is. Of what has ended
+//! Open work in memory: payments without an outcome, active holds, erasures that are not complete, blocks of slots, and where
+//! the newest update of each updated order is. Of what has ended
 //! there is only where it is in the log: an entry for each payment that ended without an order, and for each hold that ended
 //! of late.
 //!
@@ -15,7 +15,10 @@ use std::{
 use domain::time::EpochSeconds;
 
 use super::{ended_holds::EndedHolds, fact::Fact, index::PrefixTable, position::Position};
-use crate::{HOLD_RETENTION, HoldId, HoldState, ReleaseReason, order_key::OrderKey};
+use crate::{
+    HOLD_RETENTION, HoldId, HoldState, ReleaseReason,
+    order_key::{BlockKey, OrderKey},
+};
 
 #[cfg(test)]
 mod tests;
@@ -122,6 +125,24 @@ pub(super) struct UpdateEntry {
     pub(super) has_work: bool,
 }
 
+/// The newest block of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BlockEntry {
+    /// Where its record is.
+    pub(super) position: Position,
+    /// The second after the slot.
+    pub(super) end_sec: EpochSeconds,
+    /// Whether any spots are blocked.
+    pub(super) is_on: bool,
+}
+
+impl BlockEntry {
+    /// Whether the slot is not forgotten, and its block with it.
+    pub(super) fn is_known(&self, forgotten_until: Option<EpochSeconds>) -> bool {
+        Some(self.end_sec) >= forgotten_until
+    }
+}
+
 /// What records do to a payment intent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IntentEffect {
@@ -151,6 +172,10 @@ pub(super) struct WorkEffects {
     pub(super) erasures: BTreeMap<Position, ErasureEffect>,
     /// The newest update of each order.
     pub(super) updates: BTreeMap<OrderKey, UpdateEntry>,
+    /// The newest block of each slot.
+    pub(super) blocks: BTreeMap<BlockKey, BlockEntry>,
+    /// The latest second up to which slots are forgotten, and their blocks with them.
+    pub(super) slots_forgotten_until: Option<EpochSeconds>,
 }
 
 impl WorkEffects {
@@ -190,7 +215,13 @@ impl WorkEffects {
             Fact::OrderUpdated(update) => {
                 self.updates.insert(update.key, update.newest);
             }
-            Fact::Prices { .. } | Fact::SlotsForgotten { .. } => {}
+            Fact::Blocked { key, newest } => {
+                self.blocks.insert(*key, *newest);
+            }
+            Fact::SlotsForgotten { until } => {
+                self.slots_forgotten_until = self.slots_forgotten_until.max(Some(*until));
+            }
+            Fact::Prices { .. } => {}
         }
     }
 
@@ -247,6 +278,16 @@ impl OpenWork {
         }
         for (key, newest) in &effects.updates {
             state.update(*key, *newest);
+        }
+        state.blocks.extend(&effects.blocks);
+        let is_later = effects.slots_forgotten_until > state.slots_forgotten_until;
+        if is_later {
+            state.slots_forgotten_until = effects.slots_forgotten_until;
+        }
+        // By the record and not by the clock: a block that a wrong clock has ended would not come back.
+        if is_later || !effects.blocks.is_empty() {
+            let until = state.slots_forgotten_until;
+            state.blocks.retain(|_, newest| newest.is_known(until));
         }
     }
 
@@ -324,6 +365,30 @@ impl OpenWork {
         pending.or_else(|| self.newest_update(key))
     }
 
+    /// Where the newest block of a slot is.
+    pub(super) fn newest_block(&self, key: &BlockKey) -> Option<Position> {
+        self.pending_block(key, &WorkEffects::default())
+    }
+
+    /// Where the newest block of a slot is after the pending effects.
+    pub(super) fn pending_block(&self, key: &BlockKey, pending: &WorkEffects) -> Option<Position> {
+        let state = self.read();
+        let newest = pending.blocks.get(key).or_else(|| state.blocks.get(key))?;
+        let until = state
+            .slots_forgotten_until
+            .max(pending.slots_forgotten_until);
+        newest.is_known(until).then_some(newest.position)
+    }
+
+    /// Where the blocks in force are, in the order of the log.
+    pub(super) fn blocks_in_force(&self) -> Vec<Position> {
+        let state = self.read();
+        let in_force = state.blocks.values().filter(|newest| newest.is_on);
+        let mut positions: Vec<_> = in_force.map(|newest| newest.position).collect();
+        positions.sort_unstable();
+        positions
+    }
+
     /// Where the newest updates are of the orders that have timers or steps, in the order of the log.
     pub(super) fn orders_with_work(&self) -> Vec<Position> {
         let state = self.read();
@@ -362,6 +427,9 @@ struct WorkState {
     updates: HashMap<OrderKey, UpdateEntry>,
     /// The orders that have timers or steps.
     with_work: HashSet<OrderKey>,
+    /// The newest block of each slot that is not forgotten.
+    blocks: HashMap<BlockKey, BlockEntry>,
+    slots_forgotten_until: Option<EpochSeconds>,
 }
 
 impl WorkState {

@@ -71,13 +71,15 @@ pub(super) enum PlantedFault {
     ReleasedIgnored,
     /// The summary of a segment lacks its updates.
     UpdatesNotSummarized,
+    /// The summary of a segment lacks its blocks.
+    BlocksNotSummarized,
 }
 
 #[cfg(test)]
 impl PlantedFault {
     /// The faults that the simulation has to find. [`Self::SummaryKeepsErased`] is found by the tests of the eraser,
     /// [`Self::SpareNotZeroed`] by those of the spares.
-    pub(super) const ALL: [Self; 31] = [
+    pub(super) const ALL: [Self; 32] = [
         Self::FrameNotSynced,
         Self::DirectoryNotSynced,
         Self::WatermarkEarly,
@@ -109,6 +111,7 @@ impl PlantedFault {
         Self::PendingUpdatesIgnored,
         Self::ReleasedIgnored,
         Self::UpdatesNotSummarized,
+        Self::BlocksNotSummarized,
     ];
 }
 

@@ -32,8 +32,9 @@ use super::{
     summary::RecordSums,
 };
 use crate::{
-    ErrorChain, HoldId, ListedOrder, OrderFilter, OrderPlace, OrderSink, OrderUpdate, PlacedSink,
-    ReadError, Recovered, Replay, Selection, StoredHold, StoredOrder, UpdateSink,
+    BlockSink, ErrorChain, HoldId, ListedOrder, NamedSlot, OrderFilter, OrderPlace, OrderSink,
+    OrderUpdate, PlacedSink, ReadError, Recovered, Replay, Selection, StoredHold, StoredOrder,
+    UpdateSink,
     claim_totals::ClaimTotals,
     latest_prices::LatestPrices,
     order_key::{KeyDeriver, OrderKey},
@@ -112,6 +113,7 @@ impl LogReader {
             updated: self.decode_updates(self.work.orders_with_work())?,
             pending: self.decode_each(self.work.pending_intents(), record::decode_intent)?,
             holds: self.decode_each(self.work.active_holds(), record::decode_hold)?,
+            blocks: self.decode_each(self.work.blocks_in_force(), record::decode_block)?,
             prices: latest.to_book(),
             newest_order_sec: self.index.latest_created_sec(),
             slots_forgotten_until,
@@ -234,6 +236,26 @@ impl LogReader {
             let (public, personal) = parts(record)?;
             Ok(take(record::decode_update(public, personal)?))
         })
+    }
+
+    /// Hands over the blocks that a slot had, newest first, until `take` breaks.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(crate) fn each_block(
+        &self,
+        slot: &NamedSlot,
+        take: BlockSink<'_>,
+    ) -> Result<(), ReadError> {
+        let mut next = self.work.newest_block(&self.keys.block_key(slot));
+        while let Some(position) = next {
+            let record = self.read(position)?;
+            next = record.header.link;
+            if take(record::decode_block(parts(&record)?.0)?).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Where the updates of an order are in which people have written something.

@@ -28,9 +28,9 @@ use super::{
     writer_metrics::WriterMetrics,
 };
 use crate::{
-    CommitFuture, EraseError, EraseFuture, HoldId, OrderFilter, OrderKey, OrderSink, PlacedSink,
-    Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold,
-    StoredOrder, UnitOfWork, UpdateSink,
+    BlockSink, CommitFuture, EraseError, EraseFuture, HoldId, NamedSlot, OrderFilter, OrderKey,
+    OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth,
+    StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink,
 };
 use domain::{
     ids::{Token, UserId},
@@ -294,6 +294,10 @@ impl Store for SimulatedStore {
             Some(key) => self.reader.each_update(&key, take),
             None => Ok(()),
         }
+    }
+
+    fn block_history(&self, slot: &NamedSlot, take: BlockSink<'_>) -> Result<(), ReadError> {
+        self.reader.each_block(slot, take)
     }
 
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {

@@ -83,6 +83,7 @@ impl RecordSums {
             | Fact::PaymentEnded { .. }
             | Fact::HoldPlaced { .. }
             | Fact::HoldReleased { .. }
+            | Fact::Blocked { .. }
             | Fact::ErasureBegun { .. }
             | Fact::ErasureCompleted { .. } => {}
         }
@@ -109,7 +110,10 @@ impl SegmentEffects {
             self.times.add(order.position.segment(), order.created_sec);
         }
         let is_update = matches!(fact, Fact::OrderUpdated(_));
-        if !(is_update && is_planted(PlantedFault::UpdatesNotSummarized)) {
+        let is_block = matches!(fact, Fact::Blocked { .. });
+        let is_lost = (is_update && is_planted(PlantedFault::UpdatesNotSummarized))
+            || (is_block && is_planted(PlantedFault::BlocksNotSummarized));
+        if !is_lost {
             self.work.add(fact);
         }
         self.sums.add(fact);

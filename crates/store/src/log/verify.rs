@@ -33,12 +33,14 @@ use crate::{
     record::{self, RecordError, RecordFacts, RecordKind},
 };
 
+mod block_links;
 mod erasures;
 mod order_links;
 #[cfg(test)]
 mod tests;
 mod update_links;
 
+use block_links::BlockLinks;
 use erasures::{ErasureReport, Erasures};
 use order_links::OrderLinks;
 use update_links::UpdateLinks;
@@ -150,6 +152,7 @@ pub(super) fn verify_segments(
         previous: Some([0; 16]),
         links: OrderLinks::default(),
         updates: UpdateLinks::default(),
+        blocks: BlockLinks::default(),
         erasures: Erasures::default(),
         report: Verification::default(),
     };
@@ -279,6 +282,7 @@ struct Verifier<'v> {
     previous: Option<ChainHash>,
     links: OrderLinks,
     updates: UpdateLinks,
+    blocks: BlockLinks,
     erasures: Erasures,
     report: Verification,
 }
@@ -363,6 +367,7 @@ impl Verifier<'_> {
         let end = next.map_or(self.next_sequence, |next| next.first_sequence);
         self.links.note_damage(number);
         self.updates.note_damage();
+        self.blocks.note_damage();
         self.find_loss(number, 0, fault, self.next_sequence..end);
         self.next_sequence = end;
         self.previous = None;
@@ -448,6 +453,7 @@ impl Verifier<'_> {
         scan.summary = None;
         self.links.note_damage(scan.number);
         self.updates.note_damage();
+        self.blocks.note_damage();
         let first = found.lost.as_ref().map(|lost| *lost.start());
         let sequence = first.unwrap_or(self.next_sequence);
         self.report.findings.push(Finding {
@@ -497,13 +503,14 @@ impl Verifier<'_> {
                 *summary = None;
                 self.links.note_damage(segment);
                 self.updates.note_damage();
+                self.blocks.note_damage();
                 let lost = stored.header.sequence;
                 self.find_in(stored, DamageFault::Record(error), Some(lost..=lost));
             }
         }
     }
 
-    /// Compares where the record of an order, or of an update, leads to, and notes what it says of its customer.
+    /// Compares where the record of an order, of an update, or of a block leads to, and notes what it says of its customer.
     fn verify_links(&mut self, stored: &StoredRecord<'_>, fact: &Fact) {
         let (position, sequence) = (stored.position, stored.header.sequence);
         let link = stored.header.link;
@@ -517,12 +524,18 @@ impl Verifier<'_> {
                 let is_linked = self.updates.add(&update.key, update.newest, link);
                 (&update.key, is_linked)
             }
+            Fact::Blocked { key, newest } => {
+                if !self.blocks.add(key, *newest, link) {
+                    self.find_in(stored, DamageFault::Link, None);
+                }
+                return;
+            }
+            Fact::SlotsForgotten { until } => return self.blocks.forget(*until),
             Fact::PaymentIntent { .. }
             | Fact::PaymentEnded { .. }
             | Fact::HoldPlaced { .. }
             | Fact::HoldReleased { .. }
             | Fact::Prices { .. }
-            | Fact::SlotsForgotten { .. }
             | Fact::ErasureBegun { .. }
             | Fact::ErasureCompleted { .. } => return,
         };

@@ -190,6 +190,7 @@ pub fn check_record(
         RecordKind::PersonErased => decode_person_erased(public).map(drop),
         RecordKind::ErasureCompleted => decode_erasure_completed(public).map(drop),
         RecordKind::OrderUpdated => super::decode_update(public, personal).map(drop),
+        RecordKind::Blocked => super::decode_block(public).map(drop),
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     erasures::decode_erasure_completed,
     proto,
 };
-use crate::{HoldId, NamedClaim, ReleaseReason, order_key::OrderKey};
+use crate::{HoldId, NamedClaim, ReleaseReason, SlotBlock, order_key::OrderKey};
 use domain::{
     ids::UserId,
     time::{EpochSeconds, Seconds},
@@ -60,6 +60,8 @@ pub enum RecordFacts {
     ErasureCompleted(u64),
     /// An order was updated.
     OrderUpdated(UpdateFacts),
+    /// A slot is blocked, or its block ends. There are few, so they are read whole.
+    Blocked(Box<SlotBlock>),
 }
 
 /// What an index and a summary need of an update.
@@ -129,6 +131,10 @@ pub fn decode_facts(
             decode_erasure_completed(public).map(RecordFacts::ErasureCompleted)
         }
         RecordKind::OrderUpdated => update_facts(public).map(RecordFacts::OrderUpdated),
+        RecordKind::Blocked => {
+            let block = super::decode_block(public)?;
+            Ok(RecordFacts::Blocked(Box::new(block)))
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
 use domain::{
     ids::Token,
     order::{BookedItem, BookingStatus, Customer, LineItem, Order, OrderId, OrderedTickets},
+    slot::BlockedSpots,
     time::EpochSeconds,
 };
 use testkit::seeds::seeds;
@@ -24,7 +25,8 @@ fn sample(seed: u64) -> (Write, EncodedRecord) {
 
 fn any_write(random: &mut fastrand::Rng) -> Write {
     let token = samples::token(random);
-    match random.u8(..8) {
+    match random.u8(..9) {
+        8 => Write::Blocked(Box::new(samples::block(random))),
         7 => Write::OrderUpdated(Box::new({
             let revision = random.u32(..);
             samples::update(random, order_id(&token), revision)
@@ -115,6 +117,7 @@ fn decode_write(record: &EncodedRecord) -> Result<Write, RecordError> {
         }
         RecordKind::Prices => Write::Prices(decode_prices(public)?),
         RecordKind::SlotsForgotten => Write::SlotsForgotten(decode_slots_forgotten(public)?),
+        RecordKind::Blocked => Write::Blocked(Box::new(decode_block(public)?)),
         RecordKind::OrderUpdated => {
             Write::OrderUpdated(Box::new(decode_update(public, Some(personal))?))
         }
@@ -165,6 +168,7 @@ fn records_are_the_messages_of_the_proto_file() {
             RecordKind::Prices => again::<proto::Prices>(public),
             RecordKind::SlotsForgotten => again::<proto::SlotsForgotten>(public),
             RecordKind::OrderUpdated => again::<proto::OrderUpdated>(public),
+            RecordKind::Blocked => again::<proto::SlotBlocked>(public),
             RecordKind::PersonErased | RecordKind::ErasureCompleted => {
                 panic!("it is no write of a unit")
             }
@@ -232,6 +236,14 @@ fn expected_facts(write: &Write) -> (RecordKeys, RecordFacts) {
         }
         Write::Prices(_) => (RecordKeys::Prices, RecordFacts::Prices),
         Write::OrderUpdated(update) => expected_update(update),
+        Write::Blocked(block) => (
+            RecordKeys::Block(BlockFacts {
+                key: keys().block_key(&block.slot),
+                end_sec: block.slot.end_sec(),
+                is_on: block.spots != BlockedSpots::Count(0),
+            }),
+            RecordFacts::Blocked(block.clone()),
+        ),
         Write::SlotsForgotten(until) => (
             RecordKeys::SlotsForgotten(*until),
             RecordFacts::SlotsForgotten(*until),
@@ -414,12 +426,12 @@ fn who_created_an_order_stands_in_its_record_and_decides_who_sees_it() {
 
 #[test]
 fn kinds_keep_their_numbers() {
-    let known = (1..=10).zip(RecordKind::ALL);
+    let known = (1..=11).zip(RecordKind::ALL);
     for (number, kind) in known {
         assert_eq!(kind.number(), number);
         assert_eq!(RecordKind::try_from(number), Ok(kind));
     }
-    for number in [0, 11, 255] {
+    for number in [0, 12, 255] {
         let unknown = RecordError::UnknownKind(number);
         assert_eq!(RecordKind::try_from(number), Err(unknown));
     }

@@ -110,14 +110,16 @@ fn claim_to_record(claim: &NamedClaim) -> proto::SlotClaim {
     }
 }
 
-fn answer_to_record(answer: &RequestAnswer) -> proto::RequestAnswer {
+pub(super) fn answer_to_record(answer: &RequestAnswer) -> proto::RequestAnswer {
     proto::RequestAnswer {
         request_id: answer.request_id.clone(),
         fingerprint: answer.fingerprint.to_vec(),
     }
 }
 
-fn answer_from_record(answer: proto::RequestAnswer) -> Result<RequestAnswer, RecordError> {
+pub(super) fn answer_from_record(
+    answer: proto::RequestAnswer,
+) -> Result<RequestAnswer, RecordError> {
     Ok(RequestAnswer {
         request_id: answer.request_id,
         fingerprint: decode_fingerprint(&answer.fingerprint)?,

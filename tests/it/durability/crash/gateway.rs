@@ -240,7 +240,8 @@ impl Store for CrashingStore {
             | Write::HoldReleased { .. }
             | Write::Prices(_)
             | Write::SlotsForgotten(_)
-            | Write::OrderUpdated(_) => None,
+            | Write::OrderUpdated(_)
+            | Write::Blocked(_) => None,
         };
         if fault.is_some() && fault == self.plan.fault {
             return CommitFuture::ready(Ok(()));
@@ -256,7 +257,8 @@ impl Store for CrashingStore {
             | Write::HoldReleased { .. }
             | Write::Prices(_)
             | Write::SlotsForgotten(_)
-            | Write::OrderUpdated(_) => return self.inner.commit(unit),
+            | Write::OrderUpdated(_)
+            | Write::Blocked(_) => return self.inner.commit(unit),
         };
         self.plan.pass(before);
         let (plan, committed) = (self.plan.clone(), self.inner.commit(unit));

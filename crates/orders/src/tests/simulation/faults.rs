@@ -11,9 +11,9 @@ use domain::{
     time::{EpochSeconds, Seconds},
 };
 use store::{
-    CommitFuture, EraseFuture, HoldId, OrderFilter, OrderKey, OrderSink, PlacedSink, Read,
-    ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold,
-    StoredOrder, UnitOfWork, UpdateSink, Write, log::simulated_store::SimulatedStore,
+    BlockSink, CommitFuture, EraseFuture, HoldId, NamedSlot, OrderFilter, OrderKey, OrderSink,
+    PlacedSink, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats,
+    StoredHold, StoredOrder, UnitOfWork, UpdateSink, Write, log::simulated_store::SimulatedStore,
 };
 
 /// Seeds that are tried for each fault.
@@ -133,6 +133,10 @@ impl Store for FaultyStore {
 
     fn history(&self, id: &OrderId, take: UpdateSink<'_>) -> Result<(), ReadError> {
         self.inner.history(id, take)
+    }
+
+    fn block_history(&self, slot: &NamedSlot, take: BlockSink<'_>) -> Result<(), ReadError> {
+        self.inner.block_history(slot, take)
     }
 
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {

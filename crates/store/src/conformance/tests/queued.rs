@@ -10,9 +10,10 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    CommitError, CommitFuture, EraseFuture, HoldId, OrderFilter, OrderKey, OrderSink, PlacedSink,
-    Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats, StoredHold,
-    StoredOrder, UnitOfWork, UpdateSink, conformance::StoreHome, memory::MemoryStore,
+    BlockSink, CommitError, CommitFuture, EraseFuture, HoldId, NamedSlot, OrderFilter, OrderKey,
+    OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth,
+    StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink, conformance::StoreHome,
+    memory::MemoryStore,
 };
 use domain::{
     ids::{Token, UserId},
@@ -175,6 +176,10 @@ impl Store for QueuedStore {
 
     fn history(&self, id: &OrderId, take: UpdateSink<'_>) -> Result<(), ReadError> {
         self.contents.history(id, take)
+    }
+
+    fn block_history(&self, slot: &NamedSlot, take: BlockSink<'_>) -> Result<(), ReadError> {
+        self.contents.block_history(slot, take)
     }
 
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {

@@ -7,6 +7,7 @@
 
 use std::{
     any::Any,
+    collections::BTreeMap,
     ops::ControlFlow,
     sync::{
         Arc, Mutex,
@@ -20,11 +21,12 @@ use tokio::sync::watch;
 
 use super::memory::Outage;
 use crate::{
-    ClaimTotals, CommitError, CommitFuture, EraseError, EraseFuture, HoldId, HoldState,
-    ListedOrder, OrderFilter, OrderKey, OrderPlace, OrderSink, OrderUpdate, PlacedOrder,
+    BlockSink, ClaimTotals, CommitError, CommitFuture, EraseError, EraseFuture, HoldId, HoldState,
+    ListedOrder, NamedSlot, OrderFilter, OrderKey, OrderPlace, OrderSink, OrderUpdate, PlacedOrder,
     PlacedSink, Precondition, Preconditions, PriceBook, Provenance, Read, ReadError, Recovered,
-    Replay, Selection, SlotName, Store, StoreHealth, StoreStats, StoredHold, StoredOrder,
-    UnitOfWork, UpdateSink, UpdateTexts, Write, conformance::StoreHome, memory::MemoryStore,
+    Replay, Selection, SlotBlock, SlotName, Store, StoreHealth, StoreStats, StoredHold,
+    StoredOrder, UnitOfWork, UpdateSink, UpdateTexts, Write, conformance::StoreHome,
+    memory::MemoryStore,
 };
 use domain::{
     ids::{Token, UserId},
@@ -98,6 +100,12 @@ pub(super) enum Fault {
     PendingUpdatesUnseen,
     UpdatesPreconditionsIgnored,
     ErasedTextsKept,
+    BlocksLostAtRestart,
+    FirstBlockCounts,
+    EndedBlocksRecovered,
+    BlocksOldestFirst,
+    BlocksEndless,
+    ForgottenBlocksRecovered,
 }
 
 /// Keeps the units of a wrong store, from which it is built again when it is opened again.
@@ -423,6 +431,29 @@ impl WrongStore {
         units.iter().flat_map(|unit| unit.writes.clone()).collect()
     }
 
+    /// One block of each slot, wrongly chosen.
+    fn wrong_blocks(&self, forgotten: Option<EpochSeconds>) -> Vec<SlotBlock> {
+        let mut chosen = BTreeMap::new();
+        for write in self.writes() {
+            let Write::Blocked(block) = write else {
+                continue;
+            };
+            if self.has(Fault::FirstBlockCounts) {
+                chosen.entry(block.slot.clone()).or_insert(*block);
+            } else {
+                chosen.insert(block.slot.clone(), *block);
+            }
+        }
+        let mut blocks: Vec<_> = chosen.into_values().collect();
+        if !self.has(Fault::ForgottenBlocksRecovered) {
+            blocks.retain(|block| Some(block.slot.end_sec()) >= forgotten);
+        }
+        if !self.has(Fault::EndedBlocksRecovered) {
+            blocks.retain(|block| block.spots.is_any());
+        }
+        blocks
+    }
+
     /// How a hold has ended that has ended more than once: the first time.
     fn first_end(&self, id: HoldId) -> HoldState {
         let mut ends = self.writes().into_iter().filter_map(|write| match write {
@@ -582,6 +613,23 @@ impl Store for WrongStore {
         Ok(())
     }
 
+    fn block_history(&self, slot: &NamedSlot, take: BlockSink<'_>) -> Result<(), ReadError> {
+        let mut blocks = Vec::new();
+        self.contents.block_history(slot, &mut |block| {
+            blocks.push(block);
+            ControlFlow::Continue(())
+        })?;
+        if self.has(Fault::BlocksOldestFirst) {
+            blocks.reverse();
+        }
+        for block in blocks {
+            if take(block).is_break() && !self.has(Fault::BlocksEndless) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         let Read::Now(Ok(mut found)) = self.contents.find_hold(id) else {
@@ -695,6 +743,12 @@ impl Store for WrongStore {
                 }
             }
             Fault::WorkForgotten => recovered.updated.clear(),
+            Fault::BlocksLostAtRestart => recovered.blocks.clear(),
+            Fault::FirstBlockCounts
+            | Fault::EndedBlocksRecovered
+            | Fault::ForgottenBlocksRecovered => {
+                recovered.blocks = self.wrong_blocks(recovered.slots_forgotten_until);
+            }
             Fault::HoldsRecoveredById => recovered.holds.sort_by_key(|hold| hold.id),
             Fault::PricesReplaced => {
                 let mut books = self.writes().into_iter().rev();

@@ -10,10 +10,10 @@ use crate::{
     log::{
         fact::{Fact, OrderFact},
         index::PREFIX_BYTES,
-        open_work::HoldPlacement,
+        open_work::{BlockEntry, HoldPlacement},
         position::{ALIGNMENT, Position},
     },
-    order_key::{KEY_BYTES, OrderKey, UserKey},
+    order_key::{BlockKey, KEY_BYTES, OrderKey, UserKey},
 };
 
 /// The time of a server that reads the logs: some of the holds ended too long ago to be kept, some did not.
@@ -32,6 +32,11 @@ pub(in crate::log) fn user_keys() -> Vec<UserKey> {
 /// The holds in random logs.
 pub(in crate::log) fn hold_ids() -> Vec<HoldId> {
     (0..5).map(|number| HoldId([number; 16])).collect()
+}
+
+/// The slots that are blocked in random logs.
+pub(in crate::log) fn block_keys() -> Vec<BlockKey> {
+    (0..4).map(|number| BlockKey([number; KEY_BYTES])).collect()
 }
 
 /// A key with one of four prefixes, which share a shard of the index.
@@ -73,7 +78,15 @@ pub(in crate::log) fn last_ends<'f>(
 fn random_fact(random: &mut Rng, position: Position) -> Fact {
     let key = random.choice(order_keys()).unwrap();
     let id = random.choice(hold_ids()).unwrap();
-    match random.u32(0..10) {
+    match random.u32(0..11) {
+        10 => Fact::Blocked {
+            key: random.choice(block_keys()).unwrap(),
+            newest: BlockEntry {
+                position,
+                end_sec: random_second(random),
+                is_on: random.bool(),
+            },
+        },
         0..3 => Fact::OrderPlaced(OrderFact {
             key,
             user: random_user(random),

@@ -9,7 +9,9 @@ use super::*;
 use crate::{
     HOLD_RETENTION, HoldId, NamedClaim, ReleaseReason,
     log::{
-        fact::random_log::{NOW, hold_ids, last_ends, order_keys, random_log, user_keys},
+        fact::random_log::{
+            NOW, block_keys, hold_ids, last_ends, order_keys, random_log, user_keys,
+        },
         open_work::{HoldPlacement, TrackedHold},
         position::Position,
         summary::{CHAIN_HASH_BYTES, SegmentBounds, SummaryBuilder},
@@ -94,6 +96,13 @@ fn assert_equal(one: &Folded, other: &Folded, context: &str) {
         // As it was placed last: of earlier ends only records know that are folded one by one.
         assert_eq!(last(one, id), last(other, id), "{context}");
     }
+    for key in block_keys() {
+        assert_eq!(
+            one.open_work.newest_block(&key),
+            other.open_work.newest_block(&key),
+            "{context}"
+        );
+    }
     let rest = |folded: &Folded| {
         (
             folded.index.orders(),
@@ -103,6 +112,7 @@ fn assert_equal(one: &Folded, other: &Folded, context: &str) {
                 .segments_between(EpochSeconds::MIN, EpochSeconds::MAX),
             folded.open_work.pending_intents(),
             folded.open_work.active_holds(),
+            folded.open_work.blocks_in_force(),
             counts(folded),
             folded.sums.prices.clone(),
             folded.sums.slots_forgotten_until,

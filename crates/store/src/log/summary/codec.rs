@@ -9,6 +9,7 @@
 //! holds       count u32 × {id [16], 0 u8 or 1 u8 {offset u32, revision u32, expiry i64}, end u8 {second i64 if ended}}
 //! erasures    count u32 × {position u64, 0 u8: begun, 1 u8: complete}
 //! updates     count u32 × {order key [16], offset u32, revision u32, 1 u8 if the order has timers or steps, else 0}
+//! blocks      count u32 × {key of the slot [16], offset u32, end of the slot i64, 1 u8 if any spots are blocked, else 0}
 //! prices      count u32 × {offset u32}
 //! forgotten   0 u8, or 1 u8 {second i64}
 //! sold        ids: count u32 × {length u32, bytes}
@@ -32,18 +33,18 @@ use crate::{
     log::{
         index::{KeyPrefix, OrderEntry, PREFIX_BYTES},
         open_work::{
-            ErasureEffect, HoldEffect, HoldEnd, HoldEndKind, HoldPlacement, IntentEffect,
-            UpdateEntry, WorkEffects,
+            BlockEntry, ErasureEffect, HoldEffect, HoldEnd, HoldEndKind, HoldPlacement,
+            IntentEffect, UpdateEntry, WorkEffects,
         },
         planted::{PlantedFault, is_planted},
         position::{ALIGNMENT, Position},
         segment_times::{OrderSpan, SegmentTimes},
     },
-    order_key::{KEY_BYTES, OrderKey},
+    order_key::{BlockKey, KEY_BYTES, OrderKey},
 };
 
 /// Format and its version.
-const FORMAT: [u8; 8] = *b"bo-idx 3";
+const FORMAT: [u8; 8] = *b"bo-idx 4";
 
 const CHECKSUM_BYTES: usize = 16;
 
@@ -105,11 +106,14 @@ impl Summary {
             chain_hash: content.array::<CHAIN_HASH_BYTES>()?,
         };
         let (entries, times) = content.orders()?;
+        let mut work = content.work()?;
+        let sums = content.sums()?;
+        work.slots_forgotten_until = sums.slots_forgotten_until;
         let effects = SegmentEffects {
             entries,
             times,
-            work: content.work()?,
-            sums: content.sums()?,
+            work,
+            sums,
         };
         content.rest.is_empty().then_some(Self { bounds, effects })
     }
@@ -197,6 +201,13 @@ impl Encoder {
             self.offset(newest.position);
             self.u32(newest.revision);
             self.u8(u8::from(newest.has_work));
+        }
+        self.count(work.blocks.len());
+        for (key, newest) in &work.blocks {
+            self.bytes(&key.0);
+            self.offset(newest.position);
+            self.second(newest.end_sec);
+            self.u8(u8::from(newest.is_on));
         }
     }
 
@@ -390,12 +401,25 @@ impl<'b> Decoder<'b> {
             };
             Some((key, newest))
         })?;
+        let blocks = self.list(KEY_BYTES + 13, |rest| {
+            let key = rest.array().map(BlockKey)?;
+            let offset = rest.u32()?;
+            let newest = BlockEntry {
+                position: rest.position(offset)?,
+                end_sec: rest.second()?,
+                is_on: rest.is_there()?,
+            };
+            Some((key, newest))
+        })?;
         Some(WorkEffects {
             intents: sorted(intents)?,
             ended_payments: sorted(ended_payments)?,
             holds: sorted(holds)?,
             erasures: sorted(erasures)?,
             updates: sorted(updates)?,
+            blocks: sorted(blocks)?,
+            // In the sums.
+            slots_forgotten_until: None,
         })
     }
 

@@ -47,6 +47,7 @@ fn full_summary() -> Summary {
             && holds.iter().any(|hold| hold.placed.is_some())
             && holds.iter().any(|hold| hold.end.is_some())
             && work.erasures.len() > 1
+            && work.blocks.len() > 1
             && sums.prices.len() > 1
             && sums.slots_forgotten_until.is_some()
             && sums.claims.totals().len() > 1
@@ -157,8 +158,9 @@ fn changed_bytes_are_decoded_strictly_also_with_a_right_checksum() {
 fn lists_are_sorted_and_without_repetition_also_with_a_right_checksum() {
     let summary = full_summary();
     let (segment, content) = (summary.bounds.segment, content_of(&summary));
-    // The lengths of orders, of keys with a number, of totals, of offsets, of erasures and of ids with five letters.
-    for length in [12, 20, 28, 4, 9] {
+    // The lengths of orders, of keys with a number, of totals, of blocks, of offsets, of erasures and of ids with five
+    // letters.
+    for length in [12, 20, 28, 29, 4, 9] {
         for at in 0..content.len() - 2 * length {
             let (mut swapped, mut repeated) = (content.clone(), content.clone());
             let (first, second) = swapped[at..at + 2 * length].split_at_mut(length);

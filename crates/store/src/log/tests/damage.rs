@@ -6,10 +6,12 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use testkit::seeds::seeds;
 
+use domain::slot::BlockedSpots;
+
 use super::*;
 use crate::{
-    OrderUpdate, Precondition, StoredOrder, UpdateTexts, conformance::samples,
-    log::segment::SEGMENT_HEADER_BYTES,
+    NamedSlot, OrderUpdate, Precondition, SlotBlock, StoredOrder, UpdateTexts,
+    conformance::samples, log::segment::SEGMENT_HEADER_BYTES,
 };
 
 /// A header and some frames: the store of the scene has three segments.
@@ -63,6 +65,7 @@ struct Answers {
     updated: Vec<OrderUpdate>,
     pending: Vec<PaymentIntent>,
     holds: Vec<HoldRecord>,
+    blocks: Vec<SlotBlock>,
     prices: PriceBook,
     times: [Option<EpochSeconds>; 2],
     questions: Vec<Answer>,
@@ -76,6 +79,7 @@ impl Answers {
             mut updated,
             mut pending,
             mut holds,
+            mut blocks,
             prices,
             newest_order_sec,
             slots_forgotten_until,
@@ -84,6 +88,7 @@ impl Answers {
         updated.sort_by(|one, other| one.order.cmp(&other.order));
         pending.sort_by(|one, other| one.token.cmp(&other.token));
         holds.sort_by_key(|hold| hold.id);
+        blocks.sort_by(|one, other| one.slot.cmp(&other.slot));
         let mut questions = Vec::new();
         for token in TOKENS.map(Token::from) {
             let key = store.order_key(&token);
@@ -115,6 +120,7 @@ impl Answers {
             updated,
             pending,
             holds,
+            blocks,
             prices,
             times: [newest_order_sec, slots_forgotten_until],
             questions,
@@ -130,11 +136,14 @@ impl Answers {
                 updated,
                 pending,
                 holds,
+                blocks,
                 prices,
                 times,
                 questions: _,
             } = answers;
-            format!("{orders} {sold:?} {updated:?} {pending:?} {holds:?} {prices:?} {times:?}")
+            format!(
+                "{orders} {sold:?} {updated:?} {pending:?} {holds:?} {blocks:?} {prices:?} {times:?}"
+            )
         };
         without_questions(self) == without_questions(expected)
             && self
@@ -179,6 +188,23 @@ fn update(store: &dyn Store, token: &str, revision: u32) -> Write {
     update.entry.changes.clear();
     update.answer = None;
     Write::OrderUpdated(Box::new(update))
+}
+
+/// A block of one of two slots. It is short, so that the store keeps its segments.
+fn block(start_sec: i64, spots: BlockedSpots) -> Write {
+    Write::Blocked(Box::new(SlotBlock {
+        slot: NamedSlot {
+            start_sec: EpochSeconds::new(start_sec),
+            merchant_id: "m".into(),
+            service_id: "s".into(),
+            duration_sec: 1.into(),
+        },
+        spots,
+        reason: String::new(),
+        actor: None,
+        blocked_sec: EpochSeconds::new(1),
+        answer: None,
+    }))
 }
 
 /// What came of opening a store.
@@ -300,11 +326,18 @@ impl Scene {
         };
         commit(vec![Write::OrderPlaced(Box::new(paid))]).await;
         // Orders only in the second segment, and in the third.
+        commit(vec![
+            block(1_000, BlockedSpots::All),
+            block(2_000, BlockedSpots::Count(2)),
+        ])
+        .await;
         fill(&store, "more", 2).await;
         order(&store, "middle", "bob").await;
         commit(vec![update(&store, "early", 1)]).await;
         fill(&store, "still-more", 3).await;
         order(&store, "late", "bob").await;
+        // Not in the second segment: a start reads the blocks in force, and nothing else of that segment.
+        commit(vec![block(2_000, BlockedSpots::Count(3))]).await;
         commit(vec![update(&store, "early", 2)]).await;
         commit(vec![update(&store, "middle", 1)]).await;
         let before = Self::copy(dir.path());

@@ -5,7 +5,7 @@ use kernel::clock::{Clock, ManualClock};
 
 use super::*;
 use crate::{
-    OrderKey, UnitOfWork, Write,
+    BlockKey, OrderKey, UnitOfWork, Write,
     conformance::samples,
     log::{
         StoreInfo,
@@ -13,7 +13,7 @@ use crate::{
         encoded_unit::EncodedUnit,
         fixtures::{Fixture, contents, flip},
         inspect,
-        open_work::UpdateEntry,
+        open_work::{BlockEntry, UpdateEntry},
         planted::{PlantedFault, plant},
         record_header::RECORD_HEADER_BYTES,
         scan::scan,
@@ -346,6 +346,32 @@ fn updates_that_do_not_continue_the_ones_before_are_found() {
         }
         assert_eq!(found, expected, "{updates:?}");
     }
+}
+
+#[test]
+fn blocks_lead_to_the_one_before_of_their_slot() {
+    let position = |offset| Position::new(1, offset).unwrap();
+    let block = |offset| BlockEntry {
+        position: position(offset),
+        end_sec: EpochSeconds::new(100),
+        is_on: true,
+    };
+    let (one, other) = (BlockKey([1; 16]), BlockKey([2; 16]));
+    let mut links = BlockLinks::default();
+    assert!(links.add(&one, block(8), None));
+    assert!(links.add(&one, block(16), Some(position(8))));
+    // Of another slot, an earlier one, and none.
+    assert!(!links.add(&other, block(24), Some(position(16))));
+    assert!(!links.add(&one, block(32), Some(position(8))));
+    assert!(!links.add(&one, block(40), None));
+    links.forget(EpochSeconds::new(100));
+    assert!(links.add(&one, block(48), Some(position(40))));
+    // A forgotten slot has none before.
+    links.forget(EpochSeconds::new(101));
+    links.forget(EpochSeconds::new(7));
+    assert!(links.add(&one, block(56), None));
+    links.note_damage();
+    assert!(links.add(&one, block(64), Some(position(8))));
 }
 
 #[test]

@@ -9,11 +9,11 @@ use domain::{
 
 use super::{
     model::Model,
-    units::{NOW, USERS, holds},
+    units::{NOW, USERS, holds, slots},
 };
 use crate::{
-    ListedOrder, OrderKey, OrderUpdate, Read, ReadError, Recovered, Selection, Store,
-    log::reader::LogReader,
+    BlockSink, ListedOrder, OrderKey, OrderUpdate, Read, ReadError, Recovered, Selection,
+    SlotBlock, Store, log::reader::LogReader,
 };
 
 /// What is wrong, in words.
@@ -70,6 +70,12 @@ pub(super) fn compare_all(
         let hold = reader.hold_among(id, reader.work.find_hold(id));
         count(tolerance.compare(&id, hold, &expected)?);
     }
+    for slot in slots() {
+        let blocks = collected(|take| reader.each_block(&slot, take));
+        let expected = collected(|take| model.store().block_history(&slot, take));
+        let expected = expected.map_err(|error| error.to_string())?;
+        count(tolerance.compare(&slot, blocks, &expected)?);
+    }
     for selection in selections(model) {
         let (orders, result) = listed(|take| reader.list(&selection, &|_| true, take));
         let (expected, _) = listed(|take| model.store().list(&selection, &|_| true, take));
@@ -83,6 +89,18 @@ pub(super) fn compare_all(
         count(tolerance.compare(&selection, answer, &expected.len())?);
     }
     Ok(errors)
+}
+
+/// The blocks that a store hands over.
+fn collected(
+    read: impl FnOnce(BlockSink<'_>) -> Result<(), ReadError>,
+) -> Result<Vec<SlotBlock>, ReadError> {
+    let mut blocks = Vec::new();
+    read(&mut |block| {
+        blocks.push(block);
+        ControlFlow::Continue(())
+    })?;
+    Ok(blocks)
 }
 
 /// The updates of an order, newest first.
@@ -154,7 +172,7 @@ pub(super) fn compare_recovered(recovered: &Recovered, model: &Model) -> Result<
 struct Comparable {
     orders: u64,
     times: [Option<EpochSeconds>; 2],
-    rest: [Vec<String>; 5],
+    rest: [Vec<String>; 6],
 }
 
 impl Comparable {
@@ -165,6 +183,7 @@ impl Comparable {
             updated,
             pending,
             holds,
+            blocks,
             prices,
             newest_order_sec,
             slots_forgotten_until,
@@ -177,6 +196,7 @@ impl Comparable {
                 sorted(updated),
                 sorted(pending),
                 sorted(holds),
+                sorted(blocks),
                 sorted(&prices.entries),
             ],
         }

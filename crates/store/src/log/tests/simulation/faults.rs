@@ -41,7 +41,8 @@ fn hazards(fault: PlantedFault) -> &'static [Hazard] {
         | PlantedFault::UpdatesNotErased
         | PlantedFault::PendingUpdatesIgnored
         | PlantedFault::ReleasedIgnored
-        | PlantedFault::UpdatesNotSummarized => &HAZARDS,
+        | PlantedFault::UpdatesNotSummarized
+        | PlantedFault::BlocksNotSummarized => &HAZARDS,
     }
 }
 

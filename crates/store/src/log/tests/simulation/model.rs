@@ -206,7 +206,8 @@ impl Model {
                 | Write::HoldReleased { .. }
                 | Write::Prices(_)
                 | Write::SlotsForgotten(_)
-                | Write::OrderUpdated(_) => false,
+                | Write::OrderUpdated(_)
+                | Write::Blocked(_) => false,
             };
             if unit.writes.iter().any(is_it) {
                 return last;
@@ -225,7 +226,8 @@ impl Model {
                 | Write::HoldReleased { .. }
                 | Write::Prices(_)
                 | Write::SlotsForgotten(_)
-                | Write::OrderUpdated(_) => continue,
+                | Write::OrderUpdated(_)
+                | Write::Blocked(_) => continue,
             };
             if !self.tokens.contains(token) {
                 self.tokens.push(token.clone());

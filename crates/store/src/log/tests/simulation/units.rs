@@ -8,7 +8,7 @@ use fastrand::Rng;
 
 use super::model::Model;
 use crate::{
-    HoldId, Precondition, ReleaseReason, UnitOfWork, Write,
+    HoldId, NamedSlot, Precondition, ReleaseReason, SlotBlock, UnitOfWork, Write,
     conformance::samples::{self, one_of},
 };
 
@@ -28,8 +28,9 @@ pub(super) fn holds() -> impl Iterator<Item = HoldId> {
 
 /// A unit that a server may commit now. Some are decided on what is not so, and have to be rejected.
 pub(super) fn random_unit(random: &mut Rng, model: &Model) -> UnitOfWork {
-    match random.u8(..13) {
+    match random.u8(..15) {
         10..13 => update(random, model),
+        13..15 => block(random),
         0..4 => order(random, model),
         4 => UnitOfWork::write(Write::PaymentIntent({
             let token = token(random, model);
@@ -139,6 +140,30 @@ fn hold_released(random: &mut Rng, model: &Model) -> UnitOfWork {
         reason: one_of(random, &[ReleaseReason::Released, ReleaseReason::Expired]),
     };
     UnitOfWork::write(release).requiring(active(id, revision))
+}
+
+/// All slots that units may block: some are forgotten by and by, and one never is.
+pub(super) fn slots() -> impl Iterator<Item = NamedSlot> {
+    [-20, 10, 100].into_iter().map(|seconds| NamedSlot {
+        start_sec: NOW.saturating_add(Seconds::new(seconds)),
+        merchant_id: "museum".into(),
+        service_id: "entry".into(),
+        duration_sec: 10.into(),
+    })
+}
+
+/// One or two blocks, so that some replace another of the same frame.
+fn block(random: &mut Rng) -> UnitOfWork {
+    let slots: Vec<_> = slots().collect();
+    let mut unit = UnitOfWork::default();
+    for _ in 0..random.u8(1..3) {
+        let block = SlotBlock {
+            slot: one_of(random, &slots),
+            ..samples::block(random)
+        };
+        unit = unit.and(Write::Blocked(Box::new(block)));
+    }
+    unit
 }
 
 /// Units of several writes that need nothing.
