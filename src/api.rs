@@ -13,6 +13,7 @@
 //! | [`backup`] | the store on the admin listener, for backups, and its client |
 //! | [`operator`] | the operator's services: gRPC, REST, roles, conversions |
 //! | [`responses`] | responses as bytes within a budget |
+//! | [`streamed`] | streamed responses, one message after the other |
 //! | [`unary`] | unary calls over gRPC: frames, headers, timeouts |
 
 pub mod error;
@@ -28,4 +29,5 @@ pub mod feeds;
 pub mod operator;
 
 pub mod responses;
+pub mod streamed;
 pub mod unary;

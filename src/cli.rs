@@ -147,7 +147,11 @@ fn parse(
             reject_flags(&flags, name)?;
             operator::action(name, arguments, environment, read_file)
         }
-        CHECK_CATALOG | LIFECYCLE | STORE | BACKUP | CUSTOMERS | COMPLETIONS | MAN | SETTINGS
+        CUSTOMERS => {
+            reject_flags(&flags, name)?;
+            customers::action(arguments, environment, read_file)
+        }
+        CHECK_CATALOG | LIFECYCLE | STORE | BACKUP | COMPLETIONS | MAN | SETTINGS
         | HASH_PASSWORD => {
             reject_flags(&flags, name)?;
             action_without_settings(name, arguments)
@@ -163,7 +167,6 @@ fn action_without_settings(name: &str, arguments: &ArgMatches) -> Result<Action,
         LIFECYCLE => Ok(lifecycle::action(arguments)),
         STORE => Ok(store_reports::action(arguments)),
         BACKUP => Ok(backups::action(arguments)),
-        CUSTOMERS => Ok(customers::action(arguments)),
         COMPLETIONS => Ok(completions::action(arguments)),
         MAN => manual::action(arguments),
         SETTINGS => Ok(Action::Settings),

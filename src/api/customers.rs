@@ -14,9 +14,10 @@ use super::{
     feeds::{FetchError, post_bytes},
 };
 use domain::ids::UserId;
+use orders::customers::ExportedOrder;
 use store::{
-    ErrorChain, OrderUpdate, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, Read,
-    ReadError, Store,
+    ErrorChain, OrderUpdate, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, ReadError,
+    Store,
 };
 
 mod handler;
@@ -25,6 +26,7 @@ mod request;
 mod tests;
 
 pub(crate) use handler::CustomersHandler;
+pub(in crate::api) use handler::erase_failed;
 
 /// The path at which a customer is erased.
 pub const ERASE: &str = "/customers/erase";
@@ -162,6 +164,11 @@ pub fn export(
 }
 
 fn order_json(store: &dyn Store, placed: PlacedOrder) -> Result<Value, ExportError> {
+    let ExportedOrder {
+        placed,
+        failed_payments,
+        updates,
+    } = ExportedOrder::read(store, placed)?;
     let PlacedOrder {
         token,
         // A digest of what is here anyway.
@@ -176,15 +183,7 @@ fn order_json(store: &dyn Store, placed: PlacedOrder) -> Result<Value, ExportErr
         // Follows from the items and the terms of their services.
         bill: _,
     } = placed;
-    let failed = match store.failed_attempts(&store.order_key(&token)) {
-        Read::Now(failed) => failed?,
-        Read::Later(failed) => tokio::runtime::Handle::current().block_on(failed)?,
-    };
-    let mut history = Vec::new();
-    store.history(&order.id, &mut |update| {
-        history.push(update_json(update));
-        ControlFlow::Continue(())
-    })?;
+    let history: Vec<Value> = updates.into_iter().map(update_json).collect();
     // As ListOrders answers it over REST: a form that is documented and complete.
     let order = messages::write(&to_proto::order(*order)).map_err(ExportError::Order)?;
     let order: Value = serde_json::from_slice(&order)
@@ -196,7 +195,7 @@ fn order_json(store: &dyn Store, placed: PlacedOrder) -> Result<Value, ExportErr
         "idempotency_token": token.as_str(),
         "hold_id": hold.map(|hold| hold.to_string()),
         "payment": payment.map(payment_json),
-        "failed_payments": failed,
+        "failed_payments": failed_payments,
         "history": history,
     }))
 }

@@ -165,6 +165,8 @@ error_table! {
         "gRPC: the method does not exist, or this version of the server does not serve it.";
     UNSUPPORTED_TRANSFER_ENCODING Unimplemented 501 retry NO:
         "`transfer-encoding` is not exactly `chunked`.";
+    SHUTTING_DOWN Unavailable 503 retry YES:
+        "Operator's service: the server shuts down, which ends a stream without an end of its own.";
     NOT_SERVING Unavailable 503 retry YES:
         "REST health check: the store has failed, or the server is shutting down.";
     STORE_UNAVAILABLE Unavailable 503 retry YES:
@@ -229,6 +231,8 @@ pub enum ApiError {
     ExpectationFailed,
     /// The store has failed, or the server is shutting down.
     NotServing,
+    /// The server shuts down.
+    ShuttingDown,
     /// The deadline has passed. What the call began may yet be done.
     DeadlineExceeded,
     /// The request has too many headers.
@@ -270,6 +274,7 @@ impl ApiError {
             Self::UnsupportedTransferEncoding => UNSUPPORTED_TRANSFER_ENCODING,
             Self::ExpectationFailed => EXPECTATION_FAILED,
             Self::NotServing => NOT_SERVING,
+            Self::ShuttingDown => SHUTTING_DOWN,
             Self::DeadlineExceeded => DEADLINE_EXCEEDED,
             Self::TooManyHeaders => TOO_MANY_HEADERS,
             Self::Auth(error) => auth_mapping(*error),
@@ -337,6 +342,7 @@ impl ApiError {
             }
             Self::ExpectationFailed => "the only supported `expect` is `100-continue`",
             Self::NotServing => "not serving: no orders can be created at present",
+            Self::ShuttingDown => "the server shuts down",
             Self::DeadlineExceeded => {
                 "deadline exceeded; an order may have been created, so repeat the request with the same \
                  idempotency_token"

@@ -8,26 +8,28 @@
 //! | [`query`] | messages from queries and JSON |
 //! | [`requests`] | the rules of requests |
 //! | [`changes`] | the rules of requests that change orders |
+//! | `customers` | everything about a customer, exported or erased |
 //! | [`masks`] | read masks: which fields are answered |
-//! | [`order_stream`] | orders that are sent one by one |
 //! | [`page_tokens`] | where a list goes on |
 //! | [`to_proto`] | answers |
+//! | `withdrawals` | items of an order, or a slot with all of its orders, withdrawn |
 //!
 //! Who may call what is decided by the role of the user, in one place: `kernel::user::Role`. A method names the
 //! permission that it needs (`kernel::rpc::OperatorRpc`), which is checked before its message is read; fields that need
 //! more are checked by [`masks`] and [`requests`].
 
 pub mod changes;
+mod customers;
 pub mod dispatch;
 pub mod grpc;
 pub mod masks;
-pub mod order_stream;
 pub mod page_tokens;
 pub mod proto;
 pub mod query;
 pub mod requests;
 pub mod rest;
 pub mod to_proto;
+mod withdrawals;
 
 /// The gRPC services of the operator, those included whose methods this version does not serve yet.
 pub const SERVICES: [&str; 3] = [

@@ -467,7 +467,8 @@ impl EncodedResponse {
         }
     }
 
-    fn next(&mut self) -> Option<Bytes> {
+    /// The next part of it; `None` at its end.
+    pub(super) fn next(&mut self) -> Option<Bytes> {
         self.first
             .take()
             .or_else(|| self.rest.next())

@@ -343,8 +343,12 @@ fn customers() -> Command {
             directory(DATA).help(data),
         ]
     };
-    // A group, so that the error of a command line without a source names both.
-    let source = || ArgGroup::new("source").args([FROM, DATA]).required(true);
+    // A group, so that the error of a command line without a source names all of them.
+    let source = || {
+        ArgGroup::new("source")
+            .args([operator::SERVER, FROM, DATA])
+            .required(true)
+    };
     Command::new(CUSTOMERS)
         .about("Export or erase the personal data of a customer")
         .subcommand_required(true)
@@ -352,12 +356,14 @@ fn customers() -> Command {
             Command::new(ERASE)
                 .about("Erase the customer and the answers of all orders of a customer, for good")
                 .args(arguments())
+                .args(operator::server_args())
                 .group(source()),
         )
         .subcommand(
             Command::new(EXPORT)
                 .about("Print everything that is on record of a customer, as JSON")
                 .args(arguments())
+                .args(operator::server_args())
                 .group(source()),
         )
 }

@@ -1,6 +1,7 @@
 //! The commands `customers erase` and `customers export`.
 
 use std::{
+    ffi::OsString,
     io::{self, Write},
     ops::ControlFlow,
     path::{Path, PathBuf},
@@ -15,6 +16,7 @@ use super::{
     Action, SUCCESS,
     commands::{DATA, ERASE, FROM, USER},
     error::CliError,
+    operator::{OperatorServer, SERVER},
     store_reports::require_store,
     table::grouped,
 };
@@ -54,14 +56,23 @@ enum CustomerSource {
     Server(Uri),
     /// In this data directory, whose server is stopped.
     Directory(PathBuf),
+    /// In the store of this running server.
+    Operator(OperatorServer),
 }
 
 /// The action that the arguments ask for.
-pub(super) fn action(arguments: &ArgMatches) -> Action {
+pub(super) fn action(
+    arguments: &ArgMatches,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    read_file: impl FnOnce(&Path) -> io::Result<String>,
+) -> Result<Action, CliError> {
     let (name, arguments) = arguments.subcommand().expect("the parser requires one");
     let user: &String = arguments.get_one(USER).expect("the parser requires it");
     let source = if let Some(server) = arguments.get_one::<Uri>(FROM) {
         CustomerSource::Server(server.clone())
+    } else if let Some(address) = arguments.get_one::<Uri>(SERVER) {
+        let server = OperatorServer::of(address, arguments, environment, read_file)?;
+        CustomerSource::Operator(server)
     } else {
         let directory: &PathBuf = arguments.get_one(DATA).expect("the parser requires one");
         CustomerSource::Directory(directory.clone())
@@ -71,11 +82,11 @@ pub(super) fn action(arguments: &ArgMatches) -> Action {
     } else {
         CustomerStep::Export
     };
-    Action::Customer(CustomerCommand {
+    Ok(Action::Customer(CustomerCommand {
         step,
         user: user.clone(),
         source,
-    })
+    }))
 }
 
 impl CustomerCommand {
@@ -115,6 +126,7 @@ impl CustomerCommand {
         let source = match &self.source {
             CustomerSource::Server(server) => OpenedSource::Server(server),
             CustomerSource::Directory(dir) => OpenedSource::Store(open(dir)?),
+            CustomerSource::Operator(server) => OpenedSource::Operator(server),
         };
         Ok(OpenedCustomers {
             users,
@@ -167,6 +179,7 @@ struct OpenedCustomers<'c> {
 enum OpenedSource<'c> {
     Server(&'c Uri),
     Store(Arc<dyn Store>),
+    Operator(&'c OperatorServer),
 }
 
 impl OpenedCustomers<'_> {
@@ -185,6 +198,7 @@ impl OpenedCustomers<'_> {
                 .runtime
                 .block_on(async { store.erase_person(user_id).await })
                 .map_err(CliError::Erase),
+            OpenedSource::Operator(server) => server.erase_customer(user_id),
         };
         match erased {
             Ok(orders) => writeln!(stdout, "{place}{}", erasure(orders)).map(Ok),
@@ -201,6 +215,7 @@ impl OpenedCustomers<'_> {
             OpenedSource::Store(store) => {
                 export_from(&self.runtime, Arc::clone(store), user_id.clone())
             }
+            OpenedSource::Operator(server) => server.export_customer(user_id),
         };
         match exported {
             Ok(ExportedCustomer { json, unreadable }) => {

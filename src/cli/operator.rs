@@ -13,15 +13,17 @@ use tokio::runtime;
 use super::{Action, SUCCESS, error::CliError};
 use crate::config::LOGIN_VARIABLE;
 use connection::{Connection, Login};
-use output::{OutputFormat, Report};
+use output::{OutputFormat, Report, ReportSeries};
 
 mod blocks;
 mod changes;
 mod connection;
+mod customers;
 mod orders;
 mod output;
 mod slots;
 mod steps;
+mod watch;
 
 pub(super) use connection::RequestFailed;
 
@@ -33,7 +35,8 @@ pub(super) const GUESTS: &str = "door-list";
 const LIST: &str = "list";
 const SHOW: &str = "show";
 const HISTORY: &str = "history";
-const SERVER: &str = "server";
+const WATCH: &str = "watch";
+pub(super) const SERVER: &str = "server";
 const CA: &str = "ca";
 const LOGIN_FILE: &str = "login-file";
 const JSON: &str = "json";
@@ -56,14 +59,29 @@ const DEFAULT_LIMIT: &str = "100";
 /// A request to a server, and how its answer is shown.
 #[derive(Debug, PartialEq)]
 pub(super) struct OperatorCommand {
-    server: Uri,
-    authority: Option<PathBuf>,
-    login: Option<Login>,
+    server: OperatorServer,
     format: OutputFormat,
-    query: Query,
+    asked: Asked,
 }
 
-/// What is asked.
+/// A running server, by its `operator_listen`, and what it has to know of who asks.
+#[derive(Debug, PartialEq)]
+pub(super) struct OperatorServer {
+    address: Uri,
+    authority: Option<PathBuf>,
+    login: Option<Login>,
+}
+
+/// What is asked, by the number of its answers.
+#[derive(Debug, PartialEq)]
+enum Asked {
+    /// One.
+    Once(Query),
+    /// One after each change of an order.
+    Watch(watch::OrderWatch),
+}
+
+/// What is asked once.
 #[derive(Debug, PartialEq)]
 enum Query {
     Orders(Box<orders::OrderList>),
@@ -88,6 +106,7 @@ pub(super) fn commands() -> [Command; 4] {
             .subcommand(with_connection(orders::list_command()))
             .subcommand(with_connection(orders::show_command()))
             .subcommand(with_connection(orders::history_command()))
+            .subcommand(with_connection(watch::command()))
             .subcommands(changes::order_commands().map(with_connection)),
         Command::new(STEPS)
             .about("Work of a running server in the outside world")
@@ -106,30 +125,8 @@ pub(super) fn commands() -> [Command; 4] {
 /// A command with the arguments of every request.
 fn with_connection(command: Command) -> Command {
     command
-        .arg(
-            Arg::new(SERVER)
-                .long(SERVER)
-                .value_name("URL")
-                .help("Operator's address of the server (`operator_listen`)")
-                .value_parser(connection::parse_server)
-                .default_value(DEFAULT_SERVER),
-        )
-        .arg(
-            Arg::new(CA)
-                .long(CA)
-                .value_name("FILE")
-                .help("PEM file with the authority of the server's certificate; required with https")
-                .value_parser(value_parser!(PathBuf)),
-        )
-        .arg(
-            Arg::new(LOGIN_FILE)
-                .long(LOGIN_FILE)
-                .value_name("FILE")
-                .help(format!(
-                    "File with user name and password, as `name:password`; default: the variable {LOGIN_VARIABLE}"
-                ))
-                .value_parser(value_parser!(PathBuf)),
-        )
+        .args(server_args())
+        .mut_arg(SERVER, |server| server.default_value(DEFAULT_SERVER))
         .arg(
             Arg::new(JSON)
                 .long(JSON)
@@ -143,6 +140,29 @@ fn with_connection(command: Command) -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Print comma-separated values"),
         )
+}
+
+/// The arguments that name a server and its user.
+pub(super) fn server_args() -> [Arg; 3] {
+    [
+        Arg::new(SERVER)
+            .long(SERVER)
+            .value_name("URL")
+            .help("Operator's address of the server (`operator_listen`)")
+            .value_parser(connection::parse_server),
+        Arg::new(CA)
+            .long(CA)
+            .value_name("FILE")
+            .help("PEM file with the authority of the server's certificate; required with https")
+            .value_parser(value_parser!(PathBuf)),
+        Arg::new(LOGIN_FILE)
+            .long(LOGIN_FILE)
+            .value_name("FILE")
+            .help(format!(
+                "File with user name and password, as `name:password`; default: the variable {LOGIN_VARIABLE}"
+            ))
+            .value_parser(value_parser!(PathBuf)),
+    ]
 }
 
 /// A named argument with a text.
@@ -163,11 +183,16 @@ fn given(arguments: &ArgMatches, name: &str) -> String {
 }
 
 /// What the arguments ask, and those of its own command.
-fn query<'a>(name: &str, arguments: &'a ArgMatches) -> Result<(Query, &'a ArgMatches), CliError> {
+fn asked<'a>(name: &str, arguments: &'a ArgMatches) -> Result<(Asked, &'a ArgMatches), CliError> {
     let Some((command, arguments)) = arguments.subcommand() else {
-        return Ok((Query::Guests(slots::GuestList::of(arguments)), arguments));
+        let guests = Query::Guests(slots::GuestList::of(arguments));
+        return Ok((Asked::Once(guests), arguments));
     };
     let query = match (name, command) {
+        (ORDERS, WATCH) => {
+            let watch = watch::OrderWatch::of(arguments);
+            return Ok((Asked::Watch(watch), arguments));
+        }
         (ORDERS, LIST) => Query::Orders(Box::new(orders::OrderList::of(arguments))),
         (ORDERS, SHOW) => Query::Order(orders::OneOrder::of(arguments)),
         (ORDERS, HISTORY) => Query::History(given(arguments, ORDER)),
@@ -180,7 +205,7 @@ fn query<'a>(name: &str, arguments: &'a ArgMatches) -> Result<(Query, &'a ArgMat
         (_, LIST) => Query::Steps(steps::StepList::of(arguments)),
         (_, command) => Query::Change(changes::Change::of(command, arguments)?),
     };
-    Ok((query, arguments))
+    Ok((Asked::Once(query), arguments))
 }
 
 /// The action that the arguments ask for.
@@ -190,46 +215,44 @@ pub(super) fn action(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     read_file: impl FnOnce(&Path) -> io::Result<String>,
 ) -> Result<Action, CliError> {
-    let (query, arguments) = query(name, arguments)?;
-    let file: Option<&PathBuf> = arguments.get_one(LOGIN_FILE);
-    let login = match file {
-        Some(path) => {
-            let text = read_file(path).map_err(|error| CliError::Read(path.clone(), error))?;
-            Some(Login::parse(&text).ok_or_else(|| CliError::Login(path.display().to_string()))?)
-        }
-        None => Login::from_environment(environment)?,
-    };
-    let server: &Uri = arguments.get_one(SERVER).expect("it has a default");
+    let (asked, arguments) = asked(name, arguments)?;
+    let address: &Uri = arguments.get_one(SERVER).expect("it has a default");
     Ok(Action::AskOperator(Box::new(OperatorCommand {
-        server: server.clone(),
-        authority: arguments.get_one(CA).cloned(),
-        login,
+        server: OperatorServer::of(address, arguments, environment, read_file)?,
         format: OutputFormat::of(arguments.get_flag(JSON), arguments.get_flag(CSV)),
-        query,
+        asked,
     })))
 }
 
-impl OperatorCommand {
-    /// Asks and prints the answer. Returns the exit code.
-    pub(super) fn run(&self, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<u8> {
-        let report = match self.ask() {
-            Ok(report) => report,
-            Err(error) => return error.print(stdout, stderr),
-        };
-        report.print(self.format, stdout)?;
-        if let Some(note) = &report.note {
-            writeln!(stderr, "{note}")?;
-        }
-        match report.failed {
-            Some(error) => {
-                let error = CliError::Operator(self.server.clone(), Box::new(error));
-                error.print(stdout, stderr)
+impl OperatorServer {
+    /// The server at an address, with what the arguments say of it.
+    pub(super) fn of(
+        address: &Uri,
+        arguments: &ArgMatches,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        read_file: impl FnOnce(&Path) -> io::Result<String>,
+    ) -> Result<Self, CliError> {
+        let file: Option<&PathBuf> = arguments.get_one(LOGIN_FILE);
+        let login = match file {
+            Some(path) => {
+                let text = read_file(path).map_err(|error| CliError::Read(path.clone(), error))?;
+                let login = Login::parse(&text);
+                Some(login.ok_or_else(|| CliError::Login(path.display().to_string()))?)
             }
-            None => Ok(SUCCESS),
-        }
+            None => Login::from_environment(environment)?,
+        };
+        Ok(Self {
+            address: address.clone(),
+            authority: arguments.get_one(CA).cloned(),
+            login,
+        })
     }
 
-    fn ask(&self) -> Result<Report, CliError> {
+    /// Connects to it and asks.
+    fn ask<T>(
+        &self,
+        ask: impl AsyncFnOnce(&Connection) -> Result<T, RequestFailed>,
+    ) -> Result<T, CliError> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -240,12 +263,55 @@ impl OperatorCommand {
             }
             None => None,
         };
-        let failed = |error| CliError::Operator(self.server.clone(), Box::new(error));
+        let failed = |error| CliError::Operator(self.address.clone(), Box::new(error));
         runtime.block_on(async {
-            let connection = Connection::open(&self.server, authority, self.login.clone()).await;
+            let connection = Connection::open(&self.address, authority, self.login.clone()).await;
             let connection = connection.map_err(failed)?;
-            self.query.answer(&connection).await.map_err(failed)
+            ask(&connection).await.map_err(failed)
         })
+    }
+}
+
+impl OperatorCommand {
+    /// Asks and prints the answer. Returns the exit code.
+    pub(super) fn run(&self, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<u8> {
+        let server = &self.server;
+        let answered = match &self.asked {
+            Asked::Once(query) => {
+                let report = server.ask(async |connection| query.answer(connection).await);
+                match report {
+                    Ok(report) => return self.print(report, stdout, stderr),
+                    Err(error) => Err(error),
+                }
+            }
+            Asked::Watch(watch) => {
+                let mut shown = ReportSeries::new(self.format, &mut *stdout);
+                server.ask(async |connection| watch.show(connection, &mut shown).await)
+            }
+        };
+        match answered {
+            Ok(printed) => printed.map(|()| SUCCESS),
+            Err(error) => error.print(stdout, stderr),
+        }
+    }
+
+    fn print(
+        &self,
+        report: Report,
+        stdout: &mut dyn Write,
+        stderr: &mut dyn Write,
+    ) -> io::Result<u8> {
+        report.print(self.format, stdout)?;
+        if let Some(note) = &report.note {
+            writeln!(stderr, "{note}")?;
+        }
+        match report.failed {
+            Some(error) => {
+                let server = self.server.address.clone();
+                CliError::Operator(server, Box::new(error)).print(stdout, stderr)
+            }
+            None => Ok(SUCCESS),
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use tracing::{Instrument, Span, field::Empty};
 
 use super::admission;
 use crate::{
-    api::error::StatusMapping,
-    net::{ClientCertificate, HttpHandler},
+    api::{error::StatusMapping, streamed::StreamEnd},
+    net::{ClientCertificate, GuardedBody, HttpHandler},
     telemetry::traces,
 };
 use kernel::{
@@ -75,8 +75,14 @@ impl<H: HttpHandler + RestMethods> HttpHandler for ObservabilityLayer<H> {
         let work = async {
             let guard = CallGuard::begin(metrics, target, span.clone());
             let mut answer = handler.handle(request, connection).await;
-            // Read from the response, so that one place observes all transports and errors alike.
-            guard.end(outcome(target.transport, &answer));
+            match answer.extensions().get::<StreamEnd>() {
+                Some(end) => {
+                    let guard = guard.until(Arc::clone(metrics), end.clone());
+                    answer = answer.map(|body| Body::new(GuardedBody::new(body, guard)));
+                }
+                // Read from the response, so that one place observes all transports and errors alike.
+                None => guard.end(outcome(target.transport, &answer)),
+            }
             if let Some(id) = id {
                 answer.headers_mut().insert(REQUEST_ID, id);
             }
@@ -101,42 +107,77 @@ fn target(request: &Request<Incoming>, handler: &impl RestMethods) -> CallTarget
 
 /// A call that is observed. Its drop records the end, whatever that was.
 struct CallGuard<'a> {
-    call: CallTimer<'a>,
-    target: CallTarget,
-    span: Span,
+    metrics: &'a CallMetrics,
+    /// `None` once a stream has it.
+    call: Option<ObservedCall>,
     outcome: Outcome,
 }
 
 impl<'a> CallGuard<'a> {
     fn begin(metrics: &'a CallMetrics, target: CallTarget, span: Span) -> Self {
-        // The outcome unless `end` replaces it: a call that is dropped unanswered was cancelled by
-        // its client.
-        let outcome = Outcome {
-            code: Code::Cancelled,
-            reason: None,
-        };
+        let timer = metrics.begin(target);
         Self {
-            call: metrics.begin(target),
-            target,
-            span,
-            outcome,
+            metrics,
+            call: Some(ObservedCall { timer, span }),
+            // Unless `end` replaces it: a call that is dropped unanswered was cancelled by its client.
+            outcome: Outcome::CANCELLED,
         }
     }
 
     fn end(mut self, outcome: Outcome) {
         self.outcome = outcome;
     }
+
+    /// Leaves the end of the call to that of its stream.
+    fn until(mut self, metrics: Arc<CallMetrics>, end: StreamEnd) -> StreamGuard {
+        StreamGuard {
+            metrics,
+            call: self.call.take(),
+            end,
+        }
+    }
 }
 
 impl Drop for CallGuard<'_> {
     fn drop(&mut self) {
-        let Self {
-            call,
-            target,
-            span,
-            outcome,
-        } = self;
-        let time = call.end(outcome);
+        if let Some(call) = &self.call {
+            call.end(self.metrics, &self.outcome);
+        }
+    }
+}
+
+/// A call that is answered by a stream. Its drop records the end.
+struct StreamGuard {
+    metrics: Arc<CallMetrics>,
+    call: Option<ObservedCall>,
+    end: StreamEnd,
+}
+
+impl Drop for StreamGuard {
+    fn drop(&mut self) {
+        let outcome = match self.end.outcome() {
+            Some(Ok(())) => Outcome::ANSWERED,
+            Some(Err(mapping)) => Outcome::rejected(mapping),
+            // Its reader has left before the end.
+            None => Outcome::CANCELLED,
+        };
+        if let Some(call) = &self.call {
+            call.end(&self.metrics, &outcome);
+        }
+    }
+}
+
+/// A call in flight.
+struct ObservedCall {
+    timer: CallTimer,
+    span: Span,
+}
+
+impl ObservedCall {
+    fn end(&self, metrics: &CallMetrics, outcome: &Outcome) {
+        let Self { timer, span } = self;
+        let time = metrics.end(timer, outcome);
+        let target = timer.target;
         // Saturates after 584,000 years.
         let elapsed_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let (transport, (_, method)) = (target.transport.name(), target.names());
@@ -160,15 +201,10 @@ impl Drop for CallGuard<'_> {
 fn outcome(transport: Transport, answer: &Response<Body>) -> Outcome {
     match transport {
         Transport::Grpc | Transport::GrpcWeb => outcome_over_grpc(answer.headers()),
-        Transport::Rest => {
-            answer
-                .extensions()
-                .get::<StatusMapping>()
-                .map_or(Outcome::ANSWERED, |row| Outcome {
-                    code: row.grpc,
-                    reason: Some(row.reason.to_owned()),
-                })
-        }
+        Transport::Rest => answer
+            .extensions()
+            .get::<StatusMapping>()
+            .map_or(Outcome::ANSWERED, |row| Outcome::rejected(*row)),
     }
 }
 

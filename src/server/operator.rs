@@ -1,10 +1,10 @@
 //! The operator's listener: the operator's services on an address of their own, served by a runtime of their own with
 //! lower priority, so that callers do not wait for them.
 
-use std::{io, net::SocketAddr, net::TcpListener, sync::Arc};
+use std::{io, net::SocketAddr, net::TcpListener, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     ServeError,
@@ -19,7 +19,9 @@ use crate::{
     api::{
         calls::Calls,
         operator::{
-            dispatch::OperatorDispatcher, grpc::OperatorGrpc, proto::FILE_DESCRIPTOR_SET,
+            dispatch::{CallLimits, OperatorDispatcher},
+            grpc::OperatorGrpc,
+            proto::FILE_DESCRIPTOR_SET,
             rest::OperatorRest,
         },
         responses::Responses,
@@ -41,6 +43,12 @@ pub(super) const MAX_CONNECTIONS: usize = 128;
 /// Calls served at once. Each may read much of the store, so more would only make all of them slower.
 const MAX_IN_FLIGHT: usize = 32;
 
+/// Orders watched at once, by whomever. They take little beside their connections, and none of the permits above.
+const MAX_WATCHES: usize = 64;
+
+/// The longest time that an order is watched in one call.
+const MAX_WATCH: Duration = Duration::from_secs(3600);
+
 /// What the operator's services share with the other listener.
 pub(super) struct Shared<'s> {
     pub(super) app: &'s Arc<App>,
@@ -55,6 +63,7 @@ pub(super) struct Shared<'s> {
 pub(super) struct OperatorService {
     router: ObservabilityLayer<Router<OperatorInterface>>,
     stalled: Arc<StalledResponses>,
+    draining: CancellationToken,
 }
 
 impl OperatorService {
@@ -72,8 +81,13 @@ impl OperatorService {
             settings.max_response_bytes,
             Arc::clone(&stalled),
         ));
-        let calls = Calls::new(MAX_IN_FLIGHT, settings.call_timeout, responses);
-        let dispatcher = OperatorDispatcher::new(Arc::clone(shared.app), calls);
+        let draining = CancellationToken::new();
+        let limits = CallLimits {
+            calls: Calls::new(MAX_IN_FLIGHT, settings.call_timeout, Arc::clone(&responses)),
+            watches: Calls::new(MAX_WATCHES, MAX_WATCH, responses),
+            draining: draining.clone(),
+        };
+        let dispatcher = OperatorDispatcher::new(Arc::clone(shared.app), limits);
         let max_request_bytes = settings.max_request_bytes;
         let router = Router {
             interface: OperatorInterface {
@@ -94,6 +108,7 @@ impl OperatorService {
         Ok(Self {
             router: ObservabilityLayer::new(router, Arc::clone(shared.metrics)),
             stalled,
+            draining,
         })
     }
 }
@@ -142,6 +157,12 @@ impl OperatorListener {
             phase,
         };
         let runtime = background_runtime(config.serving.background_threads)?;
+        let (mut ending, draining) = (acceptor.phase.clone(), service.draining);
+        runtime.spawn(async move {
+            // An error means that the server is gone, and its watches with it.
+            let _ = ending.wait_for(|phase| *phase >= Phase::Draining).await;
+            draining.cancel();
+        });
         runtime.spawn(acceptor.run(socket, move |accepted| accepted.serve(context.clone(), ())));
         Ok(Self {
             address,

@@ -9,6 +9,7 @@ use boxoffice::{
             self,
             rest::{ROUTES, Source},
         },
+        streamed::JSON_LINES,
     },
     kernel::rpc::{OperatorRpc, Rpc},
 };
@@ -149,18 +150,19 @@ impl Generator {
 
     fn operation(&mut self, method: &MethodDescriptor) -> Value {
         let answer = self.message(&method.output());
-        let mut content = json!({"application/json": {"schema": answer}});
-        if method.is_server_streaming() {
-            // One message a line.
-            content["application/x-ndjson"] = json!({"schema": answer});
-        }
+        let (about, content_type) = if method.is_server_streaming() {
+            let lines = "One answer on each line; after an error, `Error` on the last one.";
+            (lines, JSON_LINES)
+        } else {
+            ("The answer.", "application/json")
+        };
         json!({
             "operationId": method.name(),
             "description": comment(&method.parent_file(), method.path()),
             "responses": {
                 "200": {
-                    "description": "The answer.",
-                    "content": content,
+                    "description": about,
+                    "content": {content_type: {"schema": answer}},
                 },
                 "default": {"$ref": "#/components/responses/Error"},
             },
@@ -352,6 +354,16 @@ fn the_description_of_the_contract_is_that_of_its_files() {
 #[test]
 fn the_description_of_the_operators_services_is_that_of_their_files() {
     check("operator.json", &of_operator());
+}
+
+#[test]
+fn methods_are_streamed_as_their_files_say() {
+    let generator = Generator::new(operator::proto::FILE_DESCRIPTOR_SET);
+    for rpc in OperatorRpc::ALL {
+        let method = generator.method(rpc.name());
+        let is_streamed = method.is_server_streaming();
+        assert_eq!(rpc.is_streamed(), is_streamed, "{}", rpc.name());
+    }
 }
 
 #[test]

@@ -112,7 +112,15 @@ impl RequestContext {
 
 /// Runs `work` in the context of the current task, whatever task it is moved to.
 pub fn propagate_context<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    CURRENT.scope(RequestContext::current(), work)
+    in_context(RequestContext::current(), work)
+}
+
+/// Runs `work` in the context of a request that was kept, or in none.
+pub fn in_context<F: Future>(
+    context: Option<RequestContext>,
+    work: F,
+) -> impl Future<Output = F::Output> {
+    CURRENT.scope(context, work)
 }
 
 /// The id as text, if it can stand unescaped in headers and logs.

@@ -49,6 +49,8 @@ impl Rpc {
 pub enum OperatorRpc {
     /// Reads an order.
     GetOrder,
+    /// Reads an order, and again after each change.
+    WatchOrder,
     /// Finds orders.
     SearchOrders,
     /// Reads what happened to an order.
@@ -83,12 +85,17 @@ pub enum OperatorRpc {
     ChangeState,
     /// Gives up a step.
     AbandonStep,
+    /// Reads everything on record about a person.
+    ExportCustomer,
+    /// Erases a person from the record.
+    EraseCustomer,
 }
 
 impl OperatorRpc {
     /// All methods.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::GetOrder,
+        Self::WatchOrder,
         Self::SearchOrders,
         Self::ListHistory,
         Self::ListSlots,
@@ -106,6 +113,8 @@ impl OperatorRpc {
         Self::SetBlock,
         Self::ChangeState,
         Self::AbandonStep,
+        Self::ExportCustomer,
+        Self::EraseCustomer,
     ];
 
     /// The published name.
@@ -113,6 +122,7 @@ impl OperatorRpc {
     pub const fn name(self) -> &'static str {
         match self {
             Self::GetOrder => "GetOrder",
+            Self::WatchOrder => "WatchOrder",
             Self::SearchOrders => "SearchOrders",
             Self::ListHistory => "ListHistory",
             Self::ListSlots => "ListSlots",
@@ -130,6 +140,8 @@ impl OperatorRpc {
             Self::SetBlock => "SetBlock",
             Self::ChangeState => "ChangeState",
             Self::AbandonStep => "AbandonStep",
+            Self::ExportCustomer => "ExportCustomer",
+            Self::EraseCustomer => "EraseCustomer",
         }
     }
 
@@ -138,6 +150,7 @@ impl OperatorRpc {
     pub const fn service(self) -> &'static str {
         match self {
             Self::GetOrder
+            | Self::WatchOrder
             | Self::SearchOrders
             | Self::ListHistory
             | Self::ListSteps
@@ -150,11 +163,22 @@ impl OperatorRpc {
             | Self::AddNote
             | Self::RetryStep
             | Self::ChangeState
-            | Self::AbandonStep => "boxoffice.operator.v1.OrderService",
+            | Self::AbandonStep
+            | Self::ExportCustomer
+            | Self::EraseCustomer => "boxoffice.operator.v1.OrderService",
             Self::ListSlots | Self::ListDoor | Self::ListBlocks | Self::SetBlock => {
                 "boxoffice.operator.v1.SlotService"
             }
         }
+    }
+
+    /// Whether it answers with a stream of messages.
+    #[must_use]
+    pub const fn is_streamed(self) -> bool {
+        matches!(
+            self,
+            Self::WatchOrder | Self::WithdrawItems | Self::ExportCustomer
+        )
     }
 
     /// What a user needs to call it.
@@ -162,6 +186,7 @@ impl OperatorRpc {
     pub const fn permission(self) -> Permission {
         match self {
             Self::GetOrder
+            | Self::WatchOrder
             | Self::SearchOrders
             | Self::ListHistory
             | Self::ListSlots
@@ -178,6 +203,7 @@ impl OperatorRpc {
             | Self::RetryStep
             | Self::SetBlock => Permission::ChangeOrders,
             Self::ChangeState | Self::AbandonStep => Permission::Intervene,
+            Self::ExportCustomer | Self::EraseCustomer => Permission::ManageCustomers,
         }
     }
 }
@@ -207,6 +233,15 @@ impl Method {
         match self {
             Self::Booking(rpc) => rpc as usize,
             Self::Operator(rpc) => Rpc::ALL.len() + rpc as usize,
+        }
+    }
+
+    /// Whether it answers with a stream of messages.
+    #[must_use]
+    pub const fn is_streamed(self) -> bool {
+        match self {
+            Self::Booking(_) => false,
+            Self::Operator(rpc) => rpc.is_streamed(),
         }
     }
 

@@ -69,7 +69,7 @@ impl Role {
         let least = match permission {
             Permission::Read => Self::Viewer,
             Permission::SeeCustomers | Permission::ChangeOrders => Self::Agent,
-            Permission::Intervene => Self::Admin,
+            Permission::Intervene | Permission::ManageCustomers => Self::Admin,
         };
         self >= least
     }
@@ -86,6 +86,8 @@ pub enum Permission {
     ChangeOrders,
     /// Changing states past those operations, and giving up work that is not done.
     Intervene,
+    /// Exporting everything about a customer, and erasing it.
+    ManageCustomers,
 }
 
 impl User {

@@ -37,6 +37,7 @@ mod calendar;
 mod check;
 mod clock_check;
 mod create;
+pub mod customers;
 mod execute;
 mod export;
 mod hold;
@@ -57,6 +58,7 @@ mod startup;
 pub mod steps;
 mod tokens;
 pub mod update;
+mod watch;
 pub mod withdraw;
 
 pub use check::{Cart, CheckAnswer, Checked};
@@ -67,12 +69,15 @@ pub use lookup::{Lookup, SlotLookup};
 pub use reconcile::Reloaded;
 pub use reload::ReloadError;
 pub use startup::{OfflineCatalog, Parts, StartupError};
+pub use watch::OrderWatch;
 
 use block::Blocks;
+use customers::AnsweredErasures;
 use lifecycle::ActiveLifecycle;
 use metrics::OrderMetrics;
 use steps::Agenda;
 use tokens::{TokenGuard, Tokens};
+use watch::WatchedOrders;
 
 /// The outcome of CreateOrder: the order, or the cause of its failure.
 pub type Created = Result<Box<Order>, FailureCause>;
@@ -169,6 +174,9 @@ pub struct App {
     agenda: Agenda,
     /// The blocks of slots that are in force.
     blocks: Blocks,
+    watched: WatchedOrders,
+    /// Locked by an erasure from beginning to end.
+    erasures: tokio::sync::Mutex<AnsweredErasures>,
     /// The tokens of pending payments that cannot be reversed while payments are off: locked for as long as
     /// the process runs.
     stuck: Mutex<Vec<TokenGuard>>,

@@ -17,6 +17,7 @@ use super::{
     restore::{RestoredHolds, pending_reservation},
     steps::Agenda,
     tokens::{LockedFor, RequestKey, TokenGuard, TokenLock},
+    watch::WatchedOrders,
 };
 use crate::audit::Audit;
 use catalog::Loaded;
@@ -208,6 +209,8 @@ impl App {
             tokens: Tokens::default(),
             agenda: Agenda::of(&updated),
             blocks: Blocks::of(blocks),
+            watched: WatchedOrders::default(),
+            erasures: tokio::sync::Mutex::default(),
             stuck: Mutex::default(),
             commands: TaskTracker::new(),
             limits,

@@ -48,7 +48,7 @@ pub(crate) mod tests;
 
 pub use change::{
     ChangeMode, ChangeRequest, CustomerDecision, MAX_NOTE, MAX_REASON, MerchantDecision,
-    OrderChange, RefundChoice, WithdrawnSpots,
+    OrderChange, RefundChoice, WithdrawnSpots, is_uuid,
 };
 pub(crate) use change::{wrong_reason_text, wrong_request_id};
 pub use error::{ChangeError, InvalidField};
@@ -317,6 +317,7 @@ impl Command for UpdateOrder {
         let claims = found(app.catalog().ids(), &update.released);
         app.inventory.unsell(&claims);
         app.agenda.note(&update);
+        app.watched.note(&taken.command.key);
         tracing::debug!(
             order_id = update.order.as_str(),
             revision = update.revision,

@@ -16,7 +16,7 @@ use super::{ErasedJson, ExportError, export, request};
 use crate::api::{booking::rest, error::ApiError};
 use domain::ids::UserId;
 use kernel::blocking;
-use orders::{App, OrderError, audit::AuditEvent};
+use orders::{App, OrderError};
 use store::{CommitError, EraseError, ErrorChain};
 
 /// Maximum concurrent requests, each with a thread of its own.
@@ -61,20 +61,13 @@ impl CustomersHandler {
     async fn erase(&self, request: Request<axum::body::Body>) -> Result<Vec<u8>, ApiError> {
         let (app, permit) = self.begin()?;
         let user_id = user_id(request).await?;
-        // In a task of its own, so that an erasure whose client is gone is recorded in the audit log, too.
+        // The permit is that of the erasure, which goes on if its client leaves.
         let erasing = tokio::spawn(async move {
             let _permit = permit;
-            let erased = app.store().erase_person(&user_id).await;
-            let orders = match &erased {
-                Ok(orders) | Err(EraseError::Partly { erased: orders, .. }) => *orders,
-                Err(_) => return erased,
-            };
-            tracing::info!(orders, "the personal data of a customer was erased");
-            app.audit().record(AuditEvent::CustomerErased { orders });
-            erased
+            app.erase_customer(user_id).await
         });
         let erased = erasing.await.unwrap_or(Err(EraseError::Panicked));
-        let orders = erased.map_err(|error| failed(&error))?;
+        let orders = erased.map_err(|error| erase_failed(&error))?;
         serde_json::to_vec(&ErasedJson { orders })
             .map_err(|error| ApiError::Internal(error.to_string()))
     }
@@ -136,7 +129,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// The error of an erasure. Its cause is logged, and names no customer.
-fn failed(error: &EraseError) -> ApiError {
+pub(in crate::api) fn erase_failed(error: &EraseError) -> ApiError {
     tracing::error!(error = %ErrorChain(error), "the personal data of a customer was not erased, or not all of it");
     match error {
         EraseError::Commit(CommitError::Unavailable) => OrderError::StoreUnavailable.into(),
@@ -169,16 +162,7 @@ struct CustomerExport {
 impl CustomerExport {
     fn run(self) {
         match self.send() {
-            Ok(unreadable) => {
-                if !unreadable.is_empty() {
-                    let damage = unreadable.join("; ");
-                    tracing::error!(
-                        damage,
-                        "the export of a customer lacks orders that cannot be read"
-                    );
-                }
-                self.app.audit().record(AuditEvent::CustomerExported);
-            }
+            Ok(unreadable) => self.app.record_customer_export(&unreadable),
             Err(error) => {
                 tracing::error!(%error, "the personal data of a customer could not be exported");
                 // The error ends the response early; a client that is gone needs none.

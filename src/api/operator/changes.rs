@@ -153,7 +153,7 @@ fn fingerprint<M: ChangeMessage>(message: &M, user: Option<&User>) -> Fingerprin
 }
 
 /// Digest of the caller, the method and the request.
-fn digest(rpc: OperatorRpc, message: &impl Message, user: Option<&User>) -> Fingerprint {
+pub(super) fn digest(rpc: OperatorRpc, message: &impl Message, user: Option<&User>) -> Fingerprint {
     let mut hasher = blake3::Hasher::new();
     let name = user.map_or("", |user| &**user.name());
     for part in [name, rpc.name()] {

@@ -2,18 +2,23 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use prost::Message;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     changes::{self, ChangeMessage},
-    masks::may_see_customers,
-    order_stream::OrderStream,
-    proto::v1::{self, withdraw_items_request::Target},
+    customers::MAX_EXPORTS,
+    masks::{OrderMask, may_see_customers},
+    proto::v1,
     query,
-    requests::{self, AskedPage, AskedSearch, AskedSlots},
+    requests::{self, AskedOrder, AskedPage, AskedSearch, AskedSlots},
     to_proto::{self, AttemptsShown, CustomerShown, View},
 };
 use crate::{
@@ -21,6 +26,7 @@ use crate::{
         calls::{Calls, Reply, user},
         error::ApiError,
         responses::{Encoding, ResponseFormat, ResponseMessage},
+        streamed::StreamedReply,
     },
     net::request_bodies::ReceivedMessage,
 };
@@ -28,26 +34,30 @@ use domain::{catalog::Catalog, ids::MerchantId};
 use kernel::rpc::OperatorRpc;
 use orders::{
     App, OrderError,
+    audit::AuditEvent,
     search::{Zones, day},
     slots::SlotSearch,
     update::ChangeError,
 };
-use store::SlotBlock;
+use store::{SlotBlock, StoredOrder};
 
 /// Runs calls of the operator's services.
 #[derive(Debug, Clone)]
 pub struct OperatorDispatcher {
-    app: Arc<App>,
-    calls: Calls,
+    pub(super) app: Arc<App>,
+    pub(super) limits: CallLimits,
+    pub(super) exports: Arc<Semaphore>,
 }
 
-/// An answer, as its transport sends it.
-#[derive(Debug)]
-pub enum OperatorReply {
-    /// One message.
-    Message(Reply),
-    /// Orders, one by one.
-    Orders(OrderStream),
+/// The limits of calls.
+#[derive(Debug, Clone)]
+pub struct CallLimits {
+    /// Those of calls that end by themselves.
+    pub calls: Calls,
+    /// Those of calls that watch, which take no permit of the others.
+    pub watches: Calls,
+    /// Cancelled when the server drains: then watches end.
+    pub draining: CancellationToken,
 }
 
 /// A request as its transport has it.
@@ -59,6 +69,15 @@ pub enum EncodedRequest {
     Json(Value),
 }
 
+/// The answer of a call.
+#[derive(Debug)]
+pub enum CallAnswer {
+    /// One message.
+    Unary(Reply),
+    /// Any number of messages.
+    Stream(StreamedReply),
+}
+
 impl EncodedRequest {
     fn bytes(&self) -> usize {
         match self {
@@ -68,7 +87,7 @@ impl EncodedRequest {
         }
     }
 
-    fn read<M: Message + Default + DeserializeOwned>(self) -> Result<M, ApiError> {
+    pub(super) fn read<M: Message + Default + DeserializeOwned>(self) -> Result<M, ApiError> {
         match self {
             Self::Protobuf(message) => {
                 let decoded = M::decode(message.bytes().clone());
@@ -82,8 +101,12 @@ impl EncodedRequest {
 impl OperatorDispatcher {
     /// A dispatcher to the application within these limits.
     #[must_use]
-    pub fn new(app: Arc<App>, calls: Calls) -> Self {
-        Self { app, calls }
+    pub fn new(app: Arc<App>, limits: CallLimits) -> Self {
+        Self {
+            app,
+            limits,
+            exports: Arc::new(Semaphore::new(MAX_EXPORTS)),
+        }
     }
 
     /// Handles a call whose message has arrived. `timeout` is that of its caller.
@@ -96,16 +119,17 @@ impl OperatorDispatcher {
         request: EncodedRequest,
         encoding: Encoding,
         timeout: Option<Duration>,
-    ) -> Result<OperatorReply, ApiError> {
-        let deadline = self.calls.deadline(timeout);
-        let responses = self.calls.responses();
+    ) -> Result<CallAnswer, ApiError> {
+        let calls = &self.limits.calls;
+        let (deadline, responses) = (calls.deadline(timeout), calls.responses());
         // Before any work: where there is no room for the response, none is begun.
         let format = responses.format(encoding, request.bytes())?;
-        let reply = match rpc {
+        match rpc {
             OperatorRpc::GetOrder => {
                 let work = self.get_order(request);
                 self.answer(rpc, deadline, format, work).await
             }
+            OperatorRpc::WatchOrder => self.watch_order(request, encoding, timeout).await,
             OperatorRpc::SearchOrders => {
                 let work = self.search_orders(request);
                 self.answer(rpc, deadline, format, work).await
@@ -142,9 +166,7 @@ impl OperatorDispatcher {
                 self.change::<v1::RefundItemsRequest>(request, deadline, format)
                     .await
             }
-            OperatorRpc::WithdrawItems => {
-                return self.withdraw(request, deadline, encoding, format).await;
-            }
+            OperatorRpc::WithdrawItems => self.withdraw(request, encoding, deadline).await,
             OperatorRpc::CustomerAction => {
                 self.change::<v1::CustomerActionRequest>(request, deadline, format)
                     .await
@@ -173,8 +195,12 @@ impl OperatorDispatcher {
                 self.change::<v1::AbandonStepRequest>(request, deadline, format)
                     .await
             }
-        };
-        reply.map(OperatorReply::Message)
+            OperatorRpc::ExportCustomer => self.export_customer(request, encoding, deadline).await,
+            OperatorRpc::EraseCustomer => {
+                let work = self.erase_customer(request);
+                self.answer(rpc, deadline, format, work).await
+            }
+        }
     }
 
     async fn answer<M: ResponseMessage + 'static>(
@@ -183,12 +209,13 @@ impl OperatorDispatcher {
         deadline: Instant,
         format: ResponseFormat,
         work: impl Future<Output = Result<M, ApiError>> + Send,
-    ) -> Result<Reply, ApiError> {
+    ) -> Result<CallAnswer, ApiError> {
         let work = pin!(async {
             let response = work.await?;
-            self.calls.responses().write(response, format).await
+            self.limits.calls.responses().write(response, format).await
         });
-        self.calls.run(rpc.name(), deadline, work).await
+        let reply = self.limits.calls.run(rpc.name(), deadline, work).await?;
+        Ok(CallAnswer::Unary(reply))
     }
 
     /// Answers a request that changes an order.
@@ -197,61 +224,37 @@ impl OperatorDispatcher {
         request: EncodedRequest,
         deadline: Instant,
         format: ResponseFormat,
-    ) -> Result<Reply, ApiError> {
-        self.change_by::<M>(&request.read()?, deadline, format)
-            .await
-    }
-
-    /// Withdraws items of an order, or everything that was sold of a slot.
-    async fn withdraw(
-        &self,
-        request: EncodedRequest,
-        deadline: Instant,
-        encoding: Encoding,
-        format: ResponseFormat,
-    ) -> Result<OperatorReply, ApiError> {
-        let message: v1::WithdrawItemsRequest = request.read()?;
-        let Some(Target::Slot(slot)) = message.target.clone() else {
-            let reply = self.change_by(&message, deadline, format).await;
-            return reply.map(OperatorReply::Message);
-        };
-        let work = pin!(async {
-            let withdrawal = changes::slot_withdrawal(&message, slot, user()?)?;
-            Ok(self.app.withdraw_slot(withdrawal, deadline).await?)
-        });
-        let name = OperatorRpc::WithdrawItems.name();
-        // The deadline is that of the block. The orders take as long as they take.
-        let (orders, permit) = self.calls.run_to(name, deadline, work).await?;
-        let app = Arc::clone(&self.app);
-        Ok(OperatorReply::Orders(OrderStream::new(
-            app, orders, encoding, permit,
-        )))
-    }
-
-    async fn change_by<M: ChangeMessage>(
-        &self,
-        message: &M,
-        deadline: Instant,
-        format: ResponseFormat,
-    ) -> Result<Reply, ApiError> {
-        let work = async {
-            let user = user()?;
-            let (request, change) = changes::read::<M>(message, user)?;
-            let id = request.order.clone();
-            let changed = self.app.change_order(request, change, deadline).await;
-            let stored = match changed {
-                Err(ChangeError::UnknownOrder) => return Err(ApiError::OrderNotFound(id)),
-                changed => changed?,
-            };
-            let catalog = self.app.catalog();
-            // Only what belongs to the update: a repetition has the same answer, whatever has happened since.
-            let view = View {
-                attempts: AttemptsShown::No,
-                ..self.view(&catalog, CustomerShown::No)
-            };
-            Ok(M::answer(view.order(&to_proto::listed(*stored))))
-        };
+    ) -> Result<CallAnswer, ApiError> {
+        let message = request.read()?;
+        let work = self.clone().changed::<M>(message, deadline);
         self.answer(M::RPC, deadline, format, work).await
+    }
+
+    /// Changes an order.
+    pub(super) async fn changed<M: ChangeMessage>(
+        self,
+        message: M,
+        deadline: Instant,
+    ) -> Result<M::Answer, ApiError> {
+        let (request, change) = changes::read(&message, user()?)?;
+        let id = request.order.clone();
+        let changed = self.app.change_order(request, change, deadline).await;
+        let stored = match changed {
+            Err(ChangeError::UnknownOrder) => return Err(ApiError::OrderNotFound(id)),
+            changed => changed?,
+        };
+        Ok(M::answer(self.changed_order(*stored)))
+    }
+
+    /// An order after a change of it.
+    pub(super) fn changed_order(&self, stored: StoredOrder) -> v1::Order {
+        let catalog = self.app.catalog();
+        // Only what belongs to the update: a repetition has the same answer, whatever has happened since.
+        let view = View {
+            attempts: AttemptsShown::No,
+            ..self.view(&catalog, CustomerShown::No)
+        };
+        view.order(&to_proto::listed(stored))
     }
 
     async fn get_order(&self, request: EncodedRequest) -> Result<v1::GetOrderResponse, ApiError> {
@@ -259,11 +262,53 @@ impl OperatorDispatcher {
         let asked = requests::get_order(request.read()?, user.as_deref())?;
         let found = self.app.stored_order(&asked.id).await?;
         let stored = found.ok_or(ApiError::OrderNotFound(asked.id))?;
+        let order = Some(self.shown_order(stored, &asked.mask));
+        Ok(v1::GetOrderResponse { order })
+    }
+
+    /// An order that is read by itself.
+    fn shown_order(&self, stored: StoredOrder, mask: &OrderMask) -> v1::Order {
+        let ids = [stored.placed.order.id.clone()];
+        self.app.audit().record(AuditEvent::OrdersListed(&ids));
         let catalog = self.app.catalog();
-        let view = self.view(&catalog, shown(asked.mask.has_customer()));
+        let view = self.view(&catalog, shown(mask.has_customer()));
         let mut order = view.order_with_next_states(stored);
-        asked.mask.apply(&mut order);
-        Ok(v1::GetOrderResponse { order: Some(order) })
+        mask.apply(&mut order);
+        order
+    }
+
+    async fn watch_order(
+        &self,
+        request: EncodedRequest,
+        encoding: Encoding,
+        timeout: Option<Duration>,
+    ) -> Result<CallAnswer, ApiError> {
+        let user = user()?;
+        let AskedOrder { id, mask } = requests::watch_order(request.read()?, user.as_deref())?;
+        let watch = self.app.watch_order(id.clone());
+        let watch = watch.ok_or_else(|| ApiError::OrderNotFound(id.clone()))?;
+        let watched = (self.clone(), watch);
+        let orders = stream::unfold(watched, move |(this, mut watch)| {
+            let (id, mask) = (id.clone(), mask.clone());
+            async move {
+                let next = tokio::select! {
+                    () = this.limits.draining.cancelled() => Err(ApiError::ShuttingDown),
+                    next = watch.next() => match next {
+                        Ok(next) => next.ok_or(ApiError::OrderNotFound(id)),
+                        Err(error) => Err(error.into()),
+                    },
+                };
+                let answer = next.map(|stored| {
+                    let order = Some(this.shown_order(stored, &mask));
+                    v1::WatchOrderResponse { order }
+                });
+                Some((answer, (this, watch)))
+            }
+        })
+        .boxed();
+        let watches = &self.limits.watches;
+        let terms = (watches.deadline(timeout), encoding);
+        stream(watches, OperatorRpc::WatchOrder, terms, orders).await
     }
 
     async fn search_orders(
@@ -443,7 +488,7 @@ impl OperatorDispatcher {
         })
     }
 
-    fn view<'c>(&'c self, catalog: &'c Catalog, customer: CustomerShown) -> View<'c> {
+    pub(super) fn view<'c>(&'c self, catalog: &'c Catalog, customer: CustomerShown) -> View<'c> {
         View {
             catalog,
             app: &self.app,
@@ -451,6 +496,26 @@ impl OperatorDispatcher {
             attempts: AttemptsShown::Yes,
         }
     }
+}
+
+/// Answers with a stream, until a deadline. Each message is made when its reader has taken those before it.
+pub(super) async fn stream<M: ResponseMessage + 'static>(
+    calls: &Calls,
+    rpc: OperatorRpc,
+    (deadline, encoding): (Instant, Encoding),
+    // Boxed, because what makes them is large and would be moved otherwise.
+    messages: BoxStream<'static, Result<M, ApiError>>,
+) -> Result<CallAnswer, ApiError> {
+    let responses = Arc::clone(calls.responses());
+    let encoded = messages.then(move |message| {
+        let responses = Arc::clone(&responses);
+        async move {
+            let format = responses.format(encoding, 0)?;
+            responses.write(message?, format).await
+        }
+    });
+    let reply = calls.begin_stream(rpc.name(), deadline, encoded);
+    Ok(CallAnswer::Stream(reply.await?))
 }
 
 fn shown(is_shown: bool) -> CustomerShown {

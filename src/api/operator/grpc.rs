@@ -8,7 +8,7 @@ use tonic::body::Body;
 
 use super::{
     SERVICES,
-    dispatch::{EncodedRequest, OperatorDispatcher, OperatorReply},
+    dispatch::{CallAnswer, EncodedRequest, OperatorDispatcher},
 };
 use crate::{
     api::{error::ApiError, responses::Encoding, unary},
@@ -58,13 +58,13 @@ impl OperatorGrpc {
         let (message, timeout) =
             unary::receive(request, &self.bodies, self.max_request_bytes).await?;
         let message = EncodedRequest::Protobuf(message);
-        let reply = self
+        let answer = self
             .dispatcher
             .dispatch(rpc, message, Encoding::Grpc, timeout)
             .await?;
-        Ok(match reply {
-            OperatorReply::Message(reply) => unary::respond(reply),
-            OperatorReply::Orders(orders) => orders.into_response(),
+        Ok(match answer {
+            CallAnswer::Unary(reply) => unary::respond(reply),
+            CallAnswer::Stream(reply) => reply.respond(Encoding::Grpc),
         })
     }
 }

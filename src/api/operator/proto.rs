@@ -40,6 +40,7 @@ macro_rules! responses {
 
 responses! {
     GetOrderResponse,
+    WatchOrderResponse,
     SearchOrdersResponse,
     ListHistoryResponse,
     ListSlotsResponse,
@@ -56,5 +57,7 @@ responses! {
     ChangeStateResponse,
     AddNoteResponse,
     RetryStepResponse,
-    AbandonStepResponse
+    AbandonStepResponse,
+    ExportCustomerResponse,
+    EraseCustomerResponse
 }

@@ -93,6 +93,14 @@ pub(super) fn get_order(
     Ok(AskedOrder { id, mask })
 }
 
+pub(super) fn watch_order(
+    request: v1::WatchOrderRequest,
+    user: Option<&User>,
+) -> Result<AskedOrder, ApiError> {
+    let v1::WatchOrderRequest { name, read_mask } = request;
+    get_order(v1::GetOrderRequest { name, read_mask }, user)
+}
+
 pub(super) fn list_history(
     request: v1::ListHistoryRequest,
 ) -> Result<(OrderId, AskedPage), ApiError> {

@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use tonic::body::Body;
 
 use super::{
-    dispatch::{EncodedRequest, OperatorDispatcher, OperatorReply},
+    dispatch::{CallAnswer, EncodedRequest, OperatorDispatcher},
     query,
 };
 use crate::{
@@ -49,7 +49,7 @@ pub enum Source {
 }
 
 /// All routes.
-pub const ROUTES: [Route; 20] = [
+pub const ROUTES: [Route; 23] = [
     Route {
         source: Source::Query,
         path: "operator/v1/orders",
@@ -69,6 +69,13 @@ pub const ROUTES: [Route; 20] = [
         path: "operator/v1/orders/{order}",
         rpc: OperatorRpc::GetOrder,
         request: "GetOrderRequest",
+        name_field: Some("name"),
+    },
+    Route {
+        source: Source::Query,
+        path: "operator/v1/orders/{order}:watch",
+        rpc: OperatorRpc::WatchOrder,
+        request: "WatchOrderRequest",
         name_field: Some("name"),
     },
     Route {
@@ -178,9 +185,22 @@ pub const ROUTES: [Route; 20] = [
         "AbandonStepRequest",
         Some("name"),
     ),
+    // In the body and not in the query: proxies log addresses.
+    write(
+        "operator/v1/customers:export",
+        OperatorRpc::ExportCustomer,
+        "ExportCustomerRequest",
+        None,
+    ),
+    write(
+        "operator/v1/customers:erase",
+        OperatorRpc::EraseCustomer,
+        "EraseCustomerRequest",
+        None,
+    ),
 ];
 
-/// A route of a method that changes something.
+/// A route whose message is a body.
 const fn write(
     path: &'static str,
     rpc: OperatorRpc,
@@ -196,20 +216,20 @@ const fn write(
     }
 }
 
-impl Source {
+impl Route {
     /// The HTTP methods, as `Allow` lists them.
-    const fn allowed(self) -> &'static str {
-        match self {
-            Self::Query => "GET, HEAD",
-            Self::Body => "POST",
+    fn allowed(&self) -> &'static str {
+        match self.source {
+            // The head of a stream is there with its first message, so nothing would be spared.
+            Source::Query if self.rpc.is_streamed() => "GET",
+            Source::Query => "GET, HEAD",
+            Source::Body => "POST",
         }
     }
 
-    fn takes(self, method: &Method) -> bool {
-        match self {
-            Self::Query => [Method::GET, Method::HEAD].contains(method),
-            Self::Body => *method == Method::POST,
-        }
+    fn takes(&self, method: &Method) -> bool {
+        let mut allowed = self.allowed().split(", ");
+        allowed.any(|allowed| method == allowed)
     }
 }
 
@@ -309,8 +329,8 @@ impl OperatorRest {
         }
         let found = route_at(request.uri().path());
         let (route, name) = found.ok_or(ApiError::OperatorNotFound)?;
-        if !route.source.takes(request.method()) {
-            let allowed = route.source.allowed();
+        if !route.takes(request.method()) {
+            let allowed = route.allowed();
             return Err(ApiError::MethodNotAllowed { allowed });
         }
         let name = name.as_deref().map(decoded_name).transpose()?;
@@ -330,13 +350,13 @@ impl OperatorRest {
                 query::from_body(message.bytes(), &fixed)?
             }
         };
-        let reply = self
+        let answer = self
             .dispatcher
             .dispatch(route.rpc, EncodedRequest::Json(value), Encoding::Json, None)
             .await?;
-        Ok(match reply {
-            OperatorReply::Message(reply) => rest::reply(StatusCode::OK, reply),
-            OperatorReply::Orders(orders) => orders.into_response(),
+        Ok(match answer {
+            CallAnswer::Unary(reply) => rest::reply(StatusCode::OK, reply),
+            CallAnswer::Stream(reply) => reply.respond(Encoding::Json),
         })
     }
 }
@@ -370,6 +390,10 @@ mod tests {
             (
                 "/operator/v1/orders/a",
                 Some((OperatorRpc::GetOrder, Some("orders/a"))),
+            ),
+            (
+                "/operator/v1/orders/a:watch",
+                Some((OperatorRpc::WatchOrder, Some("orders/a"))),
             ),
             (
                 "/operator/v1/orders/a/history",

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     api::operator::proto::v1::{
-        self, Amount, CustomerDecision, Order, RefundTerms,
+        self, Amount, CustomerDecision, MerchantDecision, Order, RefundTerms,
         refund_terms::{ByPolicy, Full, Nothing, Share},
         withdraw_items_request::{OrderItems, Target},
     },
@@ -26,6 +26,9 @@ const CANCEL: &str = "cancel";
 const REFUND: &str = "refund";
 pub(super) const WITHDRAW: &str = "withdraw";
 const CUSTOMER_ACTION: &str = "customer-action";
+const AMEND: &str = "amend";
+const CONFIRM: &str = "confirm";
+const DECLINE: &str = "decline";
 const NO_SHOW: &str = "no-show";
 const NOTE: &str = "note";
 const RETRY: &str = "retry";
@@ -49,6 +52,7 @@ pub(super) enum Change {
     Refund(v1::RefundItemsRequest),
     Withdraw(v1::WithdrawItemsRequest),
     CustomerAction(v1::CustomerActionRequest),
+    Confirm(v1::ConfirmItemsRequest),
     NoShow(v1::MarkNoShowRequest),
     Note(v1::AddNoteRequest),
     Retry(v1::RetryStepRequest),
@@ -56,7 +60,7 @@ pub(super) enum Change {
 }
 
 /// The commands among those of orders.
-pub(super) fn order_commands() -> [Command; 6] {
+pub(super) fn order_commands() -> [Command; 9] {
     [
         with_terms(
             Command::new(CANCEL)
@@ -86,9 +90,24 @@ pub(super) fn order_commands() -> [Command; 6] {
                     Arg::new(DECISION)
                         .value_name("DECISION")
                         .required(true)
-                        .value_parser(["amend", "cancel"])
+                        .value_parser([AMEND, CANCEL])
                         .help("The rest stands, or everything is cancelled"),
                 ),
+        ),
+        with_terms(Command::new(AMEND).about(
+            "Record that the customer keeps the rest after a withdrawal; the same as customer-action amend",
+        )),
+        with_terms(
+            Command::new(CONFIRM)
+                .about("Confirm items that wait for the merchant")
+                .arg(items().help("Item, from 0; may be given again; default: all that wait"))
+                .arg(reason()),
+        ),
+        with_terms(
+            Command::new(DECLINE)
+                .about("Decline items that wait for the merchant; what was paid goes back")
+                .arg(items().help("Item, from 0; may be given again; default: all that wait"))
+                .arg(reason()),
         ),
         with_terms(
             Command::new(NO_SHOW)
@@ -250,7 +269,11 @@ fn parse_amount(text: &str) -> Option<Amount> {
     let (number, currency_code) = text.split_at_checked(text.len().checked_sub(3)?)?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let is_digits = |text: &str| text.bytes().all(|letter| letter.is_ascii_digit());
+    let is_code = currency_code
+        .bytes()
+        .all(|letter| letter.is_ascii_uppercase());
     if whole.is_empty()
+        || !is_code
         || fraction.len() > MICRO_DIGITS
         || !is_digits(whole)
         || !is_digits(fraction)
@@ -301,9 +324,22 @@ impl Change {
                 request_id,
                 validate_only,
             }),
-            CUSTOMER_ACTION => Self::CustomerAction(v1::CustomerActionRequest {
+            CUSTOMER_ACTION | AMEND => Self::CustomerAction(v1::CustomerActionRequest {
                 name: name_of_order,
-                decision: decision_of(arguments).into(),
+                decision: decision_of(command, arguments).into(),
+                request_id,
+                etag,
+                validate_only,
+            }),
+            CONFIRM | DECLINE => Self::Confirm(v1::ConfirmItemsRequest {
+                name: name_of_order,
+                items: items_of(arguments),
+                decision: if command == CONFIRM {
+                    MerchantDecision::Confirm.into()
+                } else {
+                    MerchantDecision::Decline.into()
+                },
+                reason: given(arguments, REASON),
                 request_id,
                 etag,
                 validate_only,
@@ -370,6 +406,13 @@ impl Change {
             Self::CustomerAction(request) => {
                 client
                     .customer_action(request.clone())
+                    .await?
+                    .into_inner()
+                    .order
+            }
+            Self::Confirm(request) => {
+                client
+                    .confirm_items(request.clone())
                     .await?
                     .into_inner()
                     .order
@@ -475,7 +518,7 @@ pub(super) fn request_id(given: &str) -> Result<String, CliError> {
 }
 
 /// A request id that no other request has: a random UUID, version 4.
-fn new_request_id() -> io::Result<String> {
+pub(super) fn new_request_id() -> io::Result<String> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
     let mut number = u128::from_be_bytes(bytes);
@@ -505,8 +548,9 @@ fn terms_of(arguments: &ArgMatches) -> Option<RefundTerms> {
     })
 }
 
-fn decision_of(arguments: &ArgMatches) -> CustomerDecision {
-    if given(arguments, DECISION) == "amend" {
+fn decision_of(command: &str, arguments: &ArgMatches) -> CustomerDecision {
+    // Asked for only where there is such an argument.
+    if command == AMEND || given(arguments, DECISION) == AMEND {
         CustomerDecision::Amend
     } else {
         CustomerDecision::Cancel

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     api::operator::proto::v1::{
-        Customer, GetOrderRequest, Item, ListHistoryRequest, Order, SearchOrdersRequest,
+        Customer, GetOrderRequest, Item, ListHistoryRequest, Order, SearchOrdersRequest, Transition,
     },
     cli::table::Align,
 };
@@ -101,7 +101,7 @@ pub(super) fn order() -> Arg {
         .help("Id of the order")
 }
 
-fn with_customer() -> Arg {
+pub(super) fn with_customer() -> Arg {
     Arg::new(CUSTOMER)
         .long(CUSTOMER)
         .action(ArgAction::SetTrue)
@@ -128,6 +128,23 @@ fn mask(paths: &[&str], customer: Option<&str>) -> pbjson_types::FieldMask {
     pbjson_types::FieldMask {
         paths: paths.map(str::to_owned).collect(),
     }
+}
+
+/// What is read of an order that is shown by itself.
+pub(super) fn order_mask(has_customer: bool) -> pbjson_types::FieldMask {
+    let mut paths = LISTED.to_vec();
+    paths.extend([
+        "channel",
+        "over",
+        "etag",
+        "update_time",
+        "reason",
+        "refunds",
+        "next_states",
+        "timers",
+        "steps",
+    ]);
+    mask(&paths, has_customer.then_some(CUSTOMER))
 }
 
 /// A search, and how much of what it finds is shown.
@@ -262,19 +279,9 @@ impl OneOrder {
     }
 
     pub(super) async fn read(&self, connection: &Connection) -> Result<Report, RequestFailed> {
-        let mut paths = LISTED.to_vec();
-        paths.extend([
-            "channel",
-            "over",
-            "etag",
-            "update_time",
-            "reason",
-            "refunds",
-            "next_states",
-        ]);
         let request = GetOrderRequest {
             name: order_name(&self.id),
-            read_mask: Some(mask(&paths, self.has_customer.then_some(CUSTOMER))),
+            read_mask: Some(order_mask(self.has_customer)),
         };
         let answer = connection.orders().get_order(request).await?.into_inner();
         let order = answer.order.unwrap_or_default();
@@ -338,12 +345,48 @@ fn title(order: &Order) -> String {
         facts.push(("E-mail", customer.email.clone()));
         facts.push(("Telephone", customer.telephone.clone()));
     }
+    facts.push(("Reason", order.reason.clone()));
+    for alert in &order.alerts {
+        facts.push(("Alert", alert.alert_id.clone()));
+    }
+    for timer in &order.timers {
+        let due = local(timer.due_time.as_ref(), &order.time_zone);
+        facts.push(("Timer", format!("{due}: {}", timer.to_state)));
+    }
+    for step in &order.steps {
+        let number = step.name.rsplit('/').next().unwrap_or_default();
+        facts.push(("Step", format!("{number}: {}, {}", step.kind, step.state)));
+    }
+    facts.push(("Next", next_actions(order).join(", ")));
     let mut text = String::new();
     for (name, fact) in facts.iter().filter(|(_, fact)| !fact.is_empty()) {
         writeln!(text, "{name:<10} {fact}").expect("a string takes all text");
     }
     text.push('\n');
     text
+}
+
+/// The operations that can be asked for now, apart from changes of single states.
+fn next_actions(order: &Order) -> Vec<&str> {
+    let mut actions = Vec::new();
+    for next in &order.next_states {
+        let action = next.action.as_str();
+        let is_open = next.why_not.is_empty() && action != "change_state";
+        if is_open && !actions.contains(&action) {
+            actions.push(action);
+        }
+    }
+    actions
+}
+
+/// The time zone of the merchant of an order.
+async fn zone_of(connection: &Connection, name: &str) -> Result<String, RequestFailed> {
+    let request = GetOrderRequest {
+        name: name.to_owned(),
+        read_mask: Some(mask(&["time_zone"], None)),
+    };
+    let answer = connection.orders().get_order(request).await?.into_inner();
+    Ok(answer.order.unwrap_or_default().time_zone)
 }
 
 /// The history of an order.
@@ -365,38 +408,52 @@ pub(super) async fn history(
             break;
         }
     }
+    let zone = zone_of(connection, &request.parent).await?;
     let columns = vec![
         ("revision", "Revision", Align::Right),
         ("time", "Time", Align::Left),
         ("cause", "Cause", Align::Left),
         ("actor", "Actor", Align::Left),
         ("transitions", "Transitions", Align::Left),
+        ("remarks", "Remarks", Align::Left),
     ];
     let mut rows = Vec::new();
     for entry in &entries {
-        let mut changes = Vec::new();
-        for change in &entry.transitions {
-            let target = id(&change.target);
-            let target = target.strip_prefix(order_id).unwrap_or(target);
-            let target = target.trim_start_matches('/');
-            let target = if target.is_empty() { "order" } else { target };
-            changes.push(format!(
-                "{target}: {} > {}",
-                change.from_state, change.to_state
-            ));
-        }
+        let transitions = entry.transitions.iter();
+        let transitions: Vec<String> = transitions
+            .map(|transition| shown_transition(transition, &request.parent))
+            .collect();
+        let remarks = [&*entry.reason, &*entry.note];
+        let remarks: Vec<&str> = remarks.into_iter().filter(|it| !it.is_empty()).collect();
         rows.push(vec![
             entry.revision.to_string(),
-            // The history does not name the merchant, so its zone is not known.
-            local(entry.time.as_ref(), "UTC"),
+            local(entry.time.as_ref(), &zone),
             entry.cause.clone(),
             entry.actor.clone(),
-            changes.join(", "),
+            transitions.join(", "),
+            remarks.join("; "),
         ]);
     }
     Ok(Report::new(columns, rows, &entries))
 }
 
+fn shown_transition(transition: &Transition, order: &str) -> String {
+    let Transition {
+        target,
+        from_state,
+        to_state,
+    } = transition;
+    let part = target.strip_prefix(order).unwrap_or(target);
+    let part = part.trim_start_matches('/');
+    let part = if part.is_empty() { "order" } else { part };
+    if from_state.is_empty() {
+        format!("{part}: {to_state}")
+    } else {
+        format!("{part}: {from_state} > {to_state}")
+    }
+}
+
+/// The name of an order, by its id or by the name that answers in JSON have.
 pub(super) fn order_name(id: &str) -> String {
-    format!("orders/{id}")
+    format!("orders/{}", self::id(id))
 }

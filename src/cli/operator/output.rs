@@ -1,6 +1,9 @@
 //! Answers as tables for people, as JSON and as comma-separated values.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    mem,
+};
 
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
@@ -69,30 +72,81 @@ impl Report {
 
     pub(super) fn print(&self, format: OutputFormat, stdout: &mut dyn Write) -> io::Result<()> {
         match format {
-            OutputFormat::Table => {
-                let columns: Vec<_> = self.columns.iter().map(|it| (it.1, it.2)).collect();
-                let rows: Vec<Vec<String>> = self
-                    .rows
-                    .iter()
-                    .map(|row| row.iter().map(|cell| printable(cell)).collect())
-                    .collect();
-                write!(stdout, "{}", printable_lines(&self.title))?;
-                write!(stdout, "{}", table::table("", &columns, &rows))
-            }
+            OutputFormat::Table => self.print_table(stdout),
             OutputFormat::Json => {
                 serde_json::to_writer_pretty(&mut *stdout, &self.json)?;
                 writeln!(stdout)
             }
             OutputFormat::Csv => {
-                let names = self.columns.iter().map(|column| column.0);
-                writeln!(stdout, "{}", names.collect::<Vec<_>>().join(","))?;
-                for row in &self.rows {
-                    let cells: Vec<String> = row.iter().map(|cell| quoted(cell)).collect();
-                    writeln!(stdout, "{}", cells.join(","))?;
-                }
-                Ok(())
+                self.print_names(stdout)?;
+                self.print_values(stdout)
             }
         }
+    }
+
+    fn print_table(&self, stdout: &mut dyn Write) -> io::Result<()> {
+        let columns: Vec<_> = self.columns.iter().map(|it| (it.1, it.2)).collect();
+        let rows: Vec<Vec<String>> = self
+            .rows
+            .iter()
+            .map(|row| row.iter().map(|cell| printable(cell)).collect())
+            .collect();
+        write!(stdout, "{}", printable_lines(&self.title))?;
+        write!(stdout, "{}", table::table("", &columns, &rows))
+    }
+
+    /// The first line of comma-separated values.
+    fn print_names(&self, stdout: &mut dyn Write) -> io::Result<()> {
+        let names = self.columns.iter().map(|column| column.0);
+        writeln!(stdout, "{}", names.collect::<Vec<_>>().join(","))
+    }
+
+    /// The other lines.
+    fn print_values(&self, stdout: &mut dyn Write) -> io::Result<()> {
+        for row in &self.rows {
+            let cells: Vec<String> = row.iter().map(|cell| quoted(cell)).collect();
+            writeln!(stdout, "{}", cells.join(","))?;
+        }
+        Ok(())
+    }
+}
+
+/// Reports of the same form one after the other: tables, lines of JSON, or rows of one table of comma-separated values.
+pub(super) struct ReportSeries<'w> {
+    format: OutputFormat,
+    stdout: &'w mut dyn Write,
+    is_first: bool,
+}
+
+impl<'w> ReportSeries<'w> {
+    pub(super) fn new(format: OutputFormat, stdout: &'w mut dyn Write) -> Self {
+        Self {
+            format,
+            stdout,
+            is_first: true,
+        }
+    }
+
+    pub(super) fn print(&mut self, report: &Report) -> io::Result<()> {
+        let is_first = mem::take(&mut self.is_first);
+        let stdout = &mut *self.stdout;
+        match self.format {
+            OutputFormat::Table => {
+                if !is_first {
+                    writeln!(stdout)?;
+                }
+                report.print_table(stdout)?;
+            }
+            OutputFormat::Json => writeln!(stdout, "{}", report.json)?,
+            OutputFormat::Csv => {
+                if is_first {
+                    report.print_names(stdout)?;
+                }
+                report.print_values(stdout)?;
+            }
+        }
+        // Each report is for whoever reads now.
+        stdout.flush()
     }
 }
 
@@ -196,6 +250,23 @@ mod tests {
         assert_eq!(printed(OutputFormat::Json), "[\n  \"x\"\n]\n");
         let csv = "name,count\n\"a, \"\"b\"\"\",1\n\u{1b}[2J,20\n";
         assert_eq!(printed(OutputFormat::Csv), csv);
+    }
+
+    #[test]
+    fn reports_in_a_series_have_one_form() {
+        let rows = vec![vec!["a".to_owned()]];
+        let report = Report::new(vec![("name", "Name", Align::Left)], rows, &["x"]);
+        for (format, expected) in [
+            (OutputFormat::Table, "Name\na\n\nName\na\n"),
+            (OutputFormat::Json, "[\"x\"]\n[\"x\"]\n"),
+            (OutputFormat::Csv, "name\na\na\n"),
+        ] {
+            let mut text = Vec::new();
+            let mut series = ReportSeries::new(format, &mut text);
+            series.print(&report).unwrap();
+            series.print(&report).unwrap();
+            assert_eq!(String::from_utf8(text).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 use tonic::Code;
 
-use crate::api::booking::proto::v3::booking_service_server::SERVICE_NAME;
+use crate::api::{booking::proto::v3::booking_service_server::SERVICE_NAME, error::StatusMapping};
 use kernel::{
     metrics::{Counter, Histogram, HistogramSnapshot},
     rpc::{Method, Rpc, Transport},
@@ -94,10 +94,10 @@ impl CallTarget {
     /// The values of its labels: transport, type, service, method.
     fn labels(self) -> [&'static str; 4] {
         let (service, method) = self.names();
-        let kind = if self.method.is_some() {
-            "unary"
-        } else {
-            OTHER
+        let kind = match self.method {
+            Some(method) if method.is_streamed() => "server_stream",
+            Some(_) => "unary",
+            None => OTHER,
         };
         [self.transport.name(), kind, service, method]
     }
@@ -142,6 +142,19 @@ impl Outcome {
         reason: None,
     };
 
+    pub(super) const CANCELLED: Self = Self {
+        code: Code::Cancelled,
+        reason: None,
+    };
+
+    /// That of an error.
+    pub(super) fn rejected(mapping: StatusMapping) -> Self {
+        Self {
+            code: mapping.grpc,
+            reason: Some(mapping.reason.to_owned()),
+        }
+    }
+
     /// The name of its status.
     pub(super) fn code_name(&self) -> &'static str {
         // Cannot be out of range: the table has every code, in the order of the numbers.
@@ -168,17 +181,33 @@ impl Default for CallMetrics {
 
 impl CallMetrics {
     /// Counts the start of a call.
-    pub(super) fn begin(&self, target: CallTarget) -> CallTimer<'_> {
+    pub(super) fn begin(&self, target: CallTarget) -> CallTimer {
+        self.line(target).begun.inc();
+        CallTimer {
+            target,
+            begun: Instant::now(),
+        }
+    }
+
+    /// Counts the end of a call, and returns its duration.
+    pub(super) fn end(&self, call: &CallTimer, outcome: &Outcome) -> Duration {
+        let time = call.begun.elapsed();
+        let line = self.line(call.target);
+        line.ended[outcome.code as usize].inc();
+        line.times.add_time(time);
+        if let Some(reason) = &outcome.reason {
+            // Reasons come from the table of errors and never from callers, so the map stays small.
+            let counted = (call.target.transport, reason.clone());
+            *self.rejections_so_far().entry(counted).or_default() += 1;
+        }
+        time
+    }
+
+    fn line(&self, target: CallTarget) -> &Line {
         // The line after the last method counts everything else.
         let at = target.method.map_or(Method::COUNT, Method::index);
         // An array and no map: counting a call takes no lock and hashes nothing.
-        let line = &self.lines[target.transport as usize][at];
-        line.begun.inc();
-        CallTimer {
-            line,
-            metrics: self,
-            begun: Instant::now(),
-        }
+        &self.lines[target.transport as usize][at]
     }
 
     /// The counters of every method over every transport.
@@ -246,25 +275,9 @@ impl Line {
 
 /// A call in flight.
 #[derive(Debug)]
-pub(super) struct CallTimer<'a> {
-    metrics: &'a CallMetrics,
-    line: &'a Line,
+pub(super) struct CallTimer {
+    pub(super) target: CallTarget,
     begun: Instant,
-}
-
-impl CallTimer<'_> {
-    /// Counts the end of the call, and returns its duration.
-    pub(super) fn end(&self, outcome: &Outcome) -> Duration {
-        let time = self.begun.elapsed();
-        self.line.ended[outcome.code as usize].inc();
-        self.line.times.add_time(time);
-        if let Some(reason) = &outcome.reason {
-            // Reasons come from the table of errors and never from callers, so the map stays small.
-            let counted = (self.line.target.transport, reason.clone());
-            *self.metrics.rejections_so_far().entry(counted).or_default() += 1;
-        }
-        time
-    }
 }
 
 #[cfg(test)]
@@ -314,10 +327,12 @@ mod tests {
         for transport in Transport::ALL {
             for method in Method::all().map(Some).chain([None]) {
                 let target = CallTarget { transport, method };
-                assert_eq!(metrics.begin(target).line.target, target);
+                metrics.begin(target);
+                assert_eq!(metrics.line(target).target, target);
             }
         }
-        assert_eq!(metrics.in_flight(), 36);
+        let lines = Transport::ALL.len() * (Method::COUNT + 1);
+        assert_eq!(metrics.in_flight(), u64::try_from(lines).unwrap());
     }
 
     #[test]

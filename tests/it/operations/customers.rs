@@ -352,10 +352,10 @@ async fn every_customer_of_a_list_is_erased_or_none_if_one_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_command_without_a_source_names_both() {
+async fn a_command_without_a_source_names_them_all() {
     let ended = run(&["customers", "erase", "--user", USER]).await;
     assert_eq!(ended.code(), 64);
-    for source in ["--from", "--data-dir"] {
+    for source in ["--server", "--from", "--data-dir"] {
         assert!(ended.text().contains(source), "{}", ended.text());
     }
 }

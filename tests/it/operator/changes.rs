@@ -443,9 +443,9 @@ async fn a_rejection_names_the_field_and_the_rule() {
     }
     let slot = json!({"slot": {"merchant_id": "museum", "start_time": "2026-01-16T10:00:00Z"}});
     for (body, field) in [(slot, "slot.service_id"), (json!({}), "order_items")] {
-        let answer: Result<WithdrawItemsResponse, Status> =
-            stage.post("orders:withdraw", &body).await;
-        assert_eq!(named(&answer.unwrap_err()).2, [field], "{body}");
+        let answer = stage.post_streamed::<WithdrawItemsResponse>("orders:withdraw", &body);
+        let rejection = answer.await.unwrap_err();
+        assert_eq!(named(&rejection).2, [field], "{body}");
     }
     let rejection = stage
         .orders()
@@ -481,8 +481,8 @@ async fn items_are_withdrawn_as_a_stream_of_one_answer() {
         "reason": "flooded",
         "request_id": request_id(1),
     });
-    let by_rest: WithdrawItemsResponse = stage.post("orders:withdraw", &body).await.unwrap();
-    assert_eq!(by_rest, first);
+    let by_rest = stage.post_streamed::<WithdrawItemsResponse>("orders:withdraw", &body);
+    assert_eq!(by_rest.await.unwrap(), [first.clone()]);
     let order = first.order.unwrap();
     assert_eq!(order.state, "customer_action_required");
     assert_eq!(order.items[0].state, "unavailable");

@@ -93,7 +93,7 @@ async fn an_order_is_shown_with_its_history() {
     let history = said(&stage, &["orders", "history", &id]).await;
     assert!(history.contains("created"), "{history}");
     assert!(
-        history.contains("order:  > processing, items/0:  > confirmed"),
+        history.contains("order: processing, items/0: confirmed"),
         "{history}"
     );
     stage.stop().await;

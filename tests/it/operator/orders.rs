@@ -496,7 +496,6 @@ async fn a_request_that_breaks_a_rule_is_answered_with_field_and_rule() {
 #[tokio::test]
 async fn what_is_not_there_is_said_to_be_missing() {
     let stage = Stage::start().await;
-    let known = stage.order("a", 0, Ordered::Museum).await;
     for (path, expected) in [
         (
             "/operator/v1/orders/nobody",
@@ -518,18 +517,5 @@ async fn what_is_not_there_is_said_to_be_missing() {
     }
     let rejection = get(&stage, "nobody", &[]).await.unwrap_err();
     assert_eq!(rejection.message(), "there is no order \"nobody\"");
-    // Published, and served by a later version.
-    let request = boxoffice::api::operator::proto::v1::EraseCustomerRequest {
-        user_id: known,
-        ..Default::default()
-    };
-    let rejection = stage.orders().erase_customer(request).await.unwrap_err();
-    assert_eq!(
-        (rejection.code(), rejection.message()),
-        (
-            Code::Unimplemented,
-            "this version of the server does not serve this method"
-        )
-    );
     stage.stop().await;
 }

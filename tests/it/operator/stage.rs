@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 
-use boxoffice::api::operator::proto::v1::{
-    order_service_client::OrderServiceClient, slot_service_client::SlotServiceClient,
+use boxoffice::api::{
+    operator::proto::v1::{
+        order_service_client::OrderServiceClient, slot_service_client::SlotServiceClient,
+    },
+    streamed::JSON_LINES,
 };
 use domain::time::EpochSeconds;
 use http::Method;
@@ -118,6 +121,16 @@ impl Stage {
         message(&send(self.address, post(&path, body.to_string())).await)
     }
 
+    /// Sends a request with a body that is answered by a stream without an error in it.
+    pub(super) async fn post_streamed<M: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<Vec<M>, Status> {
+        let path = format!("/operator/v1/{path}");
+        messages(&send(self.address, post(&path, body.to_string())).await)
+    }
+
     pub(super) async fn stop(self) {
         let Self {
             server, channel, ..
@@ -157,6 +170,19 @@ impl Ordered {
             }
         }
     }
+}
+
+/// The messages of a stream over REST, or the rejection of its call.
+pub(super) fn messages<M: DeserializeOwned>(answer: &Answer) -> Result<Vec<M>, Status> {
+    if answer.http != 200 {
+        return Err(answer.rejection());
+    }
+    assert_eq!(answer.headers["content-type"], JSON_LINES);
+    let text = std::str::from_utf8(&answer.body).unwrap();
+    let lines = text.split_terminator('\n');
+    Ok(lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect())
 }
 
 /// The message of an answer over REST, or its rejection.

@@ -28,7 +28,11 @@ async fn open(dir: &Path) -> Stage {
 /// Makes a change, and returns the order once its refunds have an outcome.
 async fn change(stage: &Stage, path: &str, number: u32, mut body: Value) -> Order {
     body["request_id"] = request_id(number).into();
-    let answer: Value = stage.post(path, &body).await.unwrap();
+    let answer: Value = if path.ends_with(":withdraw") {
+        stage.post_streamed(path, &body).await.unwrap().remove(0)
+    } else {
+        stage.post(path, &body).await.unwrap()
+    };
     let name = answer["order"]["name"].as_str().unwrap().to_owned();
     let settled = async {
         loop {

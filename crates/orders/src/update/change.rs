@@ -294,7 +294,9 @@ fn wrong_refund(change: &OrderChange) -> Option<InvalidField> {
     }
 }
 
-fn is_uuid(text: &str) -> bool {
+/// Whether a text is a UUID, in hexadecimal digits with hyphens.
+#[must_use]
+pub fn is_uuid(text: &str) -> bool {
     let is_right = |(at, byte): (usize, u8)| {
         if UUID_HYPHENS.contains(&at) {
             byte == b'-'

@@ -1,0 +1,54 @@
+//! Withdrawals: items of an order, or everything that was sold of a slot, order by order.
+
+use std::time::Duration;
+
+use futures_util::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
+use tokio::time::Instant;
+
+use super::{
+    changes,
+    dispatch::{CallAnswer, EncodedRequest, OperatorDispatcher, stream as answer_with},
+    proto::v1::{self, withdraw_items_request::Target},
+};
+use crate::api::{calls::user, error::ApiError, responses::Encoding};
+use kernel::rpc::OperatorRpc;
+
+/// The longest time for which the orders of a slot are answered. They take as long as they take, and none is cancelled.
+const MAX_ANSWERING: Duration = Duration::from_secs(86_400);
+
+impl OperatorDispatcher {
+    /// Withdraws items of an order, or everything that was sold of a slot. The deadline is that of the order, or of the
+    /// block of the slot.
+    pub(super) async fn withdraw(
+        &self,
+        request: EncodedRequest,
+        encoding: Encoding,
+        deadline: Instant,
+    ) -> Result<CallAnswer, ApiError> {
+        let message: v1::WithdrawItemsRequest = request.read()?;
+        let orders: BoxStream<'static, _> = match message.target.clone() {
+            Some(Target::Slot(slot)) => {
+                let this = self.clone();
+                let begun = async move {
+                    let withdrawal = changes::slot_withdrawal(&message, slot, user()?)?;
+                    let mut orders = this.app.withdraw_slot(withdrawal, deadline).await?;
+                    let orders = stream::poll_fn(move |context| orders.poll_recv(context));
+                    Ok(orders.map(move |withdrawn| {
+                        let order = Some(this.changed_order(*withdrawn?));
+                        Ok(v1::WithdrawItemsResponse { order })
+                    }))
+                };
+                stream::once(begun).try_flatten().boxed()
+            }
+            Some(Target::OrderItems(_)) | None => {
+                stream::once(self.clone().changed(message, deadline)).boxed()
+            }
+        };
+        let terms = (Instant::now() + MAX_ANSWERING, encoding);
+        let calls = &self.limits.calls;
+        answer_with(calls, OperatorRpc::WithdrawItems, terms, orders).await
+    }
+}
