@@ -3,7 +3,7 @@
 
 use std::{panic::AssertUnwindSafe, pin::Pin, sync::Arc, time::Duration};
 
-use futures_util::{FutureExt, Stream};
+use futures_util::FutureExt;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout_at},
@@ -13,7 +13,7 @@ use crate::api::{
     auth::User,
     error::ApiError,
     responses::{EncodedResponse, Responses},
-    streamed::StreamedReply,
+    streamed::{Messages, StreamedReply},
 };
 use kernel::request::RequestContext;
 use orders::OrderError;
@@ -83,6 +83,17 @@ impl Calls {
         deadline: Instant,
         work: Pin<&mut (impl Future<Output = Result<EncodedResponse, ApiError>> + Send)>,
     ) -> Result<Reply, ApiError> {
+        let (response, permit) = self.run_to(method, deadline, work).await?;
+        Ok(Reply { response, permit })
+    }
+
+    /// Runs a call whose outcome is not a response yet, as [`Self::run`] does.
+    async fn run_to<T>(
+        &self,
+        method: &str,
+        deadline: Instant,
+        work: Pin<&mut (impl Future<Output = Result<T, ApiError>> + Send)>,
+    ) -> Result<(T, CallPermit), ApiError> {
         // Before the work and until the response is sent, so that slow readers count as calls, too.
         let permit = self.acquire(deadline).await?;
         // Nothing of the future is used after a panic, so no broken state can be observed.
@@ -94,21 +105,22 @@ impl Calls {
         if let Err(ApiError::Internal(what)) = &outcome {
             tracing::error!(method, what, "internal error");
         }
-        outcome.map(|response| Reply { response, permit })
+        outcome.map(|outcome| (outcome, permit))
     }
 
-    /// Begins a call that is answered by a stream, with a permit until the stream ends, at the deadline at the latest.
+    /// Begins a call that is answered by a stream, by a deadline. Its permit is held until the stream has ended, which is
+    /// at `until` at the latest.
     ///
     /// # Errors
-    /// As [`Calls::run`], before the first message.
+    /// Those of [`Calls::run`], before the stream has begun.
     pub async fn begin_stream(
         &self,
         method: &'static str,
-        deadline: Instant,
-        messages: impl Stream<Item = Result<EncodedResponse, ApiError>> + Send + 'static,
+        (deadline, until): (Instant, Instant),
+        begin: Pin<&mut (impl Future<Output = Result<Messages<EncodedResponse>, ApiError>> + Send)>,
     ) -> Result<StreamedReply, ApiError> {
-        let permit = self.acquire(deadline).await?;
-        StreamedReply::begin(method, deadline, permit, messages).await
+        let (messages, permit) = self.run_to(method, deadline, begin).await?;
+        Ok(StreamedReply::new(method, until, messages, permit))
     }
 
     /// Acquires a permit: a free one, or that of a response whose client does not read.

@@ -1,7 +1,7 @@
 //! Streamed responses: one message after the other, each made once its reader has taken those before it.
 //!
 //! Nothing is made ahead, so a slow reader has one message in memory, and a reader that leaves ends the work. An error
-//! before the first message is that of the call. A later one ends the stream: over gRPC as its status, over REST as its
+//! before the stream has begun is that of the call. A later one ends the stream: over gRPC as its status, over REST as its
 //! last line.
 
 use std::{
@@ -13,7 +13,7 @@ use std::{
 };
 
 use futures_util::{
-    Stream, StreamExt,
+    StreamExt, future,
     stream::{self, BoxStream},
 };
 use http::{HeaderMap, HeaderValue, Response, header::CONTENT_TYPE};
@@ -33,13 +33,29 @@ use kernel::request::{self, RequestContext};
 /// The content type of lines of JSON.
 pub const JSON_LINES: &str = "application/x-ndjson";
 
-/// The messages of a response.
-type Messages = BoxStream<'static, Result<EncodedResponse, ApiError>>;
+/// The messages of a response, up to an error.
+pub type Messages<M> = BoxStream<'static, Result<M, ApiError>>;
+
+/// Waits for the first message of a stream: its error is that of the call.
+///
+/// # Errors
+/// That of the first message.
+pub async fn with_first<M: Send + 'static>(
+    mut messages: Messages<M>,
+) -> Result<Messages<M>, ApiError> {
+    let first = messages.next().await.transpose()?;
+    // An empty stream must not be asked again.
+    let Some(first) = first else {
+        return Ok(stream::empty().boxed());
+    };
+    Ok(stream::once(future::ready(Ok(first)))
+        .chain(messages)
+        .boxed())
+}
 
 /// A response that has begun, with the permit of its call, which is held until it has ended.
 pub struct StreamedReply {
-    first: Option<EncodedResponse>,
-    rest: Messages,
+    messages: Messages<EncodedResponse>,
     permit: CallPermit,
 }
 
@@ -50,24 +66,17 @@ impl fmt::Debug for StreamedReply {
 }
 
 impl StreamedReply {
-    /// Waits for the first message, until the deadline. The later ones are made in the context of the current request.
-    ///
-    /// # Errors
-    /// That of the first message, [`ApiError::DeadlineExceeded`], [`ApiError::Internal`] after a panic.
-    pub(super) async fn begin(
+    /// The messages until a deadline, made in the context of the current request.
+    pub(super) fn new(
         method: &'static str,
-        deadline: Instant,
+        until: Instant,
+        messages: Messages<EncodedResponse>,
         permit: CallPermit,
-        messages: impl Stream<Item = Result<EncodedResponse, ApiError>> + Send + 'static,
-    ) -> Result<Self, ApiError> {
-        let mut rest = bounded(method, deadline, messages);
-        // Before there are headers: a stream that cannot begin is a rejected call and no stream.
-        let first = rest.next().await.transpose()?;
-        Ok(Self {
-            first,
-            rest,
+    ) -> Self {
+        Self {
+            messages: bounded(method, until, messages),
             permit,
-        })
+        }
     }
 
     /// The response.
@@ -79,9 +88,8 @@ impl StreamedReply {
         };
         let end = StreamEnd::default();
         let body = StreamedBody {
-            message: self.first,
-            has_line_end: encoding == Encoding::Json,
-            rest: self.rest,
+            message: None,
+            messages: self.messages,
             encoding,
             end: end.clone(),
             has_ended: false,
@@ -101,10 +109,10 @@ impl StreamedReply {
 fn bounded(
     method: &'static str,
     deadline: Instant,
-    messages: impl Stream<Item = Result<EncodedResponse, ApiError>> + Send + 'static,
-) -> Messages {
+    messages: Messages<EncodedResponse>,
+) -> Messages<EncodedResponse> {
     // Nothing of the stream is used after a panic, so no broken state can be observed.
-    let messages = Box::pin(AssertUnwindSafe(messages).catch_unwind());
+    let messages = AssertUnwindSafe(messages).catch_unwind();
     // The transport polls the stream outside of the call that began it.
     let (context, span) = (RequestContext::current(), Span::current());
     let bounded = stream::unfold(Some(messages), move |messages| {
@@ -130,8 +138,7 @@ fn bounded(
         };
         request::in_context(context.clone(), step).instrument(span.clone())
     });
-    // An empty stream is at its end before its body is asked for the first part.
-    bounded.fuse().boxed()
+    bounded.boxed()
 }
 
 /// How a stream has ended.
@@ -157,9 +164,7 @@ impl StreamEnd {
 struct StreamedBody {
     /// What is left of the present message.
     message: Option<EncodedResponse>,
-    /// Whether a line ends with the present message.
-    has_line_end: bool,
-    rest: Messages,
+    messages: Messages<EncodedResponse>,
     encoding: Encoding,
     end: StreamEnd,
     has_ended: bool,
@@ -174,7 +179,7 @@ impl StreamedBody {
             return Some(bytes);
         }
         self.message = None;
-        self.has_line_end.then_some(Bytes::from_static(b"\n"))
+        (self.encoding == Encoding::Json).then_some(Bytes::from_static(b"\n"))
     }
 
     /// The end of the stream, if the encoding has one.
@@ -211,7 +216,7 @@ impl HttpBody for StreamedBody {
             if self.has_ended {
                 return Poll::Ready(None);
             }
-            let error = match ready!(self.rest.as_mut().poll_next(context)) {
+            let error = match ready!(self.messages.as_mut().poll_next(context)) {
                 Some(Ok(message)) => {
                     self.message = Some(message);
                     continue;

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use tokio::time::Instant;
 
 use super::{
     changes::digest,
-    dispatch::{CallAnswer, EncodedRequest, OperatorDispatcher, stream as answer_with},
+    dispatch::{
+        CallAnswer, EncodedRequest, OperatorDispatcher, StreamTerms, stream as answer_with,
+    },
     proto::v1,
     to_proto::{self, CustomerShown},
 };
@@ -17,6 +19,7 @@ use crate::api::{
     customers::erase_failed,
     error::ApiError,
     responses::Encoding,
+    streamed::with_first,
 };
 use domain::ids::UserId;
 use kernel::rpc::OperatorRpc;
@@ -60,8 +63,13 @@ impl OperatorDispatcher {
         })
         .boxed();
         let calls = &self.limits.calls;
-        let terms = (deadline, encoding);
-        answer_with(calls, OperatorRpc::ExportCustomer, terms, parts).await
+        let terms = StreamTerms {
+            deadline,
+            until: deadline,
+            encoding,
+        };
+        let begin = with_first(parts).boxed();
+        answer_with(calls, OperatorRpc::ExportCustomer, terms, begin).await
     }
 
     fn exported(&self, order: ExportedOrder) -> v1::ExportCustomerResponse {

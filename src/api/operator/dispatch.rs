@@ -2,10 +2,7 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures_util::{
-    StreamExt,
-    stream::{self, BoxStream},
-};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 use prost::Message;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -26,7 +23,7 @@ use crate::{
         calls::{Calls, Reply, user},
         error::ApiError,
         responses::{Encoding, ResponseFormat, ResponseMessage},
-        streamed::StreamedReply,
+        streamed::{self, Messages, StreamedReply},
     },
     net::request_bodies::ReceivedMessage,
 };
@@ -307,8 +304,14 @@ impl OperatorDispatcher {
         })
         .boxed();
         let watches = &self.limits.watches;
-        let terms = (watches.deadline(timeout), encoding);
-        stream(watches, OperatorRpc::WatchOrder, terms, orders).await
+        let until = watches.deadline(timeout);
+        let terms = StreamTerms {
+            deadline: self.limits.calls.deadline(timeout),
+            until,
+            encoding,
+        };
+        let begin = streamed::with_first(orders).boxed();
+        stream(watches, OperatorRpc::WatchOrder, terms, begin).await
     }
 
     async fn search_orders(
@@ -498,23 +501,38 @@ impl OperatorDispatcher {
     }
 }
 
-/// Answers with a stream, until a deadline. Each message is made when its reader has taken those before it.
+/// When a streamed call has to have begun and to end, and how it is encoded.
+pub(super) struct StreamTerms {
+    pub(super) deadline: Instant,
+    pub(super) until: Instant,
+    pub(super) encoding: Encoding,
+}
+
+/// Answers with a stream, once it has begun. Each message is made when its reader has taken those before it.
 pub(super) async fn stream<M: ResponseMessage + 'static>(
     calls: &Calls,
     rpc: OperatorRpc,
-    (deadline, encoding): (Instant, Encoding),
-    // Boxed, because what makes them is large and would be moved otherwise.
-    messages: BoxStream<'static, Result<M, ApiError>>,
+    terms: StreamTerms,
+    // Boxed, because it is large and would be moved otherwise.
+    begin: BoxFuture<'static, Result<Messages<M>, ApiError>>,
 ) -> Result<CallAnswer, ApiError> {
+    let StreamTerms {
+        deadline,
+        until,
+        encoding,
+    } = terms;
     let responses = Arc::clone(calls.responses());
-    let encoded = messages.then(move |message| {
-        let responses = Arc::clone(&responses);
-        async move {
-            let format = responses.format(encoding, 0)?;
-            responses.write(message?, format).await
-        }
+    let begin = pin!(async {
+        let messages = begin.await?.then(move |message| {
+            let responses = Arc::clone(&responses);
+            async move {
+                let format = responses.format(encoding, 0)?;
+                responses.write(message?, format).await
+            }
+        });
+        Ok(messages.boxed())
     });
-    let reply = calls.begin_stream(rpc.name(), deadline, encoded);
+    let reply = calls.begin_stream(rpc.name(), (deadline, until), begin);
     Ok(CallAnswer::Stream(reply.await?))
 }
 

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use futures_util::{
-    StreamExt, TryStreamExt,
-    stream::{self, BoxStream},
-};
+use futures_util::{FutureExt, StreamExt, future, stream};
 use tokio::time::Instant;
 
 use super::{
     changes,
-    dispatch::{CallAnswer, EncodedRequest, OperatorDispatcher, stream as answer_with},
+    dispatch::{
+        CallAnswer, EncodedRequest, OperatorDispatcher, StreamTerms, stream as answer_with,
+    },
     proto::v1::{self, withdraw_items_request::Target},
 };
 use crate::api::{calls::user, error::ApiError, responses::Encoding};
@@ -29,26 +28,27 @@ impl OperatorDispatcher {
         deadline: Instant,
     ) -> Result<CallAnswer, ApiError> {
         let message: v1::WithdrawItemsRequest = request.read()?;
-        let orders: BoxStream<'static, _> = match message.target.clone() {
-            Some(Target::Slot(slot)) => {
-                let this = self.clone();
-                let begun = async move {
-                    let withdrawal = changes::slot_withdrawal(&message, slot, user()?)?;
-                    let mut orders = this.app.withdraw_slot(withdrawal, deadline).await?;
-                    let orders = stream::poll_fn(move |context| orders.poll_recv(context));
-                    Ok(orders.map(move |withdrawn| {
-                        let order = Some(this.changed_order(*withdrawn?));
-                        Ok(v1::WithdrawItemsResponse { order })
-                    }))
-                };
-                stream::once(begun).try_flatten().boxed()
-            }
-            Some(Target::OrderItems(_)) | None => {
-                stream::once(self.clone().changed(message, deadline)).boxed()
-            }
+        let this = self.clone();
+        let begin = async move {
+            let Some(Target::Slot(slot)) = message.target.clone() else {
+                let answer = this.changed(message, deadline).await?;
+                return Ok(stream::once(future::ready(Ok(answer))).boxed());
+            };
+            let withdrawal = changes::slot_withdrawal(&message, slot, user()?)?;
+            let mut orders = this.app.withdraw_slot(withdrawal, deadline).await?;
+            let orders = stream::poll_fn(move |context| orders.poll_recv(context));
+            let answers = orders.map(move |withdrawn| {
+                let order = Some(this.changed_order(*withdrawn?));
+                Ok(v1::WithdrawItemsResponse { order })
+            });
+            Ok(answers.boxed())
         };
-        let terms = (Instant::now() + MAX_ANSWERING, encoding);
+        let terms = StreamTerms {
+            deadline,
+            until: Instant::now() + MAX_ANSWERING,
+            encoding,
+        };
         let calls = &self.limits.calls;
-        answer_with(calls, OperatorRpc::WithdrawItems, terms, orders).await
+        answer_with(calls, OperatorRpc::WithdrawItems, terms, begin.boxed()).await
     }
 }

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::Stream;
 use http_body_util::BodyExt;
 
 use super::*;
@@ -32,7 +33,10 @@ async fn begun(
     messages: impl Stream<Item = Result<EncodedResponse, ApiError>> + Send + 'static,
 ) -> Result<StreamedReply, ApiError> {
     let deadline = calls.deadline(None);
-    calls.begin_stream("Watch", deadline, messages).await
+    let mut begin = Box::pin(with_first(messages.boxed()));
+    calls
+        .begin_stream("Watch", (deadline, deadline), begin.as_mut())
+        .await
 }
 
 /// The bytes and the status of a response.
