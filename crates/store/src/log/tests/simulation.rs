@@ -50,6 +50,8 @@ enum Hazard {
     Failures,
     /// What is on disk is damaged as well. It may be refused, and never be accepted as something else.
     Damage,
+    /// The power fails after every few calls. Nothing that was acknowledged may be lost.
+    PowerLosses,
 }
 
 const HAZARDS: [Hazard; 3] = [Hazard::Crashes, Hazard::Failures, Hazard::Damage];
@@ -376,8 +378,12 @@ impl Simulation {
     /// What fails while the log is open.
     fn plan(&mut self) -> FaultPlan {
         let mut plan = FaultPlan::default();
+        let calls = match self.hazard {
+            Hazard::PowerLosses => 1..40,
+            Hazard::Crashes | Hazard::Failures | Hazard::Damage => 1..300,
+        };
         if self.random.u8(..4) > 0 {
-            plan = plan.stop_at(self.disk.calls() + self.random.u64(1..300));
+            plan = plan.stop_at(self.disk.calls() + self.random.u64(calls));
         }
         match self.hazard {
             Hazard::Failures => {
@@ -393,7 +399,7 @@ impl Simulation {
             Hazard::Damage if self.misdirects => {
                 plan.with(DiskFault::MisdirectedWrite, FaultTrigger::OneIn(50))
             }
-            Hazard::Crashes | Hazard::Damage => plan,
+            Hazard::Crashes | Hazard::Damage | Hazard::PowerLosses => plan,
         }
     }
 
@@ -556,7 +562,7 @@ impl Simulation {
     /// Ends the process, and the power as well, at times. What is on disk may be damaged meanwhile.
     fn die(&mut self) -> Result<(), Finding> {
         self.note_misdirected();
-        self.disk = if self.random.bool() {
+        self.disk = if self.hazard == Hazard::PowerLosses || self.random.bool() {
             self.counts.crashes += 1;
             self.disk.crash()
         } else {
@@ -667,7 +673,7 @@ impl Simulation {
 }
 
 fn contains(content: &[u8], text: &[u8]) -> bool {
-    content.windows(text.len()).any(|window| window == text)
+    memchr::memmem::find(content, text).is_some()
 }
 
 fn seeds(usually: u64) -> Range<u64> {
@@ -686,6 +692,17 @@ fn nothing_acknowledged_is_lost_by_crashes() {
     assert!(counts.rejected > 0, "{counts:?}");
     assert!(
         counts.erased > 0 && counts.finished_erasures > 0,
+        "{counts:?}"
+    );
+    assert_eq!((counts.refused, counts.errors), (0, 0), "{counts:?}");
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_power_failures_in_close_succession() {
+    let counts = run_all(seeds(25), Hazard::PowerLosses);
+    assert!(counts.crashes > counts.steps / 20, "{counts:?}");
+    assert!(
+        counts.interrupted > 0 && counts.recovered_writes > 0,
         "{counts:?}"
     );
     assert_eq!((counts.refused, counts.errors), (0, 0), "{counts:?}");
