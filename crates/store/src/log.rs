@@ -332,11 +332,12 @@ impl LogStore {
         };
         // Before anything is served: of an erasure that a crash has interrupted, no byte stays.
         finish_erasures(&eraser, &mut ledger)?;
-        let writer = CommitWriter {
+        let mut writer = CommitWriter {
             ledger,
             health: health_sender,
             metrics: Arc::clone(&metrics),
         };
+        writer.reserve();
         let writer = thread::Builder::new()
             .name("store-writer".to_owned())
             // A thread rather than a task: the sync of a batch blocks for milliseconds.

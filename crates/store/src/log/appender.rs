@@ -42,6 +42,8 @@ pub(crate) struct Appender {
     end: LogEnd,
     /// Whether the segment in use is full although there is no other one yet.
     is_full: bool,
+    /// Whether there is room on the disk for all of the segment in use.
+    is_reserved: bool,
     /// The bytes of the present write, kept for the next.
     buffer: Vec<u8>,
 }
@@ -96,6 +98,7 @@ impl Appender {
             file,
             end,
             is_full: false,
+            is_reserved: false,
             buffer: Vec::new(),
         };
         // The process that wrote the segment may have ended before its spares were ready.
@@ -117,6 +120,28 @@ impl Appender {
     pub(crate) fn frame_capacity(&self) -> usize {
         let headers = (SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES) as u64;
         usize::try_from(self.segment_bytes.saturating_sub(headers)).unwrap_or(usize::MAX)
+    }
+
+    /// Makes sure that there is room on the disk to go on in, for a segment that was begun by another process. Nothing is
+    /// done where that is known.
+    ///
+    /// # Errors
+    /// Those of the operating system, if no spare is ready either. Nothing can be appended at present.
+    pub(crate) fn reserve(&mut self) -> io::Result<()> {
+        if self.is_reserved {
+            return Ok(());
+        }
+        match self.file.reserve(self.capacity()) {
+            Ok(()) => self.is_reserved = true,
+            Err(error) => {
+                // With one of them the log could go on.
+                self.spares.want();
+                if self.spares.ready() == 0 {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Begins a frame of at most this many bytes. Also says which segment is full, if another one was begun.
@@ -177,11 +202,16 @@ impl Appender {
         segment_capacity(self.end.segment, self.segment_bytes)
     }
 
-    /// Begins another segment if a frame of this length does not fit into the present one, and returns the number of the
+    /// Begins another segment if a frame of this length does not fit into the present one, or the disk has no room for
+    /// the rest of that one. Then returns the number of the
     /// full one.
     fn make_room(&mut self, bytes: u64, now: EpochSeconds) -> io::Result<Option<u64>> {
-        if !self.is_full && self.end.offset + bytes <= self.capacity() {
-            return Ok(None);
+        let fits = !self.is_full && self.end.offset + bytes <= self.capacity();
+        if fits {
+            self.reserve()?;
+            if self.is_reserved {
+                return Ok(None);
+            }
         }
         // Also if this fails: the header of the next segment, which says where this one ends, may be on disk.
         self.is_full = !is_planted(PlantedFault::FullSegmentWritten);
@@ -193,13 +223,16 @@ impl Appender {
             previous: self.end.previous,
             begun_sec: now,
         };
-        let file = self.spares.take_or_create(header.number)?;
+        let file = self
+            .spares
+            .take_or_create(header.number, self.segment_bytes)?;
         file.write_all_at(&header.encode(), 0)?;
         // Durable before its first frame, so that behind a header that was torn by a crash there is nothing. One more sync
         // in tens of thousands of orders.
         file.sync_data()?;
         self.file = file;
         self.is_full = false;
+        self.is_reserved = true;
         self.end.segment = header.number;
         self.end.offset = SEGMENT_HEADER_BYTES as u64;
         Ok(Some(full))

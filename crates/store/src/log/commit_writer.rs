@@ -29,6 +29,14 @@ impl CommitWriter {
         batches.run(|units| self.write_batch(units));
     }
 
+    /// Makes sure that there is room for what is to be written. Without any the store is unavailable from its start, and not
+    /// from its first order.
+    pub(super) fn reserve(&mut self) {
+        if let Err(error) = self.ledger.appender.reserve() {
+            self.become_unavailable(&error);
+        }
+    }
+
     /// Writes a batch, unless the store has failed.
     ///
     /// # Errors
@@ -81,7 +89,7 @@ impl CommitWriter {
         if was_ready {
             tracing::error!(
                 error = %ErrorChain(error),
-                "the log is full and no other segment can be begun; orders are rejected until one can"
+                "the log has no room and no other segment can be begun; orders are rejected until one can"
             );
         }
     }

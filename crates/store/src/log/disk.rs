@@ -81,6 +81,13 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// Those of the operating system. Some of the bytes may have been written.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
+    /// Has room for all of its first `bytes` bytes, so that to write them never finds the disk full. A file that is shorter
+    /// gets this length, with zeros. Nothing happens where the file system cannot do that.
+    ///
+    /// # Errors
+    /// Those of the operating system. A part of the room may have been taken, and the file may be longer.
+    fn reserve(&self, bytes: u64) -> io::Result<()>;
+
     /// Makes the content durable, and the length.
     ///
     /// # Errors

@@ -7,6 +7,8 @@
 pub(super) enum PlantedFault {
     /// A frame is not synced.
     FrameNotSynced,
+    /// A segment is begun without room for what will be written to it.
+    RoomNotReserved,
     /// The directory is not synced after a file has got its name.
     DirectoryNotSynced,
     /// The watermark is advanced before the frame is synced.
@@ -79,8 +81,9 @@ pub(super) enum PlantedFault {
 impl PlantedFault {
     /// The faults that the simulation has to find. [`Self::SummaryKeepsErased`] is found by the tests of the eraser,
     /// [`Self::SpareNotZeroed`] by those of the spares.
-    pub(super) const ALL: [Self; 32] = [
+    pub(super) const ALL: [Self; 33] = [
         Self::FrameNotSynced,
+        Self::RoomNotReserved,
         Self::DirectoryNotSynced,
         Self::WatermarkEarly,
         Self::WatermarkNotAdvanced,

@@ -296,10 +296,12 @@ pub(crate) fn header_of(disk: &dyn Disk, number: u64) -> io::Result<HeaderFound>
     let mut bytes = [0; SEGMENT_HEADER_BYTES];
     match file.read_exact_at(&mut bytes, 0) {
         Ok(()) => Ok(SegmentHeader::decode(&bytes, number)),
-        // Made without a spare, and not written to yet.
+        // Made without a spare, with no room or a part of it, and not written to yet.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            let is_empty = file.len()? == 0;
-            Ok(if is_empty {
+            let is_blank = read_file(disk, &log_name(number))?
+                .iter()
+                .all(|&byte| byte == 0);
+            Ok(if is_blank {
                 HeaderFound::Blank
             } else {
                 HeaderFound::Damaged

@@ -223,11 +223,12 @@ impl SimulatedStore {
         let (log, opening) = OpenedLog::open(disk, clock)?;
         let (queue, batches) = commit_queue(BATCH_MAX);
         let (health_sender, health) = watch::channel(StoreHealth::Ready);
-        let writer = CommitWriter {
+        let mut writer = CommitWriter {
             ledger: log.ledger,
             health: health_sender,
             metrics: Arc::new(WriterMetrics::default()),
         };
+        writer.reserve();
         Ok(Self {
             reader: log.reader,
             queue,

@@ -7,7 +7,8 @@
 //! A spare is filled as `N.new`, gets the name of a segment, and is ready once the directory is synced. Then
 //! [`Spares::take`] hands it over as it is, open: the change of segments is free of changes of names.
 //!
-//! The log never waits for a spare. It takes the next number and creates the file itself if none is ready. From then
+//! The log never waits for a spare. It takes the next number and, if none is ready, creates the file itself with its room
+//! reserved, so that a full disk is noticed before anything is written to it. From then
 //! on the filler touches no file of that number: it changes names under the lock that `take` needs, and nothing else.
 //! To wait for such a change costs the log nothing that it would not wait for anyway: the file system does one change
 //! of a directory at a time, and the log is about to create a file in it.
@@ -91,25 +92,61 @@ impl Spares {
         spare
     }
 
-    /// The file of this number, which becomes the newest segment: its spare if that is ready, or an empty file. Its
-    /// name is durable.
+    /// The file of this number, which becomes the newest segment: a spare if one is ready, or a new file with room for
+    /// `segment_bytes`. Its name is durable.
     ///
     /// # Errors
-    /// Those of the disk.
-    pub(super) fn take_or_create(&self, number: u64) -> io::Result<Arc<dyn DiskFile>> {
+    /// Those of the disk, such as that it is full. Another attempt may be made at any time.
+    pub(super) fn take_or_create(
+        &self,
+        number: u64,
+        segment_bytes: u64,
+    ) -> io::Result<Arc<dyn DiskFile>> {
         if let Some(spare) = self.take(number) {
             return Ok(spare);
         }
-        // Empty, not filled and without a length of its own: to fill it now would hold up every order for half a second,
-        // and a sparse file allocates with each sync just as one that grows.
         let name = log_name(number);
-        let file = self.disk.create(&name)?;
+        let file = match self.take_later(number)? {
+            Some(spare) => spare,
+            None => self.create(&name, segment_bytes)?,
+        };
         if !is_planted(PlantedFault::DirectoryNotSynced) {
             // Only here is a name made durable while orders wait: without it the segment would be lost with them.
             self.disk.sync().inspect_err(|_| {
                 // After a sync that failed, a later one that succeeds says nothing of this name. The next attempt gives it
                 // anew. Best effort, because what failed may fail again.
                 let _ = self.disk.remove(&name);
+            })?;
+        }
+        Ok(file)
+    }
+
+    /// A spare that was filled for a later segment, renamed to this one. There is one without its predecessor if an attempt
+    /// to begin this segment has failed, since when its number is the log's. The room that the log waits for may be in it.
+    fn take_later(&self, number: u64) -> io::Result<Option<Arc<dyn DiskFile>>> {
+        // Until it has its name: the filler gives none meanwhile.
+        let mut state = self.state();
+        // The last, so that no number is left out before those that are ready.
+        let Some(later) = state.ready.last_entry() else {
+            return Ok(None);
+        };
+        self.disk
+            .rename(&log_name(*later.key()), &log_name(number))?;
+        let spare = later.remove();
+        drop(state);
+        self.changed.notify_all();
+        Ok(Some(spare))
+    }
+
+    /// A new segment. Its room is reserved and not filled: to fill it would hold up every order for half a second. Each of
+    /// its syncs is slower than in a spare, as if the file grew; but a disk that is full is found out here, where nothing is
+    /// lost by it, and not in the middle of a frame.
+    fn create(&self, name: &str, segment_bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
+        let file = self.disk.create(name)?;
+        if !is_planted(PlantedFault::RoomNotReserved) {
+            file.reserve(segment_bytes).inspect_err(|_| {
+                // The part of the room that was there is given back. Best effort: the next attempt empties the file.
+                let _ = self.disk.remove(name);
             })?;
         }
         Ok(file)
@@ -274,10 +311,8 @@ impl SpareFiller {
         if matches!(name, LogFile::Unfinished(_)) && self.spares.ready() >= READY {
             return self.disk().remove(&name.name());
         }
-        let opened = self.disk().open(&name.name());
-        let opened = opened.and_then(|file| Ok((file.len()?, file)));
-        match opened {
-            Ok((length, file)) if length <= self.segment_bytes => {
+        match self.open_found(name) {
+            Ok(Some((length, file))) => {
                 self.work = Some(Work::Filling(Filling {
                     name,
                     file,
@@ -287,9 +322,21 @@ impl SpareFiller {
                 Ok(())
             }
             // Of another size of segments.
-            Ok(_) => self.discard(name),
+            Ok(None) => self.discard(name),
             Err(error) => self.give_up(name, error),
         }
+    }
+
+    /// A file of an earlier process with its length, if it is no longer than a spare.
+    fn open_found(&self, name: LogFile) -> io::Result<Option<(u64, Arc<dyn DiskFile>)>> {
+        let file = self.disk().open(&name.name())?;
+        let length = file.len()?;
+        if length > self.segment_bytes {
+            return Ok(None);
+        }
+        // A copy of the directory may have left out its zeros; they are read as zeros all the same.
+        file.reserve(self.segment_bytes)?;
+        Ok(Some((length, file)))
     }
 
     /// Takes a spare a step further, or gives it up.

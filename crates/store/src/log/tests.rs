@@ -28,6 +28,7 @@ use crate::{
 };
 
 mod damage;
+mod full_disk;
 mod simulation;
 
 /// Small segments, so that a test has many.

@@ -4,7 +4,7 @@
 //! apart: it is advanced after every synced batch and before the answers, so the changes on record are never fewer than
 //! it says.
 //!
-//! The file is not synced. It survives the end of the process; after a power failure it may lag behind,
+//! The file is not synced, except when it gets its length. It survives the end of the process; after a power failure it may lag behind,
 //! which makes it lenient and never wrong. The number is written twice and the smaller one counts, so that
 //! damage makes it lenient, too.
 
@@ -40,12 +40,17 @@ impl CommitWatermark {
 
     /// Raises the watermark to the changes on record: from now on they are listed.
     pub(super) fn catch_up(&self, on_record: u64) -> io::Result<()> {
-        // Never lowered here: a smaller number on record is an error, which is reported before.
-        if self.read()? < on_record {
-            self.advance_to(on_record)
-        } else {
-            Ok(())
+        let acknowledged = self.read()?;
+        let is_whole = self.0.len()? >= size_of::<Twice>() as u64;
+        if acknowledged < on_record || !is_whole {
+            // Never lowered here: a smaller number on record is an error, which is reported before.
+            self.advance_to(on_record.max(acknowledged))?;
         }
+        if !is_whole {
+            // It takes its room now and for good: a disk that is full later must not keep it from being written.
+            self.0.sync_data()?;
+        }
+        Ok(())
     }
 
     /// Whether the file still has a name. A file without one was removed, most likely together with the
@@ -89,6 +94,17 @@ mod tests {
         let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
         file.set_len(15).unwrap();
         assert_eq!(watermark.read().unwrap(), 0);
+    }
+
+    #[test]
+    fn the_file_has_its_room_from_the_start() {
+        use crate::log::disk::simulated::{FaultPlan, SimulatedDisk};
+        let disk = SimulatedDisk::new(1);
+        let watermark = CommitWatermark::new(disk.create("watermark").unwrap());
+        watermark.catch_up(0).unwrap();
+        disk.set_plan(FaultPlan::default().capacity(0));
+        watermark.advance_to(7).unwrap();
+        assert_eq!(watermark.read().unwrap(), 7);
     }
 
     #[test]

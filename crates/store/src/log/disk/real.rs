@@ -8,6 +8,11 @@ use std::{
     sync::Arc,
 };
 
+use rustix::{
+    fs::{FallocateFlags, fallocate},
+    io::Errno,
+};
+
 use super::{Disk, DiskFile};
 
 /// Mode of a file that only its owner may use: orders contain names and addresses of people.
@@ -122,6 +127,14 @@ impl DiskFile for RealFile {
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.0.write_all_at(bytes, offset)
+    }
+
+    fn reserve(&self, bytes: u64) -> io::Result<()> {
+        match fallocate(&self.0, FallocateFlags::empty(), 0, bytes) {
+            // The second of a sandbox or an old kernel, which do not have the call.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            result => Ok(result?),
+        }
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -116,6 +116,12 @@ impl SimulatedDisk {
         self.state().has_stopped
     }
 
+    /// Bytes that all files have together.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.state().used() as u64
+    }
+
     /// Virtual time that all calls have taken.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
@@ -305,6 +311,12 @@ impl DiskFile for SimulatedFile {
         })
     }
 
+    fn reserve(&self, bytes: u64) -> io::Result<()> {
+        call(&self.state, |state| {
+            state.reserve(self.number, in_memory(bytes)?)
+        })
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         call(&self.state, |state| match state.sync_outcome() {
             SyncOutcome::Ignored => Ok(()),
@@ -461,22 +473,43 @@ impl DiskState {
         result
     }
 
+    /// Makes a file as long as it is to be, or as there is room.
+    fn reserve(&mut self, number: FileNumber, length: usize) -> io::Result<()> {
+        self.fail_at_random(DiskFault::FailedWrite)?;
+        let present = self.file(number)?.bytes().len();
+        if length <= present || self.occurs(DiskFault::NoReservation) {
+            return Ok(());
+        }
+        let room = self.room(number, present)?;
+        let fitting = length.min(present.saturating_add(room));
+        // Of the content nothing is written: the length is what takes room.
+        self.file(number)?.write(&[], fitting);
+        if fitting < length {
+            self.note(DiskFault::FullDisk);
+            return Err(Errno::NOSPC.into());
+        }
+        Ok(())
+    }
+
     /// How many bytes can be written at an offset of a file.
     fn room(&mut self, number: FileNumber, offset: usize) -> io::Result<usize> {
         let length = self.file(number)?.bytes().len();
         let Some(capacity) = self.plan.capacity else {
             return Ok(usize::MAX);
         };
+        let free = in_memory(capacity)?.saturating_sub(self.used());
+        Ok((length + free).saturating_sub(offset))
+    }
+
+    /// Bytes of all files.
+    fn used(&self) -> usize {
         let named: Vec<_> = self.names.values().collect();
-        let used: usize = self
-            .files
+        self.files
             .iter()
             // A file without a name takes its room until it is closed.
             .filter(|(number, file)| named.contains(number) || file.is_open())
             .map(|(_, file)| file.bytes().len())
-            .sum();
-        let free = in_memory(capacity)?.saturating_sub(used);
-        Ok((length + free).saturating_sub(offset))
+            .sum()
     }
 
     /// Writes to the place of an earlier write, to the same sectors of another file, or to any sectors of the same one.

@@ -61,6 +61,19 @@ fn a_file_has_the_bytes_that_were_written_last_and_zeros_between() {
     });
 }
 
+#[test]
+fn a_file_with_room_has_zeros_behind_its_content_and_never_gets_shorter() {
+    on_each_disk(|disk| {
+        let file = disk.create("a").unwrap();
+        file.write_all_at(b"content", 0).unwrap();
+        for (reserved, length) in [(5, 7), (9, 9), (4, 9)] {
+            file.reserve(reserved).unwrap();
+            assert_eq!(file.len().unwrap(), length);
+        }
+        assert_eq!(content(&*file), b"content\0\0");
+    });
+}
+
 /// One call by chance, and what it answers.
 fn random_call(disk: &dyn Disk, random: &mut fastrand::Rng) -> String {
     let (name, other) = (random.choice(["a", "b", "c"]), random.choice(["b", "d"]));

@@ -52,7 +52,9 @@ fn two_spares_are_kept_ready_and_survive_a_crash() {
         fill(&mut filler);
         assert_eq!(names(&disk), ["000001.log", "000002.log"]);
         for number in 1..=seed % 5 {
-            assert!(is_filled(&*spares.take_or_create(number).unwrap()));
+            assert!(is_filled(
+                &*spares.take_or_create(number, SEGMENT_BYTES).unwrap()
+            ));
             assert_eq!(spares.ready(), READY - 1);
             fill(&mut filler);
         }
@@ -113,11 +115,9 @@ fn take_after(steps: usize, prepare: impl Fn(&SimulatedDisk)) -> usize {
     }
     let mut taken = 0;
     for number in 1..=3 {
-        let segment = spares.take_or_create(number).unwrap();
-        if segment.len().unwrap() > 0 {
-            assert!(is_filled(&*segment));
-            taken += 1;
-        }
+        taken += usize::from(spares.ready_numbers().contains(&number));
+        let segment = spares.take_or_create(number, SEGMENT_BYTES).unwrap();
+        assert!(is_filled(&*segment), "it has its room, as a spare or not");
         segment.write_all_at(b"orders", 0).unwrap();
         filler.step().unwrap();
     }
@@ -273,6 +273,74 @@ fn a_full_disk_is_an_error_that_gives_the_space_back_and_passes() {
     disk.set_plan(FaultPlan::default());
     fill(&mut filler);
     assert!(spares.take(3).is_some() && spares.take(4).is_some());
+}
+
+#[test]
+fn a_segment_without_a_spare_has_its_room_or_is_not_begun() {
+    for free in [0, 1, SEGMENT_BYTES - 1, SEGMENT_BYTES] {
+        let disk = SimulatedDisk::new(1);
+        let spares = Spares::new(Arc::new(disk.clone()), 0);
+        disk.set_plan(FaultPlan::default().capacity(free));
+        let begun = spares.take_or_create(1, SEGMENT_BYTES);
+        if free == SEGMENT_BYTES {
+            let zeros = vec![7; usize::try_from(SEGMENT_BYTES).unwrap()];
+            begun.unwrap().write_all_at(&zeros, 0).unwrap();
+            continue;
+        }
+        assert_eq!(begun.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(names(&disk), [""; 0], "its room is given back");
+        disk.set_plan(FaultPlan::default());
+        assert!(is_filled(
+            &*spares.take_or_create(1, SEGMENT_BYTES).unwrap()
+        ));
+    }
+}
+
+#[test]
+fn a_spare_of_an_earlier_process_that_is_a_hole_gets_its_room() {
+    use std::os::unix::fs::MetadataExt;
+    let dir = TempDir::new().unwrap();
+    let disk = DirectoryDisk::open(dir.path()).unwrap();
+    let path = dir.path().join(log_name(1));
+    let hole = std::fs::File::create(&path).unwrap();
+    hole.set_len(SEGMENT_BYTES).unwrap();
+    assert_eq!(hole.metadata().unwrap().blocks(), 0);
+    let spares = Spares::new(Arc::new(disk), 0);
+    spares.want();
+    fill(&mut filler(&spares));
+    assert!(spares.ready_numbers().contains(&1));
+    assert!(hole.metadata().unwrap().blocks() * 512 >= SEGMENT_BYTES);
+}
+
+/// Otherwise the spares would have the room for which the log waits.
+#[test]
+fn a_spare_that_was_filled_since_an_attempt_has_failed_is_taken_for_the_next() {
+    for seed in seeds(50) {
+        let disk = SimulatedDisk::new(seed);
+        let spares = spares_of(&disk);
+        let mut filler = filler(&spares);
+        disk.set_plan(FaultPlan::default().capacity(0));
+        let begun = spares.take_or_create(1, SEGMENT_BYTES);
+        assert_eq!(begun.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        // Room for two, and the filler is faster.
+        disk.set_plan(FaultPlan::default().capacity(2 * SEGMENT_BYTES));
+        fill(&mut filler);
+        assert_eq!(spares.ready_numbers(), [2, 3]);
+        for number in 1..=2 {
+            let segment = spares.take_or_create(number, SEGMENT_BYTES).unwrap();
+            assert!(is_filled(&*segment));
+            segment.write_all_at(b"orders", 0).unwrap();
+            segment.sync_data().unwrap();
+        }
+        assert_eq!(names(&disk), ["000001.log", "000002.log"]);
+        let left = disk.crash();
+        for number in 1..=2 {
+            let content = left.content(&log_name(number)).unwrap();
+            assert!(content.starts_with(b"orders"), "seed {seed}, {number}");
+        }
+        let begun = spares_of(&left).take_or_create(3, SEGMENT_BYTES);
+        assert!(is_filled(&*begun.unwrap()));
+    }
 }
 
 #[test]

@@ -25,7 +25,8 @@ pub(in crate::log) struct SpareThread {
 }
 
 impl SpareThread {
-    /// Starts the thread, which keeps spares of `segment_bytes` ready. `on_ready` is called each time they are.
+    /// Starts the thread, which keeps spares of `segment_bytes` ready. `on_ready` is called each time that
+    /// some are, before the thread rests.
     ///
     /// # Errors
     /// Where the directory cannot be listed, or there is no thread left.
@@ -92,6 +93,10 @@ fn fill(mut filler: SpareFiller, on_ready: impl Fn(), report: impl Fn(&io::Error
                     report(&error);
                 }
                 has_failed = true;
+                // There may be room for one, which is all that the log needs.
+                if spares.ready() > 0 {
+                    on_ready();
+                }
                 spares.pause(RETRY);
             }
         }

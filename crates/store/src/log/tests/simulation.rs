@@ -48,12 +48,26 @@ enum Hazard {
     Crashes,
     /// Writes, syncs and reads fail as well, and the disk is full. Nothing that was acknowledged may be lost.
     Failures,
+    /// The same, three times as often: a segment is begun rarely, and what fails there has to be followed by a crash.
+    FrequentFailures,
     /// What is on disk is damaged as well. It may be refused, and never be accepted as something else.
     Damage,
     /// The power fails after every few calls. Nothing that was acknowledged may be lost.
     PowerLosses,
 }
 
+impl Hazard {
+    /// One in how many writes, and syncs, fails.
+    fn failing_calls(self) -> Option<u32> {
+        match self {
+            Self::Failures => Some(100),
+            Self::FrequentFailures => Some(30),
+            Self::Crashes | Self::Damage | Self::PowerLosses => None,
+        }
+    }
+}
+
+/// Those that find most faults.
 const HAZARDS: [Hazard; 3] = [Hazard::Crashes, Hazard::Failures, Hazard::Damage];
 
 /// What runs have done.
@@ -212,7 +226,7 @@ impl Simulation {
         let plan = FaultPlan::default();
         let plan = match self.random.u8(..6) {
             0 => plan.stop_at(call),
-            1 if self.hazard == Hazard::Failures => {
+            1 if self.hazard.failing_calls().is_some() => {
                 let faults = [
                     DiskFault::FailedRead,
                     DiskFault::FailedWrite,
@@ -226,11 +240,15 @@ impl Simulation {
     }
 
     fn failures(&self) -> u64 {
+        self.broken() + self.disk.occurred(DiskFault::FullDisk)
+    }
+
+    /// Failures after which it is not known what is on disk.
+    fn broken(&self) -> u64 {
         let faults = [
             DiskFault::FailedRead,
             DiskFault::FailedWrite,
             DiskFault::FailedSync,
-            DiskFault::FullDisk,
         ];
         faults.map(|fault| self.disk.occurred(fault)).iter().sum()
     }
@@ -380,27 +398,25 @@ impl Simulation {
         let mut plan = FaultPlan::default();
         let calls = match self.hazard {
             Hazard::PowerLosses => 1..40,
-            Hazard::Crashes | Hazard::Failures | Hazard::Damage => 1..300,
+            Hazard::Crashes | Hazard::Failures | Hazard::FrequentFailures | Hazard::Damage => {
+                1..300
+            }
         };
         if self.random.u8(..4) > 0 {
             plan = plan.stop_at(self.disk.calls() + self.random.u64(calls));
         }
-        match self.hazard {
-            Hazard::Failures => {
-                if self.random.u8(..3) == 0 {
-                    let names = self.disk.list().unwrap_or_default();
-                    let contents = names.iter().filter_map(|name| self.disk.content(name));
-                    let used: usize = contents.map(|content| content.len()).sum();
-                    plan = plan.capacity(used as u64 + self.random.u64(..200_000));
-                }
-                plan.with(DiskFault::FailedWrite, FaultTrigger::OneIn(100))
-                    .with(DiskFault::FailedSync, FaultTrigger::OneIn(100))
+        if let Some(calls) = self.hazard.failing_calls() {
+            if self.random.u8(..3) == 0 {
+                plan = plan.capacity(self.disk.used() + self.random.u64(..200_000));
             }
-            Hazard::Damage if self.misdirects => {
-                plan.with(DiskFault::MisdirectedWrite, FaultTrigger::OneIn(50))
-            }
-            Hazard::Crashes | Hazard::Damage | Hazard::PowerLosses => plan,
+            plan = plan
+                .with(DiskFault::FailedWrite, FaultTrigger::OneIn(calls))
+                .with(DiskFault::FailedSync, FaultTrigger::OneIn(calls));
         }
+        if self.hazard == Hazard::Damage && self.misdirects {
+            plan = plan.with(DiskFault::MisdirectedWrite, FaultTrigger::OneIn(50));
+        }
+        plan
     }
 
     /// Writes a batch of units that were decided on the same state.
@@ -416,7 +432,7 @@ impl Simulation {
         }
         let encoded = log.encode(&units);
         units.truncate(encoded.len());
-        let failed = self.failures();
+        let (failed, broken) = (self.failures(), self.broken());
         match log.write(&encoded) {
             Ok(results) => {
                 let mut written = Vec::new();
@@ -455,7 +471,8 @@ impl Simulation {
                 for unit in &units {
                     self.model.commit(unit);
                 }
-                let has_cause = self.disk.has_stopped() || self.failures() > failed;
+                // A full disk is none: it is noticed before anything is written.
+                let has_cause = self.disk.has_stopped() || self.broken() > broken;
                 if !has_cause && !self.is_damaged() {
                     return Err(format!("a write fails: {error:?}"));
                 }
@@ -713,6 +730,16 @@ fn nothing_acknowledged_is_lost_by_writes_and_syncs_that_fail() {
     let counts = run_all(seeds(25), Hazard::Failures);
     assert!(
         counts.interrupted > 0 && counts.failed_writes > 0 && counts.without_segment > 0,
+        "{counts:?}"
+    );
+    assert_eq!((counts.refused, counts.errors), (0, 0), "{counts:?}");
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_failures_that_are_frequent() {
+    let counts = run_all(seeds(15), Hazard::FrequentFailures);
+    assert!(
+        counts.failed_writes > 0 && counts.without_segment > 0,
         "{counts:?}"
     );
     assert_eq!((counts.refused, counts.errors), (0, 0), "{counts:?}");

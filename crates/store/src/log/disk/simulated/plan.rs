@@ -22,8 +22,10 @@ pub enum DiskFault {
     MisdirectedWrite,
     /// A call takes longer by [`SLOW_CALL`](super::SLOW_CALL) of the virtual time.
     SlowCall,
-    /// A write does not fit into the capacity. It has been carried out as far as there is room.
+    /// A write or a reservation does not fit into the capacity. It has been carried out as far as there is room.
     FullDisk,
+    /// A reservation reports success and does nothing, as where the file system has none.
+    NoReservation,
 }
 
 /// When a fault occurs.

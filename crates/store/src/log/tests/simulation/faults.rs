@@ -9,7 +9,10 @@ const SEEDS: u64 = 400;
 /// What has to go wrong so that the fault shows.
 fn hazards(fault: PlantedFault) -> &'static [Hazard] {
     match fault {
-        PlantedFault::FullSegmentWritten => &[Hazard::Failures],
+        PlantedFault::RoomNotReserved => &[Hazard::Failures],
+        // The header of a new segment is written, its sync fails, a smaller frame still fits into the full one, and then
+        // there is a crash.
+        PlantedFault::FullSegmentWritten => &[Hazard::FrequentFailures],
         PlantedFault::PublicSumIgnored
         | PlantedFault::PersonalSumIgnored
         | PlantedFault::PersonalLossIgnored
