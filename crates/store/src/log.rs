@@ -11,7 +11,7 @@
 //! | [`disk`] | the disk as the log sees it: real, and simulated |
 //! | `segment`, `frame`, `record_header`, `checksum`, `position` | the format |
 //! | `appender`, `spares` | writing: the end of the log, segments prepared ahead |
-//! | `scan`, `recovery` | reading segments, and opening the log |
+//! | `scan`, `survey`, `recovery` | reading segments, and opening the log |
 //! | `index`, `open_work`, `ended_holds`, `summary`, `fold` | what is in memory, and how it gets there |
 //! | `reader` | orders, holds and payments by the index |
 //! | `ledger`, `commit_queue`, `commit_writer` | commits: the state machine, its queue, its thread |
@@ -86,6 +86,7 @@ mod store_files;
 mod store_lock;
 mod summarizer;
 mod summary;
+mod survey;
 mod verify;
 mod watermark;
 mod writer_metrics;

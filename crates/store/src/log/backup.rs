@@ -25,7 +25,8 @@ use super::{
     segment_name::{log_name, parse},
     store_files::StoreFiles,
     summarizer::Summarizer,
-    verify::{Finding, HeaderSurvey, Progress, Verification, verify},
+    survey::HeaderSurvey,
+    verify::{Finding, Progress, Verification, verify},
     watermark::CommitWatermark,
 };
 use crate::order_key::KeyDeriver;
@@ -200,18 +201,13 @@ impl BackupSource {
             u64::MAX
         };
         let survey = HeaderSurvey::read(disk)?;
-        let Some(newest) = survey.last else {
+        let (mut headers, _) = survey.require_sound(disk)?;
+        if headers.is_empty() {
             survey.require_empty(acknowledged)?;
             return Err(BackupError::Empty(self.dir.clone()));
-        };
-        let mut headers = Vec::new();
-        for number in 1..=newest.number {
-            let header = *survey.require(number).map_err(OpenError::from)?;
-            // A running server may just have begun it.
-            if number == 1 || header.first_sequence <= until {
-                headers.push(header);
-            }
         }
+        // A running server may just have begun it.
+        headers.retain(|header| header.number == 1 || header.first_sequence <= until);
         self.extents(&headers, acknowledged, until)
     }
 

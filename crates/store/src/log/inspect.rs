@@ -14,7 +14,7 @@ use super::{
     segment_times::SegmentTimes,
     store_files::StoreFiles,
     summary::{SegmentEffects, Summary},
-    verify::HeaderSurvey,
+    survey::HeaderSurvey,
 };
 use crate::order_key::KeyDeriver;
 
@@ -54,7 +54,8 @@ pub fn inspect(dir: &Path) -> Result<Option<StoreInfo>, OpenError> {
     let files = StoreFiles::open(dir)?;
     let acknowledged = files.acknowledged()?;
     let survey = HeaderSurvey::read(&*files.disk)?;
-    let Some(last) = survey.last else {
+    let (used, _) = survey.require_sound(&*files.disk)?;
+    let Some(last) = used.last() else {
         survey.require_empty(acknowledged)?;
         return Ok(None);
     };
@@ -66,12 +67,11 @@ pub fn inspect(dir: &Path) -> Result<Option<StoreInfo>, OpenError> {
         times: SegmentTimes::default(),
         work: OpenWork::default(),
     };
-    for number in 1..last.number {
-        let header = survey.require(number)?;
-        let next = survey.require(number + 1)?;
+    for sealed in used.windows(2) {
+        let [header, next] = sealed else { continue };
         reader.add_sealed(header, next)?;
     }
-    let changes = reader.add_last(&last, acknowledged)?;
+    let changes = reader.add_last(last, acknowledged)?;
     let spans = || (1..=last.number).filter_map(|number| reader.times.get(number));
     Ok(Some(StoreInfo {
         format: FORMAT,

@@ -5,7 +5,7 @@
 //! in order.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::HashSet,
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -20,7 +20,7 @@ use super::{
     error::{Damage, DamageFault, OpenError},
     fact::Fact,
     fold::{Fold, Folded},
-    frame::{FRAME_HEADER_BYTES, Frame, StoredRecord},
+    frame::{Frame, StoredRecord},
     open_work::OpenWork,
     planted::{PlantedFault, is_planted},
     position::Position,
@@ -29,8 +29,9 @@ use super::{
     scan::{LogEnd, Tail, TailDamage, scan},
     segment::{HeaderFound, SEGMENT_HEADER_BYTES, SegmentHeader, StoreIdentity},
     segment_files::SegmentFiles,
-    segment_name::{LogFile, log_name, new_name, parse, summary_name},
+    segment_name::{log_name, new_name, summary_name},
     summary::{SegmentBounds, Summary, SummaryBuilder},
+    survey::{HeaderSurvey, Successor},
 };
 use crate::{
     order_key::KeyDeriver,
@@ -66,8 +67,9 @@ pub(crate) fn recover(
     now: EpochSeconds,
     new_identity: impl FnOnce() -> Result<StoreIdentity, OpenError>,
 ) -> Result<RecoveredLog, OpenError> {
-    let survey = Survey::read(&**disk)?;
-    let Some(last) = survey.used.last().copied() else {
+    let survey = HeaderSurvey::read(&**disk)?;
+    let (used, successor) = survey.require_sound(&**disk)?;
+    let Some(last) = used.last().copied() else {
         require_acknowledged(acknowledged, 0)?;
         return create(disk, segment_bytes, now, new_identity()?);
     };
@@ -76,11 +78,10 @@ pub(crate) fn recover(
         disk: &**disk,
         seed: identity.seed(),
         keys: KeyDeriver::new(identity.secret),
-        headers: &survey.used,
+        headers: &used,
         unsummarized: Mutex::default(),
         unreadable: Mutex::default(),
     };
-    log.require_newest(&last)?;
     let mut fold = Fold::new(now);
     let sealed = 1..=last.number - 1;
     fold.add_summaries(disk.readers(), sealed, |number| log.summary(number))?;
@@ -88,7 +89,7 @@ pub(crate) fn recover(
     require_acknowledged(acknowledged, tail.end.next_sequence - 1)?;
     let folded = fold.finish();
     log.require_erasures(disk, &folded.open_work)?;
-    if let Some(torn) = survey.torn {
+    if let Successor::Torn(torn) = successor {
         // Nothing is behind a header that is not durable, so the segment is as good as a prepared one.
         let file = disk.open(&log_name(torn)).map_err(OpenError::Disk)?;
         fill(&*file, 0, SEGMENT_HEADER_BYTES as u64).map_err(OpenError::Disk)?;
@@ -190,107 +191,10 @@ fn wipe(file: &dyn DiskFile, from: u64) -> io::Result<()> {
     fill(file, from, file.len()?)
 }
 
-/// The segments by their headers.
-#[derive(Debug)]
-struct Survey {
-    /// Those in use, by number and without gaps.
-    used: Vec<SegmentHeader>,
-    /// The segment after them, if its header was torn while it was written.
-    torn: Option<u64>,
-}
-
-impl Survey {
-    fn read(disk: &dyn Disk) -> Result<Self, OpenError> {
-        let mut found = BTreeMap::new();
-        for name in disk.list().map_err(OpenError::Disk)? {
-            if let Some(LogFile::Segment(number)) = parse(&name) {
-                let header = header_of(disk, number).map_err(OpenError::Disk)?;
-                found.insert(number, header);
-            }
-        }
-        let mut survey = Self {
-            used: Vec::new(),
-            torn: None,
-        };
-        // The last that is in use; behind it there are prepared ones only.
-        let last = found
-            .iter()
-            .rev()
-            .find(|(_, header)| matches!(header, HeaderFound::Header(_)))
-            .map_or(0, |(&number, _)| number);
-        for number in 1..=last {
-            let header = match found.remove(&number) {
-                Some(HeaderFound::Header(header)) => header,
-                Some(HeaderFound::Format(format)) => return Err(OpenError::Format(format)),
-                Some(HeaderFound::Blank | HeaderFound::Damaged) => {
-                    return Err(survey.damage(number, DamageFault::Header).into());
-                }
-                None => return Err(survey.damage(number, DamageFault::Missing).into()),
-            };
-            survey.add(header)?;
-        }
-        for (number, header) in found {
-            match header {
-                HeaderFound::Format(format) => return Err(OpenError::Format(format)),
-                // Only the next one can have been written to, and no further than its header, which is synced before a frame
-                // is written. With anything behind it, this was the header of a segment in use.
-                HeaderFound::Damaged
-                    if number == last + 1
-                        && (is_planted(PlantedFault::HeaderDamageIgnored)
-                            || is_blank_behind_header(disk, number)
-                                .map_err(OpenError::Disk)?) =>
-                {
-                    survey.torn = Some(number);
-                }
-                // Lost, because the disk has written it elsewhere.
-                HeaderFound::Blank if number == last + 1 && has_frames(disk, number)? => {
-                    return Err(survey.damage(number, DamageFault::Header).into());
-                }
-                HeaderFound::Damaged => {
-                    return Err(survey.damage(number, DamageFault::Header).into());
-                }
-                HeaderFound::Blank | HeaderFound::Header(_) => {}
-            }
-        }
-        Ok(survey)
-    }
-
-    fn add(&mut self, header: SegmentHeader) -> Result<(), OpenError> {
-        if let Some(before) = self.used.last()
-            && before.identity != header.identity
-        {
-            return Err(self.damage(header.number, DamageFault::OtherStore).into());
-        }
-        self.used.push(header);
-        Ok(())
-    }
-
-    /// Damage of a whole segment.
-    fn damage(&self, segment: u64, fault: DamageFault) -> Damage {
-        Damage {
-            segment,
-            offset: 0,
-            // The number of its first change is unknown; it is not before that of the segment before it.
-            sequence: self.used.last().map_or(1, |header| header.first_sequence),
-            fault,
-        }
-    }
-}
-
-/// Whether something stands where the first frame of a segment begins.
-fn has_frames(disk: &dyn Disk, number: u64) -> Result<bool, OpenError> {
-    let file = disk.open(&log_name(number)).map_err(OpenError::Disk)?;
-    let mut first = [0; FRAME_HEADER_BYTES];
-    match file.read_exact_at(&mut first, SEGMENT_HEADER_BYTES as u64) {
-        Ok(()) => {
-            let is_blank = first.iter().all(|&byte| byte == 0);
-            Ok(!is_blank && !is_planted(PlantedFault::HeaderDamageIgnored))
-        }
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(OpenError::Disk(error)),
-    }
-}
-
+/// What stands at the beginning of a segment.
+///
+/// # Errors
+/// Those of the operating system.
 pub(crate) fn header_of(disk: &dyn Disk, number: u64) -> io::Result<HeaderFound> {
     let file = disk.open(&log_name(number))?;
     let mut bytes = [0; SEGMENT_HEADER_BYTES];
@@ -309,13 +213,6 @@ pub(crate) fn header_of(disk: &dyn Disk, number: u64) -> io::Result<HeaderFound>
         }
         Err(error) => Err(error),
     }
-}
-
-/// Whether nothing stands behind the header of a segment.
-fn is_blank_behind_header(disk: &dyn Disk, number: u64) -> io::Result<bool> {
-    let bytes = read_file(disk, &log_name(number))?;
-    let behind = bytes.get(SEGMENT_HEADER_BYTES..).unwrap_or_default();
-    Ok(behind.iter().all(|&byte| byte == 0))
 }
 
 /// Fails if fewer changes are on record than were acknowledged.
@@ -362,25 +259,6 @@ impl SegmentReader<'_> {
         lock(&self.unsummarized).push(number);
         lock(&self.unreadable).extend(unreadable);
         Ok(summary)
-    }
-
-    /// Fails if the newest segment was sealed: then there was another one behind it, which is lost. The watermark may not
-    /// say so, because it lags behind after a power failure.
-    fn require_newest(&self, last: &SegmentHeader) -> Result<(), OpenError> {
-        let Some(bytes) = read_if_there(self.disk, &summary_name(last.number))? else {
-            return Ok(());
-        };
-        // A segment is summarized only once its successor is durable, with its name.
-        match Summary::decode(&bytes, self.seed.get(), last.number) {
-            Some(summary) if summary.bounds.first_sequence == last.first_sequence => Err(Damage {
-                segment: last.number + 1,
-                offset: 0,
-                sequence: summary.bounds.last_sequence + 1,
-                fault: DamageFault::Missing,
-            }
-            .into()),
-            Some(_) | None => Ok(()),
-        }
     }
 
     /// Whether the name of the newest segment may not be durable: the process that gave it may have ended before that, or
@@ -679,7 +557,10 @@ fn read_segment(disk: &dyn Disk, number: u64) -> Result<Vec<u8>, OpenError> {
 }
 
 /// All bytes of a file, if there is one of this name.
-fn read_if_there(disk: &dyn Disk, name: &str) -> Result<Option<Vec<u8>>, OpenError> {
+///
+/// # Errors
+/// [`OpenError::Disk`].
+pub(super) fn read_if_there(disk: &dyn Disk, name: &str) -> Result<Option<Vec<u8>>, OpenError> {
     match read_file(disk, name) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -4,7 +4,6 @@
 //! verified, and what came after it as far as it can be read.
 
 use std::{
-    collections::BTreeMap,
     fmt, io,
     ops::{Range, RangeInclusive},
     path::Path,
@@ -24,9 +23,10 @@ use super::{
     salvage::salvage,
     scan::is_torn,
     segment::{HeaderFound, SEGMENT_HEADER_BYTES, SegmentHeader, StoreIdentity},
-    segment_name::{LogFile, log_name, parse, summary_name},
+    segment_name::{log_name, summary_name},
     store_files::StoreFiles,
     summary::SummaryBuilder,
+    survey::{HeaderSurvey, Successor},
 };
 use crate::{
     order_key::KeyDeriver,
@@ -96,10 +96,24 @@ pub struct Finding {
     pub orders: Vec<OrderId>,
 }
 
+impl Finding {
+    /// Whether a whole segment cannot be read, and nothing says what was in it.
+    fn is_loss_unknown(&self) -> bool {
+        let is_whole = matches!(
+            self.damage.fault,
+            DamageFault::Missing | DamageFault::OtherStore
+        );
+        is_whole && self.lost.is_none()
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.damage)?;
         match &self.lost {
+            None if self.is_loss_unknown() => {
+                f.write_str("; which changes are lost with it is not known")?;
+            }
             None => f.write_str("; no change is lost")?,
             Some(lost) if lost.start() == lost.end() => {
                 write!(f, "; change {} is lost", lost.start())?;
@@ -137,17 +151,27 @@ pub(super) fn verify_segments(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Verification, OpenError> {
     let survey = HeaderSurvey::read(disk)?;
-    let Some(last) = survey.last else {
+    let successor = survey.successor(disk)?;
+    let (Some(first), Some(last)) = (survey.first, survey.last) else {
+        if let Successor::Damaged(damage) = successor {
+            return Err(damage.into());
+        }
         survey.require_empty(acknowledged)?;
         return Ok(Verification::default());
+    };
+    let newest = match &successor {
+        Successor::Unused => last.number,
+        Successor::Torn(number) => *number,
+        Successor::Damaged(damage) => damage.segment,
     };
     let mut verifier = Verifier {
         disk,
         is_in_use,
-        identity: last.identity,
-        seed: last.identity.seed(),
-        keys: KeyDeriver::new(last.identity.secret),
+        identity: first.identity,
+        seed: first.identity.seed(),
+        keys: KeyDeriver::new(first.identity.secret),
         acknowledged,
+        newest,
         next_sequence: 1,
         previous: Some([0; 16]),
         links: OrderLinks::default(),
@@ -162,110 +186,21 @@ pub(super) fn verify_segments(
         let done = verifier.report.bytes.min(all);
         progress(Progress { done, all });
     }
-    if let Some(number) = survey.torn_header()
-        && verifier.next_sequence <= acknowledged
-    {
+    match successor {
+        Successor::Damaged(damage) if damage.fault == DamageFault::Missing => {
+            verifier.skip(newest, None, damage.fault);
+        }
+        Successor::Damaged(_) => verifier.verify_segment(&survey, newest)?,
         // Changes are missing, so it was no crash that left this header: it was damaged later.
-        verifier.verify_segment(&survey, number)?;
-    }
-    verifier.verify_unused(&survey);
-    verifier.finish(&survey)
-}
-
-/// The headers of all segments.
-pub(super) struct HeaderSurvey {
-    found: BTreeMap<u64, HeaderFound>,
-    /// The last that is in use.
-    pub(super) last: Option<SegmentHeader>,
-}
-
-impl HeaderSurvey {
-    /// Reads them in the order of their numbers.
-    ///
-    /// # Errors
-    /// [`OpenError`], in particular for another format.
-    pub(super) fn read(disk: &dyn Disk) -> Result<Self, OpenError> {
-        let mut found = BTreeMap::new();
-        let mut last = None;
-        let mut numbers = Vec::new();
-        for name in disk.list().map_err(OpenError::Disk)? {
-            if let Some(LogFile::Segment(number)) = parse(&name) {
-                numbers.push(number);
-            }
+        Successor::Torn(_) if verifier.next_sequence <= acknowledged => {
+            verifier.verify_segment(&survey, newest)?;
         }
-        numbers.sort_unstable();
-        for number in numbers {
-            let header = match header_of(disk, number) {
-                Ok(header) => header,
-                // A spare that has lost its name since it was listed.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(OpenError::Disk(error)),
-            };
-            match &header {
-                HeaderFound::Header(header) => last = Some(*header),
-                HeaderFound::Format(format) => return Err(OpenError::Format(format.clone())),
-                HeaderFound::Blank | HeaderFound::Damaged => {}
-            }
-            found.insert(number, header);
-        }
-        Ok(Self { found, last })
+        Successor::Torn(_) | Successor::Unused => {}
     }
-
-    /// The header of this segment.
-    ///
-    /// # Errors
-    /// [`Damage`] if it is not as it was written.
-    pub(super) fn require(&self, number: u64) -> Result<&SegmentHeader, Damage> {
-        let fault = match self.found.get(&number) {
-            Some(HeaderFound::Header(header)) => return Ok(header),
-            Some(_) => DamageFault::Header,
-            None => DamageFault::Missing,
-        };
-        Err(damage(number, 0, 1, fault))
+    for number in survey.damaged_spares() {
+        verifier.find(number, 0, DamageFault::Header);
     }
-
-    /// The header of this segment, if it is as it was written.
-    fn header(&self, number: u64) -> Option<&SegmentHeader> {
-        match self.found.get(&number) {
-            Some(HeaderFound::Header(header)) => Some(header),
-            Some(_) | None => None,
-        }
-    }
-
-    /// The segment after the last, if its header was torn by a crash or damaged later.
-    fn torn_header(&self) -> Option<u64> {
-        let number = self.last?.number + 1;
-        (self.found.get(&number) == Some(&HeaderFound::Damaged)).then_some(number)
-    }
-
-    /// Bytes of the segments in use.
-    fn bytes(&self, disk: &dyn Disk) -> Result<u64, OpenError> {
-        let last = self.last.map_or(0, |last| last.number);
-        let mut bytes = 0;
-        for number in self.found.range(..=last).map(|(number, _)| *number) {
-            let file = disk.open(&log_name(number)).map_err(OpenError::Disk)?;
-            bytes += file.len().map_err(OpenError::Disk)?;
-        }
-        Ok(bytes)
-    }
-
-    /// Fails if a log without a readable header had changes: without the secret in it nothing can be verified.
-    pub(super) fn require_empty(&self, acknowledged: u64) -> Result<(), OpenError> {
-        if acknowledged == 0 {
-            return Ok(());
-        }
-        if self
-            .found
-            .values()
-            .any(|found| *found == HeaderFound::Damaged)
-        {
-            return Err(damage(1, 0, 1, DamageFault::Header).into());
-        }
-        Err(OpenError::ChangesMissing {
-            acknowledged,
-            on_record: 0,
-        })
-    }
+    verifier.finish(last.number)
 }
 
 /// A verification that is going on.
@@ -276,6 +211,8 @@ struct Verifier<'v> {
     seed: StoreSeed,
     keys: KeyDeriver,
     acknowledged: u64,
+    /// The last segment that is or was in use.
+    newest: u64,
     /// The number of the next change.
     next_sequence: u64,
     /// The hash of the frame before; `None` behind damage.
@@ -312,8 +249,7 @@ impl Verifier<'_> {
         // What stands in the header of another store says nothing about this one.
         let next = survey.header(number + 1);
         let next = next.filter(|next| next.identity == self.identity);
-        let last = survey.last.map(|last| last.number);
-        let is_last = survey.torn_header().or(last) == Some(number);
+        let is_last = number == self.newest;
         self.report.segments += 1;
         match survey.found.get(&number) {
             Some(HeaderFound::Header(header)) if header.identity == self.identity => {
@@ -363,8 +299,12 @@ impl Verifier<'_> {
 
     /// Goes on behind a segment that cannot be read.
     fn skip(&mut self, number: u64, next: Option<&SegmentHeader>, fault: DamageFault) {
-        // Where the next header is damaged too, the loss shows at the next segment that is intact.
-        let end = next.map_or(self.next_sequence, |next| next.first_sequence);
+        let end = match next {
+            Some(next) => next.first_sequence,
+            None if number == self.newest => self.next_sequence.max(self.acknowledged + 1),
+            // The next header is damaged too: the loss shows at the next segment that is intact.
+            None => self.next_sequence,
+        };
         self.links.note_damage(number);
         self.updates.note_damage();
         self.blocks.note_damage();
@@ -595,17 +535,7 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// Segments behind the last that is in use are blank; the first of them may have a header that was torn by a crash.
-    fn verify_unused(&mut self, survey: &HeaderSurvey) {
-        let last = survey.last.map_or(0, |last| last.number);
-        for (number, found) in survey.found.range(last + 2..) {
-            if *found == HeaderFound::Damaged {
-                self.find(*number, 0, DamageFault::Header);
-            }
-        }
-    }
-
-    fn finish(mut self, survey: &HeaderSurvey) -> Result<Verification, OpenError> {
+    fn finish(mut self, last: u64) -> Result<Verification, OpenError> {
         let ErasureReport {
             findings,
             unrecorded,
@@ -613,7 +543,7 @@ impl Verifier<'_> {
             unerased,
             restored,
             in_progress,
-        } = std::mem::take(&mut self.erasures).finish();
+        } = std::mem::take(&mut self.erasures).finish(self.last_loss());
         self.report.findings.retain(|finding| {
             // The eraser makes these summaries again before it completes the erasure.
             finding.damage.fault != DamageFault::Summary
@@ -622,7 +552,7 @@ impl Verifier<'_> {
         self.report.unfinished = unfinished;
         self.report.unerased = unerased;
         // The record of an erasure that a server has begun since may be in a segment that was not there before.
-        if !self.has_grown(survey)? {
+        if !self.has_grown(last)? {
             self.report.findings.extend(findings);
             if let Some(position) = unrecorded {
                 self.find_order(position, DamageFault::ErasedUnrecorded);
@@ -634,12 +564,21 @@ impl Verifier<'_> {
         Ok(self.report)
     }
 
+    /// Where the last piece begins of which changes are lost: the segment and the offset in it.
+    fn last_loss(&self) -> Option<(u64, u64)> {
+        let lossy = self.report.findings.iter().filter(|finding| {
+            // The record is there, and only its personal part is lost.
+            finding.damage.fault != DamageFault::PersonalPart
+                && (finding.lost.is_some() || finding.is_loss_unknown())
+        });
+        lossy
+            .map(|finding| (finding.damage.segment, finding.damage.offset))
+            .max()
+    }
+
     /// Whether a server has begun another segment since the survey.
-    fn has_grown(&self, survey: &HeaderSurvey) -> Result<bool, OpenError> {
-        let Some(last) = survey.last.filter(|_| survey.torn_header().is_none()) else {
-            return Ok(false);
-        };
-        match header_of(self.disk, last.number + 1) {
+    fn has_grown(&self, last: u64) -> Result<bool, OpenError> {
+        match header_of(self.disk, last + 1) {
             Ok(HeaderFound::Header(_)) => Ok(true),
             Ok(HeaderFound::Blank | HeaderFound::Format(_) | HeaderFound::Damaged) => Ok(false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

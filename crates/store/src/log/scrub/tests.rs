@@ -2,7 +2,7 @@ use super::*;
 use crate::log::{
     fixtures::{Fixture, flip},
     store_files::StoreFiles,
-    verify::HeaderSurvey,
+    survey::HeaderSurvey,
 };
 
 /// A scrubber of a closed store, what it has counted, and the bytes of a round.

@@ -90,13 +90,17 @@ impl Erasures {
         }
     }
 
-    /// Compares the two.
-    pub(super) fn finish(mut self) -> ErasureReport {
+    /// Compares the two. Changes are lost where `last_loss` begins, a segment and an offset in it.
+    pub(super) fn finish(mut self, last_loss: Option<(u64, u64)>) -> ErasureReport {
         let mut report = ErasureReport::default();
         let expected = self.expected(&mut report);
-        let is_unrecorded = |order: &&u64| expected.get(**order).is_none();
-        let first = self.erased.iter().find(is_unrecorded);
-        report.unrecorded = first.and_then(|order| Position::from_bits(*order));
+        let erased = self.erased.iter().copied().filter_map(Position::from_bits);
+        report.unrecorded = erased
+            // The record of an erasure is behind the order, so that of these may be in what is lost.
+            .skip_while(|order| {
+                last_loss.is_some_and(|loss| (order.segment(), order.offset()) < loss)
+            })
+            .find(|order| expected.get(order.bits()).is_none());
         for order in &self.unreadable {
             let completed = expected.get(order.position.bits());
             if completed != Some(false) {

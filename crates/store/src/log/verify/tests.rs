@@ -45,7 +45,7 @@ fn info(fixture: &Fixture) -> StoreInfo {
 fn first_sequence(fixture: &Fixture, number: u64) -> u64 {
     let files = StoreFiles::open(fixture.dir()).unwrap();
     let survey = HeaderSurvey::read(&*files.disk).unwrap();
-    survey.require(number).unwrap().first_sequence
+    survey.header(number).unwrap().first_sequence
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn simulated(fixture: &Fixture) -> (SimulatedDisk, Vec<usize>) {
     let mut ends = Vec::new();
     for number in 1..=survey.last.unwrap().number {
         let bytes = read_file(&*files.disk, &log_name(number)).unwrap();
-        let header = survey.require(number).unwrap();
+        let header = survey.header(number).unwrap();
         let seed = header.identity.seed();
         let Ok((end, _)) =
             scan::<std::convert::Infallible>(&bytes, seed, header, u64::MAX, |_| Ok(()));
@@ -412,4 +412,36 @@ fn personal_data_that_is_gone_without_an_erasure_is_found() {
         (found.damage.offset, found.damage.sequence, found.lost),
         (RECORD, 1, None)
     );
+}
+
+#[test]
+fn a_newest_segment_that_is_gone_damaged_or_foreign_is_named_alike_by_all() {
+    let other = Fixture::with_orders(300);
+    for (fault, has_watermark) in [
+        (DamageFault::Missing, false),
+        (DamageFault::Missing, true),
+        (DamageFault::Header, false),
+        (DamageFault::Header, true),
+        (DamageFault::OtherStore, true),
+    ] {
+        let fixture = Fixture::with_orders(300);
+        let number = info(&fixture).segments;
+        let path = fixture.segment(number);
+        match fault {
+            DamageFault::Missing => fs::remove_file(&path).unwrap(),
+            DamageFault::Header => flip(&path, 100),
+            _ => drop(fs::copy(other.segment(number), &path).unwrap()),
+        }
+        if !has_watermark {
+            fs::remove_file(fixture.dir().join(crate::log::WATERMARK)).unwrap();
+        }
+        let found = finding(&fixture).damage;
+        assert_eq!((found.segment, &found.fault), (number, &fault));
+        let expected = OpenError::Damaged(found).to_string();
+        assert_eq!(inspect(fixture.dir()).unwrap_err().to_string(), expected);
+        let source = crate::log::BackupSource::open(fixture.dir()).unwrap();
+        assert_eq!(source.manifest().unwrap_err().to_string(), expected);
+        let started = crate::log::LogStore::open(fixture.dir(), 8);
+        assert_eq!(started.map(drop).unwrap_err().to_string(), expected);
+    }
 }
