@@ -79,6 +79,9 @@ impl StoreVerification {
                 grouped(verified.unfinished)
             )?;
         }
+        if let Some(fault) = verified.watermark {
+            writeln!(stderr, "{fault}; the next start writes it anew")?;
+        }
         if verified.findings.is_empty() {
             writeln!(stdout, "{}; no damage", extent(&verified))?;
             return Ok(SUCCESS);
@@ -135,6 +138,10 @@ impl StoreInformation {
         match self.format {
             Format::Text => write!(stdout, "{}", text(&info))?,
             Format::Json => writeln!(stdout, "{:#}", json(&info))?,
+        }
+        // Not in the form for programs, which keeps its fields.
+        if let Some(fault) = info.watermark {
+            writeln!(stderr, "{fault}; the next start writes it anew")?;
         }
         Ok(SUCCESS)
     }

@@ -99,6 +99,7 @@ pub use error::{Damage, DamageFault, OpenError};
 pub use inspect::{StoreInfo, inspect};
 pub use store_files::has_store;
 pub use verify::{Finding, Progress, Verification, verify};
+pub use watermark::WatermarkFault;
 
 use appender::Appender;
 use commit_queue::{CommitQueue, commit_queue};
@@ -212,6 +213,7 @@ impl LogStore {
         let file = lock.open_watermark(&dir.join(WATERMARK))?;
         let watermark = CommitWatermark::new(file);
         let acknowledged = watermark.read().map_err(&in_dir)?;
+        let watermark_fault = watermark.fault().map_err(&in_dir)?;
         if !directory::is_filled(&home) {
             if acknowledged > 0 {
                 // Before the directory is created: what is lost must not look like an empty store.
@@ -240,8 +242,15 @@ impl LogStore {
         )?;
         lock.keep_watermark();
         warn_if_new(&recovered, &home);
+        let changes = recovered.end.next_sequence - 1;
+        if let Some(fault) = watermark_fault
+            && changes > 0
+        {
+            // Before it is written anew, which leaves no trace of that.
+            warn_of_watermark(fault, changes, dir);
+        }
         watermark
-            .catch_up(recovered.end.next_sequence - 1)
+            .catch_up(changes)
             .map_err(&in_dir)?;
         directory::restrict_to_owner(dir, &home).map_err(&in_dir)?;
         let files = WatchedFiles::of(dir, &home).map_err(in_dir)?;
@@ -531,6 +540,14 @@ fn warn_if_new(log: &RecoveredLog, home: &Path) {
              that its volume is mounted; `store_must_exist` prevents this"
         );
     }
+}
+
+fn warn_of_watermark(fault: WatermarkFault, changes: u64, dir: &Path) {
+    tracing::warn!(
+        file = %dir.join(WATERMARK).display(),
+        changes,
+        "{fault}. It is written anew with the changes on record. If it was not a power failure, compare their number with a backup"
+    );
 }
 
 /// Marks a store as failed whose files were moved or removed: a later start would create another

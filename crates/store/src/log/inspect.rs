@@ -15,6 +15,7 @@ use super::{
     store_files::StoreFiles,
     summary::{SegmentEffects, Summary},
     survey::HeaderSurvey,
+    watermark::WatermarkFault,
 };
 use crate::order_key::KeyDeriver;
 
@@ -43,6 +44,8 @@ pub struct StoreInfo {
     pub open_intents: u64,
     /// Holds that have not ended on record; some of them may have expired.
     pub active_holds: u64,
+    /// What is wrong with the number of acknowledged changes, if there are changes.
+    pub watermark: Option<WatermarkFault>,
 }
 
 /// What is in the store in `dir`; `None` for one that nothing was ever written to. Damage of segments that have a summary
@@ -85,6 +88,7 @@ pub fn inspect(dir: &Path) -> Result<Option<StoreInfo>, OpenError> {
         last_order_sec: reader.times.latest_sec(),
         open_intents: reader.work.pending_intents().len() as u64,
         active_holds: reader.work.active_holds().len() as u64,
+        watermark: files.watermark_fault()?.filter(|_| changes > 0),
     }))
 }
 

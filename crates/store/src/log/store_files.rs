@@ -11,7 +11,7 @@ use super::{
     LogStore, SEGMENTS, WATERMARK, directory,
     disk::{DirectoryDisk, Disk, real_file},
     error::OpenError,
-    watermark::CommitWatermark,
+    watermark::{CommitWatermark, WatermarkFault},
 };
 
 /// Whether `dir` has a store, or the remains of one.
@@ -55,6 +55,24 @@ impl StoreFiles {
             Err(error) => Err(error),
         };
         read.map_err(OpenError::in_file(&self.watermark))
+    }
+
+    /// What is wrong with the file of the watermark.
+    ///
+    /// # Errors
+    /// [`OpenError::File`].
+    pub(super) fn watermark_fault(&self) -> Result<Option<WatermarkFault>, OpenError> {
+        let in_file = OpenError::in_file(&self.watermark);
+        let fault = match File::open(&self.watermark) {
+            Ok(file) => CommitWatermark::new(real_file(file)).fault(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(Some(WatermarkFault::Missing))
+            }
+            Err(error) => Err(error),
+        };
+        let fault = fault.map_err(in_file)?;
+        // A server has repaired it when it started, and writes to it meanwhile.
+        Ok(if self.is_in_use()? { None } else { fault })
     }
 
     /// Whether a process has the store open.

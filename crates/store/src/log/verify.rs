@@ -27,6 +27,7 @@ use super::{
     store_files::StoreFiles,
     summary::SummaryBuilder,
     survey::{HeaderSurvey, Successor},
+    watermark::WatermarkFault,
 };
 use crate::{
     order_key::KeyDeriver,
@@ -78,6 +79,8 @@ pub struct Verification {
     /// Orders of which the personal data is still to be overwritten: their erasure is on record and not complete, as after a
     /// crash. The next start does that.
     pub unfinished: u64,
+    /// What is wrong with the number of acknowledged changes, if there are changes.
+    pub watermark: Option<WatermarkFault>,
     /// All damage: first what a scan of the log finds, in its order, then what is wrong with personal data.
     pub findings: Vec<Finding>,
     /// Orders that have personal data although its erasure is on record.
@@ -137,7 +140,13 @@ pub fn verify(dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Verifica
     let files = StoreFiles::open(dir)?;
     // First, because it only grows: what it counts has to be in the segments that are read afterwards.
     let acknowledged = files.acknowledged()?;
-    verify_segments(&*files.disk, acknowledged, &|| files.is_in_use(), progress)
+    let watermark = files.watermark_fault()?;
+    let verification =
+        verify_segments(&*files.disk, acknowledged, &|| files.is_in_use(), progress)?;
+    Ok(Verification {
+        watermark: watermark.filter(|_| verification.changes > 0),
+        ..verification
+    })
 }
 
 /// Verifies the segments on `disk`, of which `acknowledged` changes were acknowledged.

@@ -415,6 +415,37 @@ fn personal_data_that_is_gone_without_an_erasure_is_found() {
 }
 
 #[test]
+fn a_watermark_that_says_nothing_is_told_until_a_start_has_written_it() {
+    let fixture = Fixture::with_orders(300);
+    let path = fixture.dir().join(crate::log::WATERMARK);
+    let whole = fs::read(&path).unwrap();
+    let mut garbled = whole.clone();
+    garbled[0] = 0xff;
+    for (content, fault) in [
+        (None, WatermarkFault::Missing),
+        (Some(&b""[..]), WatermarkFault::Missing),
+        (Some(&b"garbage"[..]), WatermarkFault::CutShort),
+        (Some(&garbled[..]), WatermarkFault::Garbled),
+    ] {
+        match content {
+            None => fs::remove_file(&path).unwrap(),
+            Some(content) => fs::write(&path, content).unwrap(),
+        }
+        let verification = verified(&fixture);
+        assert_eq!(verification.findings, []);
+        assert_eq!(verification.watermark, Some(fault));
+        assert_eq!(info(&fixture).watermark, Some(fault));
+        drop(fixture.open());
+        assert_eq!(fs::read(&path).unwrap(), whole, "{fault}");
+        assert_eq!(verified(&fixture).watermark, None);
+        assert_eq!(info(&fixture).watermark, None);
+    }
+    let empty = Fixture::with_orders(0);
+    fs::remove_file(empty.dir().join(crate::log::WATERMARK)).unwrap();
+    assert_eq!(verified(&empty).watermark, None, "it has no changes");
+}
+
+#[test]
 fn a_newest_segment_that_is_gone_damaged_or_foreign_is_named_alike_by_all() {
     let other = Fixture::with_orders(300);
     for (fault, has_watermark) in [
