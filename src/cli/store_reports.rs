@@ -139,6 +139,9 @@ impl StoreInformation {
             Format::Text => write!(stdout, "{}", text(&info))?,
             Format::Json => writeln!(stdout, "{:#}", json(&info))?,
         }
+        for cut in &info.cut {
+            writeln!(stderr, "{cut}")?;
+        }
         // Not in the form for programs, which keeps its fields.
         if let Some(fault) = info.watermark {
             writeln!(stderr, "{fault}; the next start writes it anew")?;

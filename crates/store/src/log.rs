@@ -11,7 +11,7 @@
 //! | [`disk`] | the disk as the log sees it: real, and simulated |
 //! | `segment`, `frame`, `record_header`, `checksum`, `position` | the format |
 //! | `appender`, `spares` | writing: the end of the log, segments prepared ahead |
-//! | `scan`, `survey`, `recovery` | reading segments, and opening the log |
+//! | `scan`, `survey`, `cut_segment`, `recovery` | reading segments, and opening the log |
 //! | `index`, `open_work`, `ended_holds`, `summary`, `fold` | what is in memory, and how it gets there |
 //! | `reader` | orders, holds and payments by the index |
 //! | `ledger`, `commit_queue`, `commit_writer` | commits: the state machine, its queue, its thread |
@@ -49,6 +49,7 @@ mod backup;
 mod checksum;
 mod commit_queue;
 mod commit_writer;
+mod cut_segment;
 mod directory;
 pub mod disk;
 mod disk_usage;
@@ -95,6 +96,7 @@ pub use backup::{
     BackupError, BackupManifest, BackupReport, BackupSource, FetchSegment, SegmentExtent,
     create_backup, restore_backup,
 };
+pub use cut_segment::CutSegment;
 pub use error::{Damage, DamageFault, OpenError};
 pub use inspect::{StoreInfo, inspect};
 pub use store_files::has_store;
@@ -242,6 +244,7 @@ impl LogStore {
         )?;
         lock.keep_watermark();
         warn_if_new(&recovered, &home);
+        warn_of_cuts(&recovered.cut);
         let changes = recovered.end.next_sequence - 1;
         if let Some(fault) = watermark_fault
             && changes > 0
@@ -249,9 +252,7 @@ impl LogStore {
             // Before it is written anew, which leaves no trace of that.
             warn_of_watermark(fault, changes, dir);
         }
-        watermark
-            .catch_up(changes)
-            .map_err(&in_dir)?;
+        watermark.catch_up(changes).map_err(&in_dir)?;
         directory::restrict_to_owner(dir, &home).map_err(&in_dir)?;
         let files = WatchedFiles::of(dir, &home).map_err(in_dir)?;
         Self::start(dir, options, disk, (watermark, lock), recovered, files)
@@ -272,7 +273,7 @@ impl LogStore {
             file,
             folded,
             unsummarized,
-            is_new: _,
+            ..
         } = log;
         let Folded {
             index,
@@ -538,6 +539,19 @@ fn warn_if_new(log: &RecoveredLog, home: &Path) {
             directory = %home.display(),
             "no store was found: an empty one was created. If there should be one, stop the server and check \
              that its volume is mounted; `store_must_exist` prevents this"
+        );
+    }
+}
+
+fn warn_of_cuts(cut: &[CutSegment]) {
+    for cut in cut {
+        tracing::warn!(
+            segment = cut.segment,
+            offset = cut.length,
+            lost_bytes = cut.lost_bytes,
+            lost_orders = cut.lost_orders,
+            last_sequence = cut.last_sequence,
+            "a sealed segment is cut short: reads of the changes behind this offset fail. Verify the store, then restore a backup"
         );
     }
 }

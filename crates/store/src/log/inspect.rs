@@ -5,6 +5,7 @@ use std::{io, path::Path};
 use domain::time::EpochSeconds;
 
 use super::{
+    cut_segment::CutSegment,
     error::{Damage, OpenError},
     open_work::OpenWork,
     recovery::{bounds, facts_of, read_file, summarize, tail_damage},
@@ -44,12 +45,14 @@ pub struct StoreInfo {
     pub open_intents: u64,
     /// Holds that have not ended on record; some of them may have expired.
     pub active_holds: u64,
+    /// Segments that are shorter than what was written to them.
+    pub cut: Vec<CutSegment>,
     /// What is wrong with the number of acknowledged changes, if there are changes.
     pub watermark: Option<WatermarkFault>,
 }
 
-/// What is in the store in `dir`; `None` for one that nothing was ever written to. Damage of segments that have a summary
-/// is not noticed.
+/// What is in the store in `dir`; `None` for one that nothing was ever written to. Of damage of segments that have a summary,
+/// only a missing end is noticed.
 ///
 /// # Errors
 /// [`OpenError`].
@@ -69,6 +72,7 @@ pub fn inspect(dir: &Path) -> Result<Option<StoreInfo>, OpenError> {
         keys: KeyDeriver::new(identity.secret),
         times: SegmentTimes::default(),
         work: OpenWork::default(),
+        cut: Vec::new(),
     };
     for sealed in used.windows(2) {
         let [header, next] = sealed else { continue };
@@ -88,6 +92,7 @@ pub fn inspect(dir: &Path) -> Result<Option<StoreInfo>, OpenError> {
         last_order_sec: reader.times.latest_sec(),
         open_intents: reader.work.pending_intents().len() as u64,
         active_holds: reader.work.active_holds().len() as u64,
+        cut: reader.cut,
         watermark: files.watermark_fault()?.filter(|_| changes > 0),
     }))
 }
@@ -98,6 +103,7 @@ struct Inspection<'f> {
     keys: KeyDeriver,
     times: SegmentTimes,
     work: OpenWork,
+    cut: Vec<CutSegment>,
 }
 
 impl Inspection<'_> {
@@ -107,6 +113,8 @@ impl Inspection<'_> {
         next: &SegmentHeader,
     ) -> Result<(), OpenError> {
         let summary = if let Some(summary) = self.summary_on_disk(header, next)? {
+            let cut = CutSegment::find(&*self.files.disk, &summary).map_err(OpenError::Disk)?;
+            self.cut.extend(cut);
             summary
         } else {
             let bytes = self.read(header.number)?;

@@ -15,6 +15,7 @@ use domain::time::EpochSeconds;
 use super::{
     appender::segment_capacity,
     checksum::StoreSeed,
+    cut_segment::CutSegment,
     disk::{Disk, DiskFile},
     eraser::erasure_of,
     error::{Damage, DamageFault, OpenError},
@@ -54,6 +55,8 @@ pub(crate) struct RecoveredLog {
     pub(crate) is_new: bool,
     /// Sealed segments without a valid summary.
     pub(crate) unsummarized: Vec<u64>,
+    /// Sealed segments with a summary that are shorter than what was written to them.
+    pub(crate) cut: Vec<CutSegment>,
 }
 
 /// Opens the log on `disk`, of which `acknowledged` changes were acknowledged, or creates one of a new identity.
@@ -80,6 +83,7 @@ pub(crate) fn recover(
         keys: KeyDeriver::new(identity.secret),
         headers: &used,
         unsummarized: Mutex::default(),
+        cut: Mutex::default(),
         unreadable: Mutex::default(),
     };
     let mut fold = Fold::new(now);
@@ -100,13 +104,17 @@ pub(crate) fn recover(
         give_name_anew(&**disk, last.number).map_err(OpenError::Disk)?;
     }
     disk.sync().map_err(OpenError::Disk)?;
+    let mut cut = into_inner(log.cut);
+    // Two threads have found them.
+    cut.sort_unstable_by_key(|cut| cut.segment);
     Ok(RecoveredLog {
         identity,
         end,
         file,
         folded,
         is_new: false,
-        unsummarized: log.into_unsummarized(),
+        unsummarized: into_inner(log.unsummarized),
+        cut,
     })
 }
 
@@ -149,6 +157,7 @@ fn create(
         folded: Fold::new(now).finish(),
         is_new: true,
         unsummarized: Vec::new(),
+        cut: Vec::new(),
     })
 }
 
@@ -236,6 +245,8 @@ struct SegmentReader<'r> {
     headers: &'r [SegmentHeader],
     /// Sealed segments without a valid summary.
     unsummarized: Mutex<Vec<u64>>,
+    /// Sealed segments with a summary that says that they were longer.
+    cut: Mutex<Vec<CutSegment>>,
     /// Orders with a personal part that is neither as written nor erased.
     unreadable: Mutex<Vec<UnreadablePart>>,
 }
@@ -248,10 +259,12 @@ impl SegmentReader<'_> {
             return Err(missing(number).into());
         };
         if let Some(summary) = self.summary_on_disk(header, next)? {
+            let cut = CutSegment::find(self.disk, &summary).map_err(OpenError::Disk)?;
+            lock(&self.cut).extend(cut);
             return Ok(summary);
         }
         if is_planted(PlantedFault::SummarySkipped) {
-            return Ok(SummaryBuilder::default().finish(bounds(header, next)));
+            return Ok(SummaryBuilder::default().finish(bounds(header, next), 0));
         }
         let bytes = read_segment(self.disk, number)?;
         let (summary, unreadable) =
@@ -350,12 +363,10 @@ impl SegmentReader<'_> {
         }
         Ok(())
     }
+}
 
-    fn into_unsummarized(self) -> Vec<u64> {
-        self.unsummarized
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
+fn into_inner<T>(shared: Mutex<T>) -> T {
+    shared.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -470,7 +481,7 @@ pub(crate) fn summarize_leniently(
             fault: DamageFault::End,
         });
     }
-    Ok((builder.finish(bounds(header, next)), unreadable))
+    Ok((builder.finish(bounds(header, next), end.offset), unreadable))
 }
 
 /// The damage that ends a scan.

@@ -107,7 +107,7 @@ impl OpenedLog {
             file,
             folded,
             unsummarized,
-            is_new: _,
+            ..
         } = log;
         let changes = end.next_sequence - 1;
         watermark.catch_up(changes).map_err(OpenError::Disk)?;

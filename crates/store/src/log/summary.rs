@@ -41,6 +41,8 @@ pub(super) struct SegmentBounds {
 pub(super) struct Summary {
     /// What segment it is of.
     pub(super) bounds: SegmentBounds,
+    /// Offset behind its last frame.
+    pub(super) end: u64,
     /// Index entries and effects.
     pub(super) effects: SegmentEffects,
 }
@@ -130,10 +132,11 @@ impl SummaryBuilder {
         self.0.add(fact);
     }
 
-    /// The summary, when all records were added.
-    pub(super) fn finish(self, bounds: SegmentBounds) -> Summary {
+    /// The summary, when all records up to the offset `end` were added.
+    pub(super) fn finish(self, bounds: SegmentBounds, end: u64) -> Summary {
         Summary {
             bounds,
+            end,
             effects: self.0,
         }
     }

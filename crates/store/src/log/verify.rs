@@ -288,7 +288,7 @@ impl Verifier<'_> {
         if let (Some(header), Some(next), Some(summary)) =
             (survey.header(number), next, scan.summary)
         {
-            let summary = summary.finish(bounds(header, next));
+            let summary = summary.finish(bounds(header, next), scan.at);
             self.verify_summary(number, next, &summary.encode(self.seed.get()), survey)?;
         }
         Ok(())

@@ -8,7 +8,10 @@ use std::{
 };
 
 use boxoffice::{
-    domain::money::{Currency, Money},
+    domain::{
+        money::{Currency, Money},
+        time::EpochSeconds,
+    },
     store::{
         PriceBook, PriceEntry, Store, Write,
         log::{LogOptions, LogStore},
@@ -18,7 +21,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{Caller, Told, goes_on, has_failed, is_the_reason, program, stop};
-use crate::support::process::Program;
+use crate::support::process::{Program, run};
 
 /// Every file in a directory, with its bytes, and every directory.
 pub(super) fn files(dir: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
@@ -211,6 +214,80 @@ async fn a_directory_from_which_any_segment_is_taken_is_refused() {
     goes_on(dir.path(), &told).await;
     // Removing the mark is the operator's request to go on with the store as it is.
     fs::remove_file(dir.path().join("acknowledged")).unwrap();
+    goes_on(dir.path(), &told).await;
+}
+
+/// The warnings of a start with this beginning.
+async fn warnings_of_start(dir: &Path, beginning: &str) -> usize {
+    let ended = program(Program::new(), dir).start().await.stop().await;
+    let warnings = ended.log().filter(|line| {
+        let message = line["message"].as_str().unwrap_or_default();
+        line["level"] == "WARN" && message.starts_with(beginning)
+    });
+    warnings.count()
+}
+
+#[tokio::test]
+async fn a_mark_that_says_nothing_beside_orders_is_told() {
+    let (dir, told) = store().await;
+    let mark = dir.path().join("acknowledged");
+    let data_dir = dir.path().to_str().unwrap();
+    for (content, fault) in [
+        (None, "is missing or empty"),
+        (Some(""), "is missing or empty"),
+        (Some("garbage"), "is cut short"),
+    ] {
+        match content {
+            None => fs::remove_file(&mark).unwrap(),
+            Some(content) => fs::write(&mark, content).unwrap(),
+        }
+        let warning = format!("the file \"acknowledged\" {fault}");
+        for command in ["verify", "info"] {
+            let ended = run(&["store", command, "--data-dir", data_dir]).await;
+            assert_eq!(ended.code(), 0, "{}", ended.text());
+            assert!(ended.text().contains(&warning), "{}", ended.text());
+        }
+        assert_eq!(warnings_of_start(dir.path(), &warning).await, 1, "{fault}");
+        // It was written anew.
+        let beginning = "the file \"acknowledged\"";
+        assert_eq!(warnings_of_start(dir.path(), beginning).await, 0, "{fault}");
+    }
+    goes_on(dir.path(), &told).await;
+}
+
+/// Seals the first segment of a store behind its orders, with changes that nothing asks for.
+async fn seal_orders(dir: &Path) {
+    let options = LogOptions {
+        segment_bytes: 16 << 10,
+        ..LogOptions::new(1)
+    };
+    let store = LogStore::open_with(dir, &options).unwrap();
+    for second in 0..500 {
+        let forgotten = Write::SlotsForgotten(EpochSeconds::new(second));
+        store.commit(&forgotten.into()).await.unwrap();
+    }
+    drop(store);
+    assert!(dir.join("orders/000001.idx").exists());
+}
+
+#[tokio::test]
+async fn a_sealed_segment_that_is_cut_short_is_told_at_the_start() {
+    let (dir, told) = store().await;
+    seal_orders(dir.path()).await;
+    let beginning = "a sealed segment is cut short";
+    assert_eq!(warnings_of_start(dir.path(), beginning).await, 0);
+    let path = dir.path().join("orders/000001.log");
+    let bytes = fs::read(&path).unwrap();
+    let end = bytes.iter().rposition(|&byte| byte != 0).unwrap() as u64;
+    let segment = fs::OpenOptions::new().write(true).open(path).unwrap();
+    // Behind its last frame there are zeros, which nobody misses.
+    segment.set_len(end + 1).unwrap();
+    assert_eq!(warnings_of_start(dir.path(), beginning).await, 0);
+    segment.set_len(end - 50).unwrap();
+    assert_eq!(warnings_of_start(dir.path(), beginning).await, 1);
+    let info = run(&["store", "info", "--data-dir", dir.path().to_str().unwrap()]).await;
+    let cut = format!("000001.log, offset {}: the file is cut short", end - 50);
+    assert!(info.text().contains(&cut), "{}", info.text());
     goes_on(dir.path(), &told).await;
 }
 

@@ -1,7 +1,7 @@
 //! A summary as bytes.
 //!
 //! ```text
-//! format text [8] │ length u64 │ segment u64 │ first sequence u64 │ last sequence u64 │ chain hash [16]
+//! format text [8] │ length u64 │ segment u64 │ first sequence u64 │ last sequence u64 │ chain hash [16] │ end u64
 //! orders      count u32 × {order prefix [4], user prefix [4], offset u32}; earliest, latest i64 if there is one.
 //!             With the user erased, the prefix is zeros and the upper bit of the offset is 1
 //! intents     count u32 × {order key [16], offset u32; the greatest u32: ended}
@@ -44,7 +44,7 @@ use crate::{
 };
 
 /// Format and its version.
-const FORMAT: [u8; 8] = *b"bo-idx 4";
+const FORMAT: [u8; 8] = *b"bo-idx 5";
 
 const CHECKSUM_BYTES: usize = 16;
 
@@ -69,6 +69,7 @@ impl Summary {
         out.u64(bounds.first_sequence);
         out.u64(bounds.last_sequence);
         out.bytes(&bounds.chain_hash);
+        out.u64(self.end);
         let effects = &self.effects;
         out.orders(&effects.entries, effects.times.get(bounds.segment));
         out.work(&effects.work);
@@ -105,6 +106,7 @@ impl Summary {
             last_sequence: content.u64()?,
             chain_hash: content.array::<CHAIN_HASH_BYTES>()?,
         };
+        let end = content.u64()?;
         let (entries, times) = content.orders()?;
         let mut work = content.work()?;
         let sums = content.sums()?;
@@ -115,7 +117,11 @@ impl Summary {
             work,
             sums,
         };
-        content.rest.is_empty().then_some(Self { bounds, effects })
+        content.rest.is_empty().then_some(Self {
+            bounds,
+            end,
+            effects,
+        })
     }
 }
 

@@ -13,12 +13,13 @@ fn summary_of(segment: u64, facts: &[Fact]) -> Summary {
     for fact in facts {
         builder.add(fact);
     }
-    builder.finish(SegmentBounds {
+    let bounds = SegmentBounds {
         segment,
         first_sequence: segment * 1_000,
         last_sequence: segment * 1_000 + 999,
         chain_hash: [segment.to_le_bytes()[0]; CHAIN_HASH_BYTES],
-    })
+    };
+    builder.finish(bounds, segment * 5_000)
 }
 
 /// Summaries of the segments of a random log.
@@ -63,6 +64,7 @@ fn a_summary_comes_back_from_its_bytes() {
             let bytes = summary.encode(SEED);
             let decoded = Summary::decode(&bytes, SEED, summary.bounds.segment).unwrap();
             assert_eq!(decoded.bounds, summary.bounds);
+            assert_eq!(decoded.end, summary.end);
             let (found, written) = (&decoded.effects, &summary.effects);
             assert_eq!(found.entries, written.entries, "seed {seed}");
             assert_eq!(found.times, written.times, "seed {seed}");

@@ -8,16 +8,18 @@ use crate::{
     BlockKey, OrderKey, UnitOfWork, Write,
     conformance::samples,
     log::{
-        StoreInfo,
-        disk::{Disk, simulated::SimulatedDisk},
+        CutSegment, StoreInfo,
+        disk::{DirectoryDisk, Disk, simulated::SimulatedDisk},
         encoded_unit::EncodedUnit,
-        fixtures::{Fixture, contents, flip},
+        fixtures::{Fixture, SEGMENT_BYTES, contents, flip},
         inspect,
         open_work::{BlockEntry, UpdateEntry},
         planted::{PlantedFault, plant},
         record_header::RECORD_HEADER_BYTES,
+        recovery::recover,
         scan::scan,
         simulated_store::OpenedLog,
+        summary::Summary,
     },
 };
 
@@ -443,6 +445,49 @@ fn a_watermark_that_says_nothing_is_told_until_a_start_has_written_it() {
     let empty = Fixture::with_orders(0);
     fs::remove_file(empty.dir().join(crate::log::WATERMARK)).unwrap();
     assert_eq!(verified(&empty).watermark, None, "it has no changes");
+}
+
+#[test]
+fn a_sealed_segment_that_is_cut_short_is_told_by_its_length() {
+    let fixture = Fixture::with_orders(300);
+    let segment = fs::OpenOptions::new()
+        .write(true)
+        .open(fixture.segment(2))
+        .unwrap();
+    let summary = fs::read(fixture.summary(2)).unwrap();
+    let files = StoreFiles::open(fixture.dir()).unwrap();
+    let survey = HeaderSurvey::read(&*files.disk).unwrap();
+    let seed = survey.last.unwrap().identity.seed().get();
+    let summary = Summary::decode(&summary, seed, 2).unwrap();
+    let last_order = summary.effects.entries.last().unwrap().position.offset();
+    for (length, lost_orders) in [
+        (summary.end, None),
+        (summary.end - 1, Some(0)),
+        (last_order + 1, Some(0)),
+        (last_order, Some(1)),
+        (
+            SEGMENT_HEADER_BYTES as u64,
+            Some(summary.effects.entries.len()),
+        ),
+    ] {
+        segment.set_len(length).unwrap();
+        let expected = lost_orders.map(|lost_orders| CutSegment {
+            segment: 2,
+            length,
+            lost_bytes: summary.end - length,
+            lost_orders: lost_orders as u64,
+            last_sequence: first_sequence(&fixture, 3) - 1,
+        });
+        let expected: Vec<_> = expected.into_iter().collect();
+        assert_eq!(info(&fixture).cut, expected);
+        let home = fixture.dir().join(crate::log::SEGMENTS);
+        let disk: Arc<dyn Disk> = Arc::new(DirectoryDisk::open(&home).unwrap());
+        let recovered = recover(&disk, 300, SEGMENT_BYTES, EpochSeconds::MIN, || {
+            unreachable!("there is a store")
+        });
+        assert_eq!(recovered.unwrap().cut, expected);
+        assert_eq!(verified(&fixture).findings.is_empty(), expected.is_empty());
+    }
 }
 
 #[test]
