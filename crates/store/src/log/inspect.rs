@@ -8,7 +8,10 @@ use super::{
     cut_segment::CutSegment,
     error::{Damage, OpenError},
     open_work::OpenWork,
-    recovery::{bounds, facts_of, read_file, summarize, tail_damage},
+    recovery::{
+        UnreadablePart, bounds, facts_of, read_file, require_erasures, summarize_leniently,
+        tail_damage, unreadable_parts,
+    },
     scan::{Tail, scan},
     segment::{FORMAT, SegmentHeader, StoreIdentity},
     segment_name::{log_name, summary_name},
@@ -73,17 +76,28 @@ pub fn inspect(dir: &Path) -> Result<Option<StoreInfo>, OpenError> {
         times: SegmentTimes::default(),
         work: OpenWork::default(),
         cut: Vec::new(),
+        unreadable: Vec::new(),
     };
     for sealed in used.windows(2) {
         let [header, next] = sealed else { continue };
         reader.add_sealed(header, next)?;
     }
     let changes = reader.add_last(last, acknowledged)?;
+    let is_in_use = files.is_in_use()?;
+    if !is_in_use {
+        // A running server may be erasing what was read.
+        require_erasures(
+            &files.disk,
+            identity.seed(),
+            reader.unreadable,
+            &reader.work,
+        )?;
+    }
     let spans = || (1..=last.number).filter_map(|number| reader.times.get(number));
     Ok(Some(StoreInfo {
         format: FORMAT,
         store_id: identity.id_text(),
-        is_in_use: files.is_in_use()?,
+        is_in_use,
         orders: reader.times.orders(),
         changes,
         bytes: files.bytes()?,
@@ -104,6 +118,8 @@ struct Inspection<'f> {
     times: SegmentTimes,
     work: OpenWork,
     cut: Vec<CutSegment>,
+    /// Orders with a personal part that is neither as written nor erased.
+    unreadable: Vec<UnreadablePart>,
 }
 
 impl Inspection<'_> {
@@ -118,7 +134,11 @@ impl Inspection<'_> {
             summary
         } else {
             let bytes = self.read(header.number)?;
-            summarize(&bytes, self.identity.seed(), &self.keys, header, next)?
+            let seed = self.identity.seed();
+            let (summary, unreadable) =
+                summarize_leniently(&bytes, seed, &self.keys, header, next)?;
+            self.unreadable.extend(unreadable);
+            summary
         };
         self.add(&summary.effects);
         Ok(())
@@ -148,6 +168,7 @@ impl Inspection<'_> {
             for fact in facts_of(frame, &self.keys)? {
                 effects.add(&fact);
             }
+            self.unreadable.extend(unreadable_parts(frame));
             Ok::<_, Damage>(())
         })?;
         self.add(&effects);

@@ -92,7 +92,8 @@ pub(crate) fn recover(
     let tail = log.read_last(&last, acknowledged, &mut fold)?;
     require_acknowledged(acknowledged, tail.end.next_sequence - 1)?;
     let folded = fold.finish();
-    log.require_erasures(disk, &folded.open_work)?;
+    let unreadable = lock(&log.unreadable).clone();
+    require_erasures(disk, log.seed, unreadable, &folded.open_work)?;
     if let Successor::Torn(torn) = successor {
         // Nothing is behind a header that is not durable, so the segment is as good as a prepared one.
         let file = disk.open(&log_name(torn)).map_err(OpenError::Disk)?;
@@ -340,29 +341,36 @@ impl SegmentReader<'_> {
             Tail::Damaged(damage) => Err(tail_damage(&end, damage).into()),
         }
     }
+}
 
-    /// Fails unless every unreadable part is that of an order which an erasure has begun to overwrite.
-    fn require_erasures(&self, disk: &Arc<dyn Disk>, work: &OpenWork) -> Result<(), OpenError> {
-        let mut unreadable = lock(&self.unreadable).clone();
-        // Two threads have found them.
-        unreadable.sort_unstable_by_key(|part| part.position);
-        if unreadable.is_empty() {
-            return Ok(());
-        }
-        let files = SegmentFiles::new(Arc::clone(disk));
-        let mut erased = HashSet::new();
-        for position in work.open_erasures() {
-            let record = record_reader::read(&files, self.seed, position);
-            let erasure = record.and_then(|record| erasure_of(&record));
-            erased.extend(erasure.map_err(OpenError::Read)?.orders);
-        }
-        for part in unreadable {
-            if !erased.contains(&part.position.bits()) {
-                return Err(part.damage().into());
-            }
-        }
-        Ok(())
+/// Fails unless every unreadable part is that of an order which an erasure has begun to overwrite.
+///
+/// # Errors
+/// [`OpenError::Damaged`] by the first that is not, and those of reading.
+pub(super) fn require_erasures(
+    disk: &Arc<dyn Disk>,
+    seed: StoreSeed,
+    mut unreadable: Vec<UnreadablePart>,
+    work: &OpenWork,
+) -> Result<(), OpenError> {
+    // Two threads have found them.
+    unreadable.sort_unstable_by_key(|part| part.position);
+    if unreadable.is_empty() {
+        return Ok(());
     }
+    let files = SegmentFiles::new(Arc::clone(disk));
+    let mut erased = HashSet::new();
+    for position in work.open_erasures() {
+        let record = record_reader::read(&files, seed, position);
+        let erasure = record.and_then(|record| erasure_of(&record));
+        erased.extend(erasure.map_err(OpenError::Read)?.orders);
+    }
+    for part in unreadable {
+        if !erased.contains(&part.position.bits()) {
+            return Err(part.damage().into());
+        }
+    }
+    Ok(())
 }
 
 fn into_inner<T>(shared: Mutex<T>) -> T {

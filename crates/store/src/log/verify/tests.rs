@@ -5,7 +5,7 @@ use kernel::clock::{Clock, ManualClock};
 
 use super::*;
 use crate::{
-    BlockKey, OrderKey, UnitOfWork, Write,
+    BlockKey, OrderKey, Store, UnitOfWork, Write,
     conformance::samples,
     log::{
         CutSegment, StoreInfo,
@@ -488,6 +488,42 @@ fn a_sealed_segment_that_is_cut_short_is_told_by_its_length() {
         assert_eq!(recovered.unwrap().cut, expected);
         assert_eq!(verified(&fixture).findings.is_empty(), expected.is_empty());
     }
+}
+
+#[test]
+fn unreadable_personal_data_in_the_segment_in_use_is_named_alike() {
+    let fixture = Fixture::with_orders(300);
+    let path = fixture.segment(info(&fixture).segments);
+    let mut header = [0; RECORD_HEADER_BYTES];
+    let segment = fs::File::open(&path).unwrap();
+    segment.read_exact_at(&mut header, RECORD).unwrap();
+    let public_bytes = u64::from(u32::from_le_bytes(header[4..8].try_into().unwrap()));
+    flip(&path, RECORD + RECORD_HEADER_BYTES as u64 + public_bytes);
+    let found = finding(&fixture).damage;
+    assert_eq!(found.fault, DamageFault::PersonalPart);
+    let expected = OpenError::Damaged(found).to_string();
+    assert_eq!(inspect(fixture.dir()).unwrap_err().to_string(), expected);
+    let started = crate::log::LogStore::open(fixture.dir(), 8);
+    assert_eq!(started.map(drop).unwrap_err().to_string(), expected);
+}
+
+#[test]
+fn what_is_erased_is_no_damage_of_its_own_where_the_record_of_that_is_lost() {
+    let fixture = Fixture::with_orders(300);
+    let store = fixture.open();
+    let erased = fixture.run(async { store.erase_person(&"user 0".into()).await });
+    assert_eq!(erased.unwrap(), 3);
+    drop(store);
+    assert_eq!(verified(&fixture).findings, []);
+    let number = info(&fixture).segments;
+    let path = fixture.segment(number);
+    let whole = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    assert_eq!(finding(&fixture).damage.fault, DamageFault::Missing);
+    let mut cut = whole;
+    cut.truncate(usize::try_from(FRAME).unwrap());
+    fs::write(&path, cut).unwrap();
+    assert_eq!(finding(&fixture).damage.fault, DamageFault::End);
 }
 
 #[test]
