@@ -46,7 +46,7 @@ use customers::CustomerCommand;
 use error::CliError;
 use export_feeds::ExportFeeds;
 use lifecycle::{CheckLifecycle, DescribeLifecycle};
-use operator::{GUESTS, ORDERS, OperatorCommand, SLOTS, STEPS};
+use operator::{GUESTS, ORDERS, OperatorCommand, SLOTS, STATS, STEPS};
 use serve::serve;
 use store_reports::{StoreInformation, StoreVerification};
 
@@ -143,7 +143,7 @@ fn parse(
             let flags = with_flags_of(flags, arguments)?;
             check_config::action(flags, arguments, environment, read_file)
         }
-        ORDERS | SLOTS | GUESTS | STEPS => {
+        ORDERS | SLOTS | GUESTS | STEPS | STATS => {
             reject_flags(&flags, name)?;
             operator::action(name, arguments, environment, read_file)
         }

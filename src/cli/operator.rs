@@ -22,6 +22,7 @@ mod customers;
 mod orders;
 mod output;
 mod slots;
+mod stats;
 mod steps;
 mod watch;
 
@@ -31,6 +32,7 @@ pub(super) const ORDERS: &str = "orders";
 pub(super) const SLOTS: &str = "slots";
 pub(super) const STEPS: &str = "steps";
 pub(super) const GUESTS: &str = "door-list";
+pub(super) const STATS: &str = "stats";
 
 const LIST: &str = "list";
 const SHOW: &str = "show";
@@ -91,13 +93,14 @@ enum Query {
     Guests(slots::GuestList),
     Steps(steps::StepList),
     Change(changes::Change),
+    Stats,
     WithdrawSlot(changes::SlotWithdrawal),
     Block(blocks::BlockChange),
     Blocks(blocks::BlockList),
 }
 
 /// The commands with their arguments.
-pub(super) fn commands() -> [Command; 4] {
+pub(super) fn commands() -> [Command; 5] {
     let of_server = "from a running server";
     [
         Command::new(ORDERS)
@@ -119,6 +122,7 @@ pub(super) fn commands() -> [Command; 4] {
             .subcommand(with_connection(slots::list_command()))
             .subcommands(blocks::commands().map(with_connection)),
         with_connection(slots::guests_command(of_server)),
+        with_connection(stats::command(of_server)),
     ]
 }
 
@@ -185,8 +189,12 @@ fn given(arguments: &ArgMatches, name: &str) -> String {
 /// What the arguments ask, and those of its own command.
 fn asked<'a>(name: &str, arguments: &'a ArgMatches) -> Result<(Asked, &'a ArgMatches), CliError> {
     let Some((command, arguments)) = arguments.subcommand() else {
-        let guests = Query::Guests(slots::GuestList::of(arguments));
-        return Ok((Asked::Once(guests), arguments));
+        let query = if name == STATS {
+            Query::Stats
+        } else {
+            Query::Guests(slots::GuestList::of(arguments))
+        };
+        return Ok((Asked::Once(query), arguments));
     };
     let query = match (name, command) {
         (ORDERS, WATCH) => {
@@ -325,6 +333,7 @@ impl Query {
             Self::Guests(list) => list.read(connection).await,
             Self::Steps(list) => list.read(connection).await,
             Self::Change(change) => change.make(connection).await,
+            Self::Stats => stats::read(connection).await,
             Self::WithdrawSlot(withdrawal) => withdrawal.make(connection).await,
             Self::Block(change) => change.make(connection).await,
             Self::Blocks(list) => list.read(connection).await,

@@ -10,5 +10,6 @@ mod openapi;
 mod orders;
 mod slots;
 mod stage;
+mod stats;
 mod watch;
 mod week;

@@ -89,11 +89,13 @@ pub enum OperatorRpc {
     ExportCustomer,
     /// Erases a person from the record.
     EraseCustomer,
+    /// Reads numbers of the server.
+    GetStats,
 }
 
 impl OperatorRpc {
     /// All methods.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::GetOrder,
         Self::WatchOrder,
         Self::SearchOrders,
@@ -115,6 +117,7 @@ impl OperatorRpc {
         Self::AbandonStep,
         Self::ExportCustomer,
         Self::EraseCustomer,
+        Self::GetStats,
     ];
 
     /// The published name.
@@ -142,6 +145,7 @@ impl OperatorRpc {
             Self::AbandonStep => "AbandonStep",
             Self::ExportCustomer => "ExportCustomer",
             Self::EraseCustomer => "EraseCustomer",
+            Self::GetStats => "GetStats",
         }
     }
 
@@ -165,7 +169,8 @@ impl OperatorRpc {
             | Self::ChangeState
             | Self::AbandonStep
             | Self::ExportCustomer
-            | Self::EraseCustomer => "boxoffice.operator.v1.OrderService",
+            | Self::EraseCustomer
+            | Self::GetStats => "boxoffice.operator.v1.OrderService",
             Self::ListSlots | Self::ListDoor | Self::ListBlocks | Self::SetBlock => {
                 "boxoffice.operator.v1.SlotService"
             }
@@ -186,6 +191,7 @@ impl OperatorRpc {
     pub const fn permission(self) -> Permission {
         match self {
             Self::GetOrder
+            | Self::GetStats
             | Self::WatchOrder
             | Self::SearchOrders
             | Self::ListHistory

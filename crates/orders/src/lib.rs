@@ -55,6 +55,7 @@ mod run_to_completion;
 pub mod search;
 pub mod slots;
 mod startup;
+pub mod stats;
 pub mod steps;
 mod tokens;
 pub mod update;

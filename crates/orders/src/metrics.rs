@@ -28,6 +28,8 @@ pub struct OrderMetrics {
     pub merchants: MetricsByMerchant,
     /// Payments that have ended.
     pub payments: PaymentMetrics,
+    /// Steps of orders that were given up.
+    pub steps_given_up: Counter,
 }
 
 /// Orders and spots by merchant.

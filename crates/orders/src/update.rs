@@ -26,7 +26,7 @@ use super::{
 };
 use domain::{
     ids::MerchantId,
-    lifecycle::{Name, OrderPart, RunOutcome, StepAnswer, Trigger},
+    lifecycle::{Name, OrderPart, RunOutcome, StepAnswer, StepResult, Trigger},
     order::{LineItem, OrderId},
     slot::{Claimed, SlotKey},
     time::EpochSeconds,
@@ -318,6 +318,9 @@ impl Command for UpdateOrder {
         app.inventory.unsell(&claims);
         app.agenda.note(&update);
         app.watched.note(&taken.command.key);
+        if taken.command.gives_up_a_step() {
+            app.metrics.steps_given_up.inc();
+        }
         tracing::debug!(
             order_id = update.order.as_str(),
             revision = update.revision,
@@ -444,6 +447,15 @@ impl UpdateOrder {
             now: update.updated_sec,
         };
         app.keep_off_sale(&update.released, occasion).await
+    }
+
+    /// Whether it ends a step without success.
+    fn gives_up_a_step(&self) -> bool {
+        match &self.asked {
+            AskedChange::Request(asked) => matches!(asked.1, OrderChange::AbandonStep { .. }),
+            AskedChange::Step { answer, .. } => answer.result == StepResult::Failed,
+            AskedChange::Timer { .. } => false,
+        }
     }
 
     fn is_validated_only(&self) -> bool {

@@ -151,6 +151,10 @@ impl OperatorDispatcher {
                 let work = self.set_block(request, deadline);
                 self.answer(rpc, deadline, format, work).await
             }
+            OperatorRpc::GetStats => {
+                let work = self.get_stats(request);
+                self.answer(rpc, deadline, format, work).await
+            }
             OperatorRpc::ListSteps => {
                 let work = self.list_steps(request);
                 self.answer(rpc, deadline, format, work).await
@@ -464,6 +468,11 @@ impl OperatorDispatcher {
             }),
             time_zone: to_proto::time_zone(&self.app.catalog(), &slot.merchant_id),
         })
+    }
+
+    async fn get_stats(&self, request: EncodedRequest) -> Result<v1::GetStatsResponse, ApiError> {
+        let v1::GetStatsRequest {} = request.read()?;
+        Ok(to_proto::stats(self.app.order_stats().await?))
     }
 
     async fn list_steps(&self, request: EncodedRequest) -> Result<v1::ListStepsResponse, ApiError> {

@@ -59,5 +59,6 @@ responses! {
     RetryStepResponse,
     AbandonStepResponse,
     ExportCustomerResponse,
-    EraseCustomerResponse
+    EraseCustomerResponse,
+    GetStatsResponse
 }

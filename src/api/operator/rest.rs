@@ -49,7 +49,7 @@ pub enum Source {
 }
 
 /// All routes.
-pub const ROUTES: [Route; 23] = [
+pub const ROUTES: [Route; 24] = [
     Route {
         source: Source::Query,
         path: "operator/v1/orders",
@@ -119,6 +119,13 @@ pub const ROUTES: [Route; 23] = [
         "SetBlockRequest",
         None,
     ),
+    Route {
+        source: Source::Query,
+        path: "operator/v1/stats",
+        rpc: OperatorRpc::GetStats,
+        request: "GetStatsRequest",
+        name_field: None,
+    },
     write(
         "operator/v1/orders:withdraw",
         OperatorRpc::WithdrawItems,

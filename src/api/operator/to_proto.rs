@@ -1,6 +1,8 @@
 //! Answers of the operator's services. An order that was only placed is shown as that: the state of every part follows from
 //! it.
 
+use std::collections::BTreeMap;
+
 use data_encoding::BASE64URL_NOPAD;
 use pbjson_types::Timestamp;
 
@@ -21,6 +23,7 @@ use orders::{
     App,
     search::{PLACED, state_of},
     slots::SlotReport,
+    stats::OrderStats,
 };
 use store::{ListedOrder, NamedSlot, OrderPlace, SlotBlock, SlotName, StoredOrder};
 
@@ -202,6 +205,26 @@ fn is_in_slot(line: &LineItem, slot: &SlotName) -> bool {
         .duration_sec
         .is_none_or(|duration| line.duration_sec == duration.into());
     has_duration && line.start_sec == slot.start_sec && line.service_id == slot.service_id
+}
+
+/// Numbers of the server.
+pub(super) fn stats(stats: OrderStats) -> v1::GetStatsResponse {
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let OrderStats {
+        orders,
+        open_steps,
+        given_up_steps,
+        timers,
+        holds,
+    } = stats;
+    v1::GetStatsResponse {
+        orders,
+        orders_by_state: BTreeMap::new(),
+        open_steps: count(open_steps),
+        given_up_steps,
+        timers: count(timers),
+        holds: count(holds),
+    }
 }
 
 /// The creation, which is the first entry of every history.

@@ -24,11 +24,36 @@ pub(crate) struct Agenda {
 #[derive(Debug, Default)]
 struct AgendaState {
     /// All that is due some time, the earliest first.
-    by_due: BTreeSet<(EpochSeconds, OrderKey, WorkName)>,
+    by_due: DueTimes,
     orders: HashMap<OrderKey, OrderAgenda>,
     /// The orders of which something is at work. They are passed over, because changes of one order come one after
     /// another anyway.
     at_work: HashSet<OrderKey>,
+}
+
+/// When which work is due.
+type DueEntry = (EpochSeconds, OrderKey, WorkName);
+
+/// Work by its due time, with the number of timers among it: counting them would take a look at each.
+#[derive(Debug, Default)]
+struct DueTimes {
+    entries: BTreeSet<DueEntry>,
+    timers: usize,
+}
+
+impl DueTimes {
+    fn insert(&mut self, entry: DueEntry) {
+        let is_timer = matches!(entry.2, WorkName::Timer(..));
+        if self.entries.insert(entry) && is_timer {
+            self.timers += 1;
+        }
+    }
+
+    fn remove(&mut self, entry: &DueEntry) {
+        if self.entries.remove(entry) && matches!(entry.2, WorkName::Timer(..)) {
+            self.timers -= 1;
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -142,10 +167,8 @@ impl Agenda {
     /// The numbers of timers and steps.
     pub(super) fn counts(&self) -> (usize, usize) {
         let state = self.lock();
-        let is_timer =
-            |entry: &&(EpochSeconds, OrderKey, WorkName)| matches!(entry.2, WorkName::Timer(..));
-        let timers = state.by_due.iter().filter(is_timer).count();
-        (timers, state.by_due.len() - timers)
+        let DueTimes { entries, timers } = &state.by_due;
+        (*timers, entries.len() - timers)
     }
 
     /// The orders with open steps, the longest due first.
@@ -153,7 +176,7 @@ impl Agenda {
         let state = self.lock();
         let mut seen = HashSet::new();
         let mut orders = Vec::new();
-        for (_, key, name) in &state.by_due {
+        for (_, key, name) in &state.by_due.entries {
             if matches!(name, WorkName::Step(_)) && seen.insert(*key) {
                 orders.extend(state.orders.get(key).map(|agenda| agenda.order.clone()));
             }
@@ -199,7 +222,7 @@ impl AgendaState {
 
     fn begin(&mut self, now: EpochSeconds) -> Option<DueWork> {
         let mut found = None;
-        for (due, key, name) in &self.by_due {
+        for (due, key, name) in &self.by_due.entries {
             if *due > now {
                 break;
             }
