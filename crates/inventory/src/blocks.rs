@@ -37,6 +37,7 @@ impl Inventory {
     }
 
     /// Ends a change that is on record: what it blocks is blocked, and nothing else.
+    #[expect(clippy::needless_pass_by_value, reason = "a change ends once")]
     pub fn apply_block(&self, change: BlockChange) {
         let BlockChange { key } = change;
         if let Some(known) = self.slots.find(key) {
@@ -46,6 +47,7 @@ impl Inventory {
     }
 
     /// Ends a change that is not on record: what was blocked before is blocked.
+    #[expect(clippy::needless_pass_by_value, reason = "a change ends once")]
     pub fn revert_block(&self, change: BlockChange) {
         let BlockChange { key } = change;
         if let Some(known) = self.slots.find(key) {

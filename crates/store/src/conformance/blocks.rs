@@ -21,7 +21,7 @@ fn block(slot: NamedSlot, number: u32, spots: BlockedSpots) -> SlotBlock {
         slot,
         spots,
         reason: format!("reason {number}"),
-        actor: (number % 2 == 0).then(|| "ada".into()),
+        actor: number.is_multiple_of(2).then(|| "ada".into()),
         blocked_sec: EpochSeconds::new(i64::from(number)),
         answer: (number > 0).then(|| RequestAnswer {
             request_id: number.to_string(),
