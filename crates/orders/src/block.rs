@@ -17,6 +17,7 @@ use super::{
     tokens::{LockedFor, RequestKey, TokenGuard, TokenLock, released},
     update::{ChangeError, InvalidField, wrong_reason_text, wrong_request_id},
 };
+use crate::audit::AuditEvent;
 use domain::{
     catalog::IdInterner,
     ids::MerchantId,
@@ -302,6 +303,7 @@ impl App {
             self.inventory.apply_block(change);
         }
         for block in kept.blocks {
+            self.audit.record(AuditEvent::SlotBlocked(&block));
             self.blocks.note(block);
         }
     }
@@ -404,6 +406,7 @@ impl Command for SetBlock {
                     start_sec = block.slot.start_sec.get(),
                     "slot blocked"
                 );
+                app.audit.record(AuditEvent::SlotBlocked(&block));
                 app.blocks.note(*block);
             }
         }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use domain::{
     ids::MerchantId,
     order::{Order, OrderId},
+    slot::BlockedSpots,
     time::EpochSeconds,
 };
 use kernel::{
@@ -17,7 +18,7 @@ use kernel::{
     rpc::Transport,
     user::User,
 };
-use store::PaymentOutcome;
+use store::{PaymentOutcome, SlotBlock};
 
 /// Orders that one line names. A longer list takes several lines.
 const MAX_IDS_PER_LINE: usize = 1_000;
@@ -76,6 +77,8 @@ pub enum AuditEvent<'e> {
         /// How the payment ended.
         outcome: PaymentOutcome,
     },
+    /// Spots of a slot were taken off sale or put back, by an operator.
+    SlotBlocked(&'e SlotBlock),
     /// Orders were listed.
     OrdersListed(&'e [OrderId]),
     /// The personal data of a customer was erased, by an operator.
@@ -107,6 +110,14 @@ pub(super) struct AuditRecord<'r> {
     pub(super) reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) merchant_id: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) service_id: Option<&'r str>,
+    /// When the slot begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) slot: Option<String>,
+    /// How many spots are blocked: a number, or `all`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) blocked: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) order_id: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -172,6 +183,7 @@ impl AuditEvent<'_> {
             Self::OrderReplayed(_) => "order_replayed",
             Self::OrderFailed { .. } => "order_failed",
             Self::PaymentReversed { .. } => "payment_reversed",
+            Self::SlotBlocked(_) => "slot_blocked",
             Self::OrdersListed(_) => "orders_listed",
             Self::CustomerErased { .. } => "customer_erased",
             Self::CustomerExported => "customer_exported",
@@ -211,6 +223,15 @@ impl<'e> AuditEvent<'e> {
             Self::PaymentReversed { order_id, outcome } => {
                 record.order_id = Some(order_id.as_str());
                 record.outcome = Some(outcome_name(outcome));
+            }
+            Self::SlotBlocked(block) => {
+                record.merchant_id = Some(block.slot.merchant_id.as_str());
+                record.service_id = Some(block.slot.service_id.as_str());
+                record.slot = Some(utc(block.slot.start_sec));
+                record.blocked = Some(match block.spots {
+                    BlockedSpots::All => "all".to_owned(),
+                    BlockedSpots::Count(count) => count.to_string(),
+                });
             }
             Self::CustomerErased { orders } => {
                 record.orders = Some(usize::try_from(orders).unwrap_or(usize::MAX));
@@ -281,6 +302,22 @@ mod tests {
         lines
     }
 
+    fn block(spots: BlockedSpots) -> SlotBlock {
+        SlotBlock {
+            slot: store::NamedSlot {
+                start_sec: EpochSeconds::new(1_768_456_800),
+                merchant_id: "m".into(),
+                service_id: "s".into(),
+                duration_sec: 60.into(),
+            },
+            spots,
+            reason: String::new(),
+            actor: None,
+            blocked_sec: EpochSeconds::new(0),
+            answer: None,
+        }
+    }
+
     #[test]
     fn a_line_has_its_time_its_event_and_what_it_says() {
         let (address, transport) = ("::ffff:192.0.2.7".parse().unwrap(), Some(Transport::Rest));
@@ -313,6 +350,14 @@ mod tests {
                     outcome: PaymentOutcome::Refunded,
                 },
                 r#""event":"payment_reversed","order_id":"ID","outcome":"refunded""#,
+            ),
+            (
+                AuditEvent::SlotBlocked(&block(BlockedSpots::All)),
+                r#""event":"slot_blocked","merchant_id":"m","service_id":"s","slot":"2026-01-15T06:00:00Z","blocked":"all""#,
+            ),
+            (
+                AuditEvent::SlotBlocked(&block(BlockedSpots::Count(8))),
+                r#""event":"slot_blocked","merchant_id":"m","service_id":"s","slot":"2026-01-15T06:00:00Z","blocked":"8""#,
             ),
             (
                 AuditEvent::CustomerErased { orders: 3 },
