@@ -573,16 +573,14 @@ impl Verifier<'_> {
         Ok(self.report)
     }
 
-    /// Where the last piece begins of which changes are lost: the segment and the offset in it.
+    /// Where the last piece ends of which changes are lost: the segment and the offset in it.
     fn last_loss(&self) -> Option<(u64, u64)> {
         let lossy = self.report.findings.iter().filter(|finding| {
             // The record is there, and only its personal part is lost.
             finding.damage.fault != DamageFault::PersonalPart
                 && (finding.lost.is_some() || finding.is_loss_unknown())
         });
-        lossy
-            .map(|finding| (finding.damage.segment, finding.damage.offset))
-            .max()
+        lossy.map(|finding| end_of(&finding.damage)).max()
     }
 
     /// Whether a server has begun another segment since the survey.
@@ -658,4 +656,25 @@ fn damage(segment: u64, offset: u64, sequence: u64, fault: DamageFault) -> Damag
         sequence,
         fault,
     }
+}
+
+/// Where a damaged piece ends: the segment and the offset in it. Records of a piece may be readable although the piece as a
+/// whole is not what was written.
+fn end_of(damage: &Damage) -> (u64, u64) {
+    let end = match damage.fault {
+        DamageFault::Frame { valid_at } => valid_at,
+        DamageFault::Missing
+        | DamageFault::CutShort
+        | DamageFault::Header
+        | DamageFault::OtherStore
+        | DamageFault::End => u64::MAX,
+        DamageFault::Chain
+        | DamageFault::Record(_)
+        | DamageFault::PersonalPart
+        | DamageFault::ErasedUnrecorded
+        | DamageFault::NotErased
+        | DamageFault::Link
+        | DamageFault::Summary => damage.offset,
+    };
+    (damage.segment, end)
 }

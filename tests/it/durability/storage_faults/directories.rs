@@ -280,8 +280,8 @@ async fn a_sealed_segment_that_is_cut_short_is_told_at_the_start() {
     let bytes = fs::read(&path).unwrap();
     let end = bytes.iter().rposition(|&byte| byte != 0).unwrap() as u64;
     let segment = fs::OpenOptions::new().write(true).open(path).unwrap();
-    // Behind its last frame there are zeros, which nobody misses.
-    segment.set_len(end + 1).unwrap();
+    // Its last number may end in zeros. Behind the frame there are only zeros, which nobody misses.
+    segment.set_len(end + 16).unwrap();
     assert_eq!(warnings_of_start(dir.path(), beginning).await, 0);
     segment.set_len(end - 50).unwrap();
     assert_eq!(warnings_of_start(dir.path(), beginning).await, 1);

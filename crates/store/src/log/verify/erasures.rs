@@ -90,7 +90,7 @@ impl Erasures {
         }
     }
 
-    /// Compares the two. Changes are lost where `last_loss` begins, a segment and an offset in it.
+    /// Compares the two. Changes are lost up to `last_loss`, a segment and an offset in it.
     pub(super) fn finish(mut self, last_loss: Option<(u64, u64)>) -> ErasureReport {
         let mut report = ErasureReport::default();
         let expected = self.expected(&mut report);

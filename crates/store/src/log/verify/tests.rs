@@ -539,10 +539,12 @@ fn a_newest_segment_that_is_gone_damaged_or_foreign_is_named_alike_by_all() {
         let fixture = Fixture::with_orders(300);
         let number = info(&fixture).segments;
         let path = fixture.segment(number);
-        match fault {
-            DamageFault::Missing => fs::remove_file(&path).unwrap(),
-            DamageFault::Header => flip(&path, 100),
-            _ => drop(fs::copy(other.segment(number), &path).unwrap()),
+        if fault == DamageFault::Missing {
+            fs::remove_file(&path).unwrap();
+        } else if fault == DamageFault::Header {
+            flip(&path, 100);
+        } else {
+            fs::copy(other.segment(number), &path).unwrap();
         }
         if !has_watermark {
             fs::remove_file(fixture.dir().join(crate::log::WATERMARK)).unwrap();
