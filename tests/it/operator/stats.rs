@@ -1,8 +1,8 @@
 //! Numbers of a server over both transports.
 
 use boxoffice::api::operator::proto::v1::{
-    AbandonStepRequest, CancelOrderRequest, CancelOrderResponse, GetStatsRequest,
-    GetStatsResponse, RefundTerms, WithdrawItemsRequest,
+    AbandonStepRequest, CancelOrderRequest, CancelOrderResponse, GetStatsRequest, GetStatsResponse,
+    RefundTerms, WithdrawItemsRequest,
     refund_terms::{Full, Share},
     withdraw_items_request::{OrderItems, Target},
 };

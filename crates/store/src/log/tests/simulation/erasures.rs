@@ -15,7 +15,7 @@ use crate::log::{
     segment_name::log_name,
 };
 
-/// Units before the erasure, so that its orders are in several segments.
+/// Units before the erasure, at least, so that its orders are in several segments.
 const UNITS: usize = 60;
 
 /// How the process ends.
@@ -43,7 +43,9 @@ impl Scene {
         };
         let mut random = fastrand::Rng::with_seed(seed);
         let (mut log, _) = OpenedLog::open(&scene.disk, &scene.clock).unwrap();
-        for _ in 0..UNITS {
+        let mut units = 0;
+        while units < UNITS || scene.model.orders_of(USERS[0]) < 2 {
+            units += 1;
             let unit = random_unit(&mut random, &scene.model);
             scene.model.commit(&unit);
             log.write(&log.encode(&[unit])).unwrap();

@@ -84,6 +84,17 @@ impl Model {
         orders
     }
 
+    /// How many orders of a user can be erased.
+    pub(super) fn orders_of(&self, user_id: &str) -> usize {
+        let mut orders = 0;
+        let exported = self.store.export_person(&user_id.into(), &mut |_| {
+            orders += 1;
+            ControlFlow::Continue(())
+        });
+        exported.expect("memory does not fail");
+        orders
+    }
+
     fn begin_erasure(&mut self, user_id: UserId) -> u64 {
         let (mut texts, mut orders) = (Vec::new(), Vec::new());
         let exported = self.store.export_person(&user_id, &mut |placed| {
