@@ -239,6 +239,11 @@ mod tests {
     }
 
     #[test]
+    fn arguments_of_all_commands_are_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
     fn serving_needs_no_command() {
         assert_eq!(config(""), Config::default());
         assert_eq!(config("serve"), Config::default());

@@ -88,6 +88,7 @@ pub(super) fn order_commands() -> [Command; 9] {
                 .about("Record what the customer decides after a withdrawal")
                 .arg(
                     Arg::new(DECISION)
+                        .index(2)
                         .value_name("DECISION")
                         .required(true)
                         .value_parser([AMEND, CANCEL])
@@ -117,6 +118,7 @@ pub(super) fn order_commands() -> [Command; 9] {
         with_terms(
             Command::new(NOTE).about("Add a note to the history").arg(
                 Arg::new(NOTE)
+                    .index(2)
                     .value_name("TEXT")
                     .required(true)
                     .help("The note"),
@@ -193,7 +195,7 @@ pub(super) fn step_commands() -> [Command; 2] {
 
 /// A command with the order, and with what every change has.
 fn with_terms(command: Command) -> Command {
-    // Before the other arguments without a name.
+    // Before the other argument without a name, which has the second place.
     with_request(command.arg(order().index(1)).arg(etag()))
 }
 
@@ -246,6 +248,7 @@ pub(super) fn reason() -> Arg {
 
 fn step() -> Arg {
     Arg::new(STEP)
+        .index(2)
         .value_name("STEP")
         .required(true)
         .value_parser(value_parser!(u16))
