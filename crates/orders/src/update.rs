@@ -29,7 +29,7 @@ use domain::{
     lifecycle::{Name, OrderPart, RunOutcome, StepAnswer, StepResult, Trigger},
     order::{LineItem, OrderId},
     slot::{Claimed, SlotKey},
-    time::EpochSeconds,
+    time::{EpochSeconds, Seconds},
 };
 use kernel::blocking;
 use store::{
@@ -510,7 +510,12 @@ impl UpdateOrder {
 fn hasten(outcome: &mut RunOutcome, number: u16, now: EpochSeconds) {
     for step in &mut outcome.tree.steps {
         if step.number == number {
-            step.due = now;
+            // To the agenda, only another due time is a new beginning, and the step may have begun in this second.
+            step.due = if step.due == now {
+                now.saturating_sub(Seconds::ONE)
+            } else {
+                now
+            };
         }
     }
 }

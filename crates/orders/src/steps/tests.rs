@@ -14,7 +14,7 @@ use crate::{
 };
 use domain::{
     fixtures::{NOW, cents},
-    lifecycle::{GuardedAction, LaunchTime, LifecycleAction, Name},
+    lifecycle::{Entity, GuardedAction, LaunchTime, LifecycleAction, Name},
 };
 use proptest::prelude::*;
 use store::{HistoryEntry, OrderUpdate, Store, UpdateCause, UpdateTexts};
@@ -67,12 +67,17 @@ const TELL: &str = "tell";
 
 /// A server whose lifecycle has a step of the partner's when an order is cancelled.
 fn office_that_tells() -> Office {
+    office_that_tells_of(Entity::Order, "cancelled")
+}
+
+/// A server whose lifecycle has a step of the partner's when a part enters a state.
+fn office_that_tells_of(entity: Entity, state: &str) -> Office {
     let mut office = Office::new();
     let mut definition = lifecycle_files::default().unwrap();
-    let cancel = definition.verbs.cancel;
-    let order = &mut definition.entities[0];
-    for transition in &mut order.transitions {
-        if transition.to == cancel {
+    let state = definition.entity(entity).state(state).unwrap();
+    let index = Entity::ALL.iter().position(|it| *it == entity).unwrap();
+    for transition in &mut definition.entities[index].transitions {
+        if transition.to == state {
             transition.actions.push(GuardedAction {
                 conditions: Vec::new(),
                 action: LifecycleAction::Launch {
@@ -188,6 +193,26 @@ async fn a_process_that_ends_while_a_step_is_in_doubt_leaves_it_to_the_next() {
 }
 
 #[tokio::test]
+async fn a_step_that_follows_another_is_begun_by_the_next_process() {
+    let office = office_that_tells_of(Entity::Refund, "done");
+    let order = office.order("a", &[2], Some("approve"));
+    office
+        .changed(&order, cancel(&[], RefundChoice::Full))
+        .await;
+    // Only the refund: the process ends before what follows it is begun.
+    let refund = due_of(&office, &order).remove(0);
+    let handler = Scripted::with([]);
+    office.runner(handlers(&handler)).work(refund).await;
+    assert_eq!(handler.calls(), []);
+    let office = office.restarted();
+    office.runner(handlers(&handler)).run_due().await;
+    let key = format!("{}:{TELL}:2", order.as_str());
+    assert_eq!(handler.calls(), [(key, 1)]);
+    assert_eq!(office.given(&order), [cents(15_000)]);
+    assert_eq!(office.restarted().app.timers_and_steps(), (0, 0));
+}
+
+#[tokio::test]
 async fn a_step_of_the_partner_is_done_under_one_key() {
     let office = office_that_tells();
     let order = office.order("a", &[2], None);
@@ -263,7 +288,6 @@ async fn a_step_that_waits_is_retried_at_once_or_abandoned_by_a_person() {
     office.clock.advance(Seconds::ZERO);
     runner.run_due().await;
     assert_eq!(handler.calls().len(), 1, "it waits");
-    office.clock.advance(Seconds::ONE);
     office
         .changed(&order, OrderChange::RetryStep { step: 1 })
         .await;
