@@ -1,4 +1,4 @@
-//! Orders and holds under a seed: calls of several clients, the log on a simulated disk, crashes at any call of the disk, a
+//! Orders, holds and cancellations under a seed: calls of several clients, the log on a simulated disk, crashes at any call of the disk, a
 //! clock that jumps, beside a model of what the clients were told.
 //!
 //! Everything runs in one thread: calls are polled, batches written and background work done in an order that follows from
@@ -72,6 +72,8 @@ pub(super) struct Counts {
     pub(super) replayed: u64,
     /// Rejected, because the token belongs to another request.
     pub(super) reused: u64,
+    /// Orders that were cancelled, and repetitions of that.
+    pub(super) cancelled: u64,
     pub(super) holds: u64,
     /// Calls that failed because of the store.
     pub(super) failed: u64,
@@ -129,6 +131,7 @@ impl Counts {
         self.declined += other.declined;
         self.replayed += other.replayed;
         self.reused += other.reused;
+        self.cancelled += other.cancelled;
         self.holds += other.holds;
         self.failed += other.failed;
         self.holds_kept += other.holds_kept;
@@ -438,6 +441,7 @@ fn assert_busy(counts: &Counts) {
         declined,
         replayed,
         reused,
+        cancelled,
         holds,
         failed: _,
         holds_kept,
@@ -452,6 +456,7 @@ fn assert_busy(counts: &Counts) {
         declined,
         replayed,
         reused,
+        cancelled,
         holds,
         holds_kept,
         holds_ended,

@@ -6,7 +6,11 @@ use fastrand::Rng;
 use tokio::time::Instant;
 
 use super::SLOTS;
-use crate::{App, Cart, Checked, CreateOrder, Created, OrderError, tokens::RequestKey};
+use crate::{
+    App, Cart, Checked, CreateOrder, Created, OrderError,
+    tokens::RequestKey,
+    update::{ChangeMode, ChangeRequest, ChangedOrder, OrderChange, RefundChoice},
+};
 use domain::{
     fixtures::line,
     ids::Token,
@@ -32,6 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(365 * 86_400);
 pub(super) enum CallKind {
     Check,
     Create,
+    /// An operator's: the order of a token is cancelled, always by the same request.
+    Cancel,
     /// No client's: the server's own work.
     Sweep,
 }
@@ -48,6 +54,7 @@ pub(super) struct Request {
 pub(super) enum Answer {
     Checked(Result<Checked, OrderError>),
     Created(Result<Created, OrderError>),
+    Cancelled(ChangedOrder),
     Swept,
 }
 
@@ -56,6 +63,13 @@ pub(super) type AnswerFuture = Pin<Box<dyn Future<Output = Answer> + Send>>;
 impl Request {
     pub(super) fn draw(random: &mut Rng) -> Self {
         let token = random.usize(..TOKENS);
+        if random.u8(..8) == 0 {
+            return Self {
+                kind: CallKind::Cancel,
+                token,
+                variant: 0,
+            };
+        }
         if random.bool() {
             // Mostly the same request, which is a repetition.
             let variant = random.u8(..12).saturating_sub(12 - VARIANTS);
@@ -128,10 +142,34 @@ impl Request {
                     Answer::Created(app.create(order, user, deadline).await)
                 })
             }
+            CallKind::Cancel => {
+                let request = self.cancellation(&app);
+                let change = OrderChange::Cancel {
+                    items: Vec::new(),
+                    refund: RefundChoice::Nothing,
+                    reason: "rain".to_owned(),
+                };
+                Box::pin(async move {
+                    let deadline = Instant::now() + PATIENCE;
+                    Answer::Cancelled(app.change_order(request, change, deadline).await)
+                })
+            }
             CallKind::Sweep => Box::pin(async move {
                 app.sweep().await;
                 Answer::Swept
             }),
+        }
+    }
+
+    fn cancellation(&self, app: &App) -> ChangeRequest {
+        let order = app.store.order_key(&token(self.token)).order_id();
+        ChangeRequest {
+            order,
+            request_id: format!("00000000-0000-4000-8000-{:012}", self.token),
+            fingerprint: [7; 32],
+            expected_revision: None,
+            user: None,
+            mode: ChangeMode::Commit,
         }
     }
 

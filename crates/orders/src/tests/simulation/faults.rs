@@ -29,6 +29,8 @@ pub(super) enum StoreFault {
     OrderNotWritten,
     /// A hold is acknowledged and not written.
     HoldNotWritten,
+    /// A change of an order is acknowledged and not written.
+    UpdateNotWritten,
     /// The end of a hold is acknowledged and not written.
     HoldEndNotWritten,
     /// An order does not end the hold of its cart on record.
@@ -47,10 +49,11 @@ pub(super) enum StoreFault {
     AnswerAltered,
 }
 
-const FAULTS: [StoreFault; 12] = [
+const FAULTS: [StoreFault; 13] = [
     StoreFault::AcknowledgedEarly,
     StoreFault::OrderNotWritten,
     StoreFault::HoldNotWritten,
+    StoreFault::UpdateNotWritten,
     StoreFault::HoldEndNotWritten,
     StoreFault::HoldNotConsumed,
     StoreFault::HoldsForgotten,
@@ -80,6 +83,7 @@ impl FaultyStore {
         unit.writes.retain(|write| match (self.fault, write) {
             (StoreFault::OrderNotWritten, Write::OrderPlaced(_))
             | (StoreFault::HoldNotWritten, Write::HoldPlaced(_))
+            | (StoreFault::UpdateNotWritten, Write::OrderUpdated(_))
             | (StoreFault::HoldEndNotWritten, Write::HoldReleased { .. }) => false,
             (_, _) => true,
         });
@@ -184,6 +188,7 @@ impl Store for FaultyStore {
             | StoreFault::AcknowledgedEarly
             | StoreFault::OrderNotWritten
             | StoreFault::HoldNotWritten
+            | StoreFault::UpdateNotWritten
             | StoreFault::HoldEndNotWritten
             | StoreFault::HoldNotConsumed
             | StoreFault::TokensForgotten

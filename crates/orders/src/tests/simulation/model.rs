@@ -10,7 +10,11 @@ use super::{
     calls::{Answer, CallKind, Request, TOKENS, token},
     process::{Call, Record},
 };
-use crate::{Checked, Created, OrderError, tests::HOLD};
+use crate::{
+    Checked, Created, OrderError,
+    tests::HOLD,
+    update::{ChangeError, ChangedOrder},
+};
 
 /// What the clients know.
 pub(super) struct Model {
@@ -30,9 +34,21 @@ struct TokenModel {
     holdings: Vec<Holding>,
     /// The same before the call in flight began, if there is only one.
     before: Vec<Holding>,
+    /// Whether its order is cancelled.
+    cancellation: Cancellation,
     in_flight: u32,
     /// Whether calls in flight met each other, or lost their client.
     overlaps: bool,
+}
+
+/// What is known of the cancellation of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Cancellation {
+    #[default]
+    Unasked,
+    /// It was asked for, and nobody was told the outcome.
+    Open,
+    Done,
 }
 
 /// What a cart may hold.
@@ -128,6 +144,13 @@ impl Model {
     /// A call begins.
     pub(super) fn begin(&mut self, request: &Request) {
         let known = &mut self.tokens[request.token];
+        if request.kind == CallKind::Cancel {
+            // What the cart holds does not depend on it.
+            if known.cancellation == Cancellation::Unasked {
+                known.cancellation = Cancellation::Open;
+            }
+            return;
+        }
         if known.in_flight == 0 && !known.overlaps {
             known.before.clone_from(&known.holdings);
         } else {
@@ -148,13 +171,13 @@ impl Model {
                 known.open.push(request.variant);
                 known.holdings.push(Holding::Nothing);
             }
-            CallKind::Sweep => {}
+            CallKind::Cancel | CallKind::Sweep => {}
         }
     }
 
     /// The client of a call has hung up: its outcome is unknown, and it may still be in flight.
     pub(super) fn disconnect(&mut self, request: &Request) {
-        if request.kind == CallKind::Sweep {
+        if matches!(request.kind, CallKind::Cancel | CallKind::Sweep) {
             return;
         }
         let known = &mut self.tokens[request.token];
@@ -181,6 +204,10 @@ impl Model {
         let request = call.request;
         let result = match answer {
             Answer::Swept => return Ok(()),
+            Answer::Cancelled(changed) => {
+                let cancelled = self.cancelled(call, changed, observed, counts);
+                return cancelled.map_err(|finding| format!("{request:?}: {finding}"));
+            }
             Answer::Checked(checked) => self.checked(call, checked, observed, counts),
             Answer::Created(created) => self.created(call, created, observed, counts),
         };
@@ -232,6 +259,36 @@ impl Model {
             known.holdings = vec![holding];
         }
         Ok(())
+    }
+
+    fn cancelled(
+        &mut self,
+        call: &Call,
+        changed: ChangedOrder,
+        observed: Observed,
+        counts: &mut Counts,
+    ) -> Result<(), Finding> {
+        let known = &mut self.tokens[call.request.token];
+        match changed {
+            Ok(stored) => {
+                counts.cancelled += 1;
+                known.cancellation = Cancellation::Done;
+                // A repetition has the answer of the first time.
+                if stored.revision() == 1 {
+                    Ok(())
+                } else {
+                    Err(format!("revision {}", stored.revision()))
+                }
+            }
+            Err(ChangeError::UnknownOrder) if call.ordered.is_none() || observed.is_damaged => {
+                Ok(())
+            }
+            Err(_) if observed.may_fail => {
+                counts.failed += 1;
+                Ok(())
+            }
+            Err(error) => Err(format!("failed: {error:?}")),
+        }
     }
 
     fn created(
@@ -303,10 +360,12 @@ impl Model {
         let Record {
             replays,
             holds,
+            cancelled,
             listed,
         } = record;
         let now = self.now;
-        for (number, (replay, hold)) in replays.into_iter().zip(holds).enumerate() {
+        let tokens = replays.into_iter().zip(holds).zip(cancelled);
+        for (number, ((replay, hold), is_cancelled)) in tokens.enumerate() {
             let known = &mut self.tokens[number];
             let is_listed = |order: &Order| {
                 let same: Vec<_> = listed.iter().filter(|it| it.id == order.id).collect();
@@ -319,6 +378,7 @@ impl Model {
             }
             let adopted = known
                 .adopt_order(number, replay, is_damaged, counts)
+                .and_then(|()| known.adopt_cancellation(is_cancelled, is_damaged))
                 .and_then(|()| {
                     let hold = hold.map(|stored| stored.hold);
                     known.adopt_hold(hold, now, moment, is_damaged, counts)
@@ -339,7 +399,11 @@ impl Model {
     }
 
     fn sold(&self, slot: usize) -> u32 {
-        let orders = self.tokens.iter().filter_map(|it| it.order.as_ref());
+        let standing = self
+            .tokens
+            .iter()
+            .filter(|it| it.cancellation != Cancellation::Done);
+        let orders = standing.filter_map(|it| it.order.as_ref());
         let spots = orders.flat_map(|(_, order)| &order.items);
         let of_slot = spots.filter(|item| item.line.start_sec == SLOTS[slot]);
         let tickets = of_slot.flat_map(|item| &item.line.tickets);
@@ -432,6 +496,24 @@ impl TokenModel {
             }
         }
         self.open.clear();
+        Ok(())
+    }
+
+    fn adopt_cancellation(&mut self, is_cancelled: bool, is_damaged: bool) -> Result<(), Finding> {
+        match (self.cancellation, is_cancelled) {
+            (Cancellation::Done, false) if !is_damaged => {
+                return Err("the cancellation is lost".to_owned());
+            }
+            (Cancellation::Unasked, true) => {
+                return Err("cancelled, and nobody has asked for it".to_owned());
+            }
+            (_, _) => {}
+        }
+        self.cancellation = if is_cancelled {
+            Cancellation::Done
+        } else {
+            Cancellation::Unasked
+        };
         Ok(())
     }
 

@@ -55,6 +55,8 @@ pub(super) struct Record {
     pub(super) replays: Vec<Option<Replay>>,
     /// Holds that are active on record.
     pub(super) holds: Vec<Option<StoredHold>>,
+    /// Whether its order is cancelled.
+    pub(super) cancelled: Vec<bool>,
     /// All orders, as they are listed.
     pub(super) listed: Vec<Order>,
 }
@@ -162,9 +164,13 @@ impl Process {
 
     pub(super) fn read_record(&self) -> Result<Record, ReadError> {
         let (mut replays, mut holds, mut listed) = (Vec::new(), Vec::new(), Vec::new());
+        let mut cancelled = Vec::new();
         for number in 0..TOKENS {
             let key = self.store.order_key(&token(number));
             replays.push(now(self.store.find_request(&key))?);
+            let stored = now(self.store.find_order(&key.order_id()))?;
+            let update = stored.and_then(|stored| stored.update);
+            cancelled.push(update.is_some_and(|it| it.tree.state.as_str() == "cancelled"));
             let hold = now(self.store.find_hold(hold_id(number)))?;
             holds.push(hold.filter(|hold| hold.state == HoldState::Active));
         }
@@ -179,6 +185,7 @@ impl Process {
         Ok(Record {
             replays,
             holds,
+            cancelled,
             listed,
         })
     }
