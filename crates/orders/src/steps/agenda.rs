@@ -207,10 +207,15 @@ impl AgendaState {
         let mut work = HashMap::new();
         for (name, due) in timers.chain(steps) {
             let known = before.remove(&name);
-            // Attempts count for as long as the record says the same; a step that is retried begins anew.
-            let progress = known
-                .filter(|known| known.recorded_due == due)
-                .unwrap_or_else(|| WorkProgress::new(due));
+            let progress = match known {
+                Some(known) if known.recorded_due == due => known,
+                // A step that is retried begins anew, but for the number of its attempts.
+                Some(known) => WorkProgress {
+                    attempts: known.attempts,
+                    ..WorkProgress::new(due)
+                },
+                None => WorkProgress::new(due),
+            };
             self.by_due.insert((progress.due, key, name.clone()));
             work.insert(name, progress);
         }
