@@ -130,6 +130,8 @@ pub enum DamageFault {
     /// A record is linked to something else than the one before it: of an order, an earlier one of the same user; of an
     /// update, the update before.
     Link,
+    /// An update gives back more spots than its order has taken.
+    Released,
     /// The summary of the segment is not what its records add up to.
     Summary,
 }
@@ -170,6 +172,9 @@ impl fmt::Display for Damage {
             }
             DamageFault::Link => {
                 f.write_str("a record is not linked to the one before it of the same user or order")
+            }
+            DamageFault::Released => {
+                f.write_str("an order gives back more spots than it has taken")
             }
             DamageFault::Summary => write!(
                 f,

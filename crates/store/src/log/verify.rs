@@ -37,6 +37,7 @@ use crate::{
 mod block_links;
 mod erasures;
 mod order_links;
+mod released_claims;
 #[cfg(test)]
 mod tests;
 mod update_links;
@@ -44,6 +45,7 @@ mod update_links;
 use block_links::BlockLinks;
 use erasures::{ErasureReport, Erasures};
 use order_links::OrderLinks;
+use released_claims::ReleasedClaims;
 use update_links::UpdateLinks;
 
 /// How far the work on a store has come.
@@ -186,6 +188,7 @@ pub(super) fn verify_segments(
         links: OrderLinks::default(),
         updates: UpdateLinks::default(),
         blocks: BlockLinks::default(),
+        claims: ReleasedClaims::default(),
         erasures: Erasures::default(),
         report: Verification::default(),
     };
@@ -229,6 +232,7 @@ struct Verifier<'v> {
     links: OrderLinks,
     updates: UpdateLinks,
     blocks: BlockLinks,
+    claims: ReleasedClaims,
     erasures: Erasures,
     report: Verification,
 }
@@ -466,10 +470,13 @@ impl Verifier<'_> {
         let (key, is_linked) = match fact {
             Fact::OrderPlaced(order) => {
                 self.report.orders += 1;
+                self.claims.add_order(&order.key, &order.claims);
                 let is_linked = self.links.add(position, order.user.as_ref(), link);
                 (&order.key, is_linked)
             }
             Fact::OrderUpdated(update) => {
+                let place = (position, sequence);
+                self.claims.add_update(&update.key, &update.released, place);
                 let is_linked = self.updates.add(&update.key, update.newest, link);
                 (&update.key, is_linked)
             }
@@ -545,6 +552,7 @@ impl Verifier<'_> {
     }
 
     fn finish(mut self, last: u64) -> Result<Verification, OpenError> {
+        self.compare_claims();
         let ErasureReport {
             findings,
             unrecorded,
@@ -581,6 +589,23 @@ impl Verifier<'_> {
                 && (finding.lost.is_some() || finding.is_loss_unknown())
         });
         lossy.map(|finding| end_of(&finding.damage)).max()
+    }
+
+    /// Reports updates that give back more than their orders have taken.
+    fn compare_claims(&mut self) {
+        let claims = std::mem::take(&mut self.claims);
+        // Behind damage, an order may be missing that has taken it.
+        if self.last_loss().is_some() {
+            return;
+        }
+        for (position, sequence) in claims.finish() {
+            let (segment, offset) = (position.segment(), position.offset());
+            self.report.findings.push(Finding {
+                damage: damage(segment, offset, sequence, DamageFault::Released),
+                lost: None,
+                orders: Vec::new(),
+            });
+        }
     }
 
     /// Whether a server has begun another segment since the survey.

@@ -1,11 +1,11 @@
 use std::{fs, os::unix::fs::FileExt, sync::Arc};
 
-use domain::time::EpochSeconds;
+use domain::{slot::SlotDuration, time::EpochSeconds};
 use kernel::clock::{Clock, ManualClock};
 
 use super::*;
 use crate::{
-    BlockKey, OrderKey, Store, UnitOfWork, Write,
+    BlockKey, NamedClaim, OrderKey, OrderUpdate, PlacedOrder, Store, UnitOfWork, Write,
     conformance::samples,
     log::{
         CutSegment, StoreInfo,
@@ -299,28 +299,40 @@ fn links_lead_to_earlier_orders_of_the_same_user() {
     assert!(links.add(position(64), Some(&user(2)), Some(position(12 * 8 + 4096))));
 }
 
-/// A log with an order and its updates to these revisions, each written with a fault or none.
-fn log_of_updates(updates: &[(u32, Option<PlantedFault>)]) -> (SimulatedDisk, u64) {
+/// A log with an order, and what follows it, each written with a fault or none; and how many changes it has.
+fn log_with(
+    more: impl FnOnce(&mut fastrand::Rng, &mut PlacedOrder) -> Vec<(OrderUpdate, Option<PlantedFault>)>,
+) -> (SimulatedDisk, u64) {
     let disk = SimulatedDisk::new(1);
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(EpochSeconds::new(1_800_000_000)));
     let (mut log, _) = OpenedLog::open(&disk, &clock).unwrap();
     let mut random = fastrand::Rng::with_seed(1);
-    let placed = samples::placed(&mut random, |token| {
+    let mut placed = samples::placed(&mut random, |token| {
         log.reader.keys.order_key(token).order_id()
     });
-    let order = placed.order.id.clone();
-    let mut units = vec![(Write::OrderPlaced(Box::new(placed)), None)];
-    for (revision, fault) in updates {
-        let update = samples::update(&mut random, order.clone(), *revision);
-        units.push((Write::OrderUpdated(Box::new(update)), *fault));
+    let updates = more(&mut random, &mut placed);
+    let mut writes = vec![(Write::OrderPlaced(Box::new(placed)), None)];
+    for (update, fault) in updates {
+        writes.push((Write::OrderUpdated(Box::new(update)), fault));
     }
-    for (write, fault) in units {
+    for (write, fault) in writes {
         let unit = EncodedUnit::new(&UnitOfWork::from(write), &log.reader.keys);
         let _planted = fault.map(plant);
         log.ledger.write(&[unit]).unwrap();
     }
     let changes = log.ledger.appender.end().next_sequence - 1;
     (disk, changes)
+}
+
+/// A log with an order and its updates to these revisions, each written with a fault or none.
+fn log_of_updates(updates: &[(u32, Option<PlantedFault>)]) -> (SimulatedDisk, u64) {
+    log_with(|random, placed| {
+        let update = |(revision, fault): &(u32, Option<PlantedFault>)| {
+            let update = samples::update(random, placed.order.id.clone(), *revision);
+            (update, *fault)
+        };
+        updates.iter().map(update).collect()
+    })
 }
 
 #[test]
@@ -347,6 +359,50 @@ fn updates_that_do_not_continue_the_ones_before_are_found() {
             found.push(finding.damage.sequence);
         }
         assert_eq!(found, expected, "{updates:?}");
+    }
+}
+
+/// A log with an order that takes five spots, and updates that give back these numbers of them.
+fn log_of_releases(given: &[u32]) -> (SimulatedDisk, u64) {
+    log_with(|random, placed| {
+        let claim = NamedClaim {
+            merchant_id: "museum".into(),
+            service_id: "entry".into(),
+            start_sec: EpochSeconds::new(1_800_003_600),
+            duration_sec: SlotDuration::default(),
+            ticket_id: Some("adult".into()),
+            count: 5,
+        };
+        let mut updates = Vec::new();
+        for (revision, &count) in (1..).zip(given) {
+            let mut update = samples::update(random, placed.order.id.clone(), revision);
+            let claim = claim.clone();
+            update.released = vec![NamedClaim { count, ..claim }];
+            updates.push((update, None));
+        }
+        placed.claims = vec![claim];
+        updates
+    })
+}
+
+#[test]
+fn an_order_gives_back_no_more_than_it_has_taken() {
+    for (given, expected) in [
+        (&[][..], vec![]),
+        (&[5], vec![]),
+        (&[2, 3], vec![]),
+        (&[6], vec![2]),
+        (&[5, 1], vec![3]),
+        (&[2, 2, 2], vec![4]),
+    ] {
+        let (disk, changes) = log_of_releases(given);
+        let verified = verify_segments(&disk, changes, &|| Ok(false), &mut |_| {}).unwrap();
+        let mut found = Vec::new();
+        for finding in &verified.findings {
+            assert_eq!(finding.damage.fault, DamageFault::Released, "{given:?}");
+            found.push(finding.damage.sequence);
+        }
+        assert_eq!(found, expected, "{given:?}");
     }
 }
 
