@@ -5,6 +5,7 @@ mod blocks;
 mod changes;
 mod command_line;
 mod customers;
+mod defects;
 mod documents;
 mod openapi;
 mod orders;

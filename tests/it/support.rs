@@ -1,6 +1,8 @@
 //! Shared by all tests: a server and its doubles, clients, requests, answers, and their invariants.
 
 mod answers;
+pub(crate) mod back_office;
+pub(crate) mod booked_server;
 pub(crate) mod byte_client;
 pub(crate) mod doubles;
 mod files;
@@ -18,7 +20,7 @@ pub(crate) mod text;
 pub(crate) use answers::{Checked, Created, agree, faulty_fields, reason};
 pub(crate) use files::{copy_dir, edited_catalog, sample_catalog};
 pub(crate) use requests::{
-    Item, LONG_LETTER, NOW, address_of, order_request, paid_with, payment_information, price,
-    stating_fees, tomorrow_at,
+    Item, LONG_LETTER, NOW, address_of, museum_visit, order_request, paid_with,
+    payment_information, price, request_id, stating_fees, tomorrow_at,
 };
 pub(crate) use server::{Setup, TestServer, Transport, config, open_store};

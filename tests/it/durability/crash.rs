@@ -20,12 +20,14 @@ use crate::support::{
     seeds::seeds,
 };
 
+mod after_sale;
 mod client;
 mod clock_changes;
 mod crash_points;
 mod gateway;
 mod history;
 mod negative_controls;
+mod operators;
 mod scenario;
 mod session;
 mod verifier;

@@ -16,8 +16,7 @@ use tempfile::TempDir;
 use tonic::{Status, transport::Channel};
 
 use crate::support::{
-    Item, NOW, Setup, TestServer, config, edited_catalog, order_request, paid_with,
-    payment_information, price,
+    Item, NOW, Setup, TestServer, config, edited_catalog, museum_visit, order_request,
     rest_client::{Answer, post, send, without_body},
     stating_fees,
 };
@@ -99,16 +98,8 @@ impl Stage {
     /// Creates an order of the museum that this server charges: two adults at ten for 50 dollars, and one at two in the
     /// afternoon for 25. Returns its id.
     pub(super) async fn paid_order(&self, token: &str, payment_token: &str) -> String {
-        let morning = Item::museum_entry().tickets(&[("adult", 2)]);
-        let afternoon = Item::of("museum-entry", 14, 0, 7200).tickets(&[("adult", 1)]);
-        let items = [
-            morning.price("USD", 50_000_000),
-            afternoon.price("USD", 25_000_000),
-        ];
-        let mut request = paid_with(order_request(token, "museum", items), payment_token);
-        payment_information(&mut request).price = Some(price("USD", 75_000_000));
-        let created = self.server.send(request).await.unwrap();
-        created.order().order_id.clone()
+        let created = self.server.send(museum_visit(token, payment_token)).await;
+        created.unwrap().order().order_id.clone()
     }
 
     /// Sends a request with a body.
@@ -138,11 +129,6 @@ impl Stage {
         drop(channel);
         server.stop().await;
     }
-}
-
-/// A request id.
-pub(super) fn request_id(number: u32) -> String {
-    format!("00000000-0000-4000-8000-{number:012}")
 }
 
 /// What is ordered.

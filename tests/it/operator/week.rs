@@ -1,214 +1,298 @@
-//! A week of a box office in small: each step of it adds up in money and spots, and a restart finds it all.
+//! A manager's week from the command line, with a kill between any two of its steps: money and spots add up after each.
 
-use std::{path::Path, time::Duration};
-
-use boxoffice::api::operator::proto::v1::{
-    ListDoorResponse, ListSlotsResponse, Order, SearchOrdersResponse,
-};
-use serde_json::{Value, json};
+use futures_util::{StreamExt, stream};
 use tempfile::TempDir;
 
-use super::stage::{Stage, request_id};
-use crate::support::{Setup, config};
+use boxoffice::api::booking::proto::v3::{
+    booking_service_client::BookingServiceClient, create_order_response::Result as CreateResult,
+};
 
-const SLOTS: &str = "/operator/v1/slots?merchant_id=museum&service_id=museum-entry&date=2026-01-16";
-const DOOR: &str = "/operator/v1/door?slot.merchant_id=museum&slot.service_id=museum-entry\
-                    &slot.start_time=2026-01-16T10:00:00Z";
+use crate::support::{
+    back_office::{BackOffice, refunded},
+    booked_server::Plan,
+    museum_visit,
+    process::{Program, Running, until},
+    request_id, sample_catalog,
+};
 
-async fn open(dir: &Path) -> Stage {
-    let mut config = config();
-    config.serving.operator_listen = Some("127.0.0.1:0".parse().unwrap());
-    let setup = Setup {
-        config,
-        ..Setup::embedded(dir)
-    };
-    Stage::start_with(setup).await
+const DAY: i64 = 86_400;
+
+/// Weeks at once.
+const AT_ONCE: usize = 3;
+
+/// The customers: each has bought two tickets for ten in the morning, for 50 dollars, and one for two in the afternoon, for
+/// 25 dollars.
+const CUSTOMERS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
+/// What a manager does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Sell,
+    ListToday,
+    FindByName,
+    CancelTicket,
+    Refund,
+    NoShow,
+    Withdraw,
+    Amend,
+    CancelOrder,
+    Note,
+    /// A customer does not decide within a day.
+    TimeOut,
+    DoorList,
+    Capacity,
 }
 
-/// Makes a change, and returns the order once its refunds have an outcome.
-async fn change(stage: &Stage, path: &str, number: u32, mut body: Value) -> Order {
-    body["request_id"] = request_id(number).into();
-    let answer: Value = if path.ends_with(":withdraw") {
-        stage.post_streamed(path, &body).await.unwrap().remove(0)
-    } else {
-        stage.post(path, &body).await.unwrap()
-    };
-    let name = answer["order"]["name"].as_str().unwrap().to_owned();
-    let settled = async {
-        loop {
-            let order = read(stage, &name).await;
-            if order.steps.is_empty() {
-                return order;
-            }
+/// The steps, with what is given back by then, in cents, and the spots that are sold by then at ten and at two.
+const STEPS: [(Step, i64, [u32; 2]); 13] = [
+    (Step::Sell, 0, [12, 6]),
+    (Step::ListToday, 0, [12, 6]),
+    (Step::FindByName, 0, [12, 6]),
+    (Step::CancelTicket, 2_500, [12, 5]),
+    (Step::Refund, 3_750, [12, 5]),
+    (Step::NoShow, 3_750, [12, 5]),
+    (Step::Withdraw, 3_750, [12, 3]),
+    (Step::Amend, 6_250, [12, 3]),
+    (Step::CancelOrder, 13_750, [10, 2]),
+    (Step::Note, 13_750, [10, 2]),
+    (Step::TimeOut, 21_250, [8, 2]),
+    (Step::DoorList, 21_250, [8, 2]),
+    (Step::Capacity, 21_250, [8, 2]),
+];
+
+/// When the server is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kill {
+    Never,
+    After(Step),
+    AfterEach,
+}
+
+struct Week {
+    plan: Plan,
+    /// `None` only while it is restarted.
+    server: Option<Running>,
+    office: BackOffice,
+    /// The ids of the orders, by customer.
+    orders: Vec<String>,
+    /// The changes so far, with what the program said.
+    made: Vec<(Vec<String>, String)>,
+    _dir: TempDir,
+}
+
+impl Week {
+    async fn begin() -> Self {
+        let dir = TempDir::new().unwrap();
+        let plan = Plan::of(&sample_catalog(), dir.path());
+        let (server, office) = started(&plan).await;
+        Self {
+            plan,
+            server: Some(server),
+            office,
+            orders: Vec::new(),
+            made: Vec::new(),
+            _dir: dir,
         }
-    };
-    let limit = Duration::from_secs(30);
-    let order = tokio::time::timeout(limit, settled).await.unwrap();
-    adds_up(stage).await;
-    order
-}
-
-async fn read(stage: &Stage, name: &str) -> Order {
-    let answer: Value = stage.read(&format!("/operator/v1/{name}")).await.unwrap();
-    serde_json::from_value(answer["order"].clone()).unwrap()
-}
-
-async fn all(stage: &Stage) -> Vec<Order> {
-    let found: SearchOrdersResponse = stage.read("/operator/v1/orders").await.unwrap();
-    found.orders
-}
-
-/// What was captured is given back or can be; what a slot has sold are the items that hold its spots.
-async fn adds_up(stage: &Stage) {
-    let orders = all(stage).await;
-    let micros = |amount: &Option<boxoffice::api::operator::proto::v1::Amount>| {
-        amount.as_ref().map_or(0, |amount| amount.micros)
-    };
-    for order in &orders {
-        let payment = order.payment.as_ref().unwrap();
-        let (captured, refunded) = (micros(&payment.captured), micros(&payment.refunded));
-        assert_eq!(
-            micros(&payment.refundable),
-            captured - refunded,
-            "{order:?}"
-        );
-        let given_back = order.refunds.iter().filter(|refund| refund.state == "done");
-        let given_back: i64 = given_back.map(|refund| micros(&refund.amount)).sum();
-        assert_eq!(refunded, given_back, "{order:?}");
     }
-    let slots: ListSlotsResponse = stage.read(SLOTS).await.unwrap();
-    for slot in &slots.slots {
-        let start = slot.name.as_ref().unwrap().start_time;
-        let items = orders.iter().flat_map(|order| &order.items);
-        let items = items.filter(|item| item.holds_spots && item.start_time == start);
-        let tickets = items.flat_map(|item| &item.tickets);
-        let sold: u32 = tickets.map(|tickets| tickets.count).sum();
-        assert_eq!(slot.sold, sold, "{start:?}");
-        assert_eq!(slot.allotment, sold + slot.left + slot.held, "{start:?}");
+
+    /// Kills the server and starts it again.
+    async fn kill(&mut self) {
+        // First: the store is locked while it runs.
+        self.server.take().unwrap().kill().await;
+        let (server, office) = started(&self.plan).await;
+        (self.server, self.office) = (Some(server), office);
+    }
+
+    /// The output of a command.
+    async fn said(&self, words: &[&str]) -> String {
+        let server = format!("--server=http://{}", self.office.0);
+        let ended = Program::new().args(words).args([&*server]).run().await;
+        assert_eq!(ended.code(), 0, "{words:?}: {}", ended.text());
+        ended.text()
+    }
+
+    /// Makes a change of a customer's order.
+    async fn change(&mut self, customer: usize, command: &str, more: &[&str]) {
+        let request = request_id(u32::try_from(self.made.len()).unwrap() + 1);
+        let mut words = vec!["orders", command, &self.orders[customer]];
+        words.extend(more);
+        words.extend(["--request-id", &request]);
+        let output = self.said(&words).await;
+        let words = words.into_iter().map(str::to_owned).collect();
+        self.made.push((words, output));
+    }
+
+    async fn take(&mut self, step: Step) {
+        match step {
+            Step::Sell => self.sell().await,
+            Step::ListToday => {
+                let words = ["orders", "list", "--date=2026-01-16", "--csv"];
+                let listed = self.said(&words).await;
+                assert_eq!(listed.lines().count(), 1 + CUSTOMERS.len(), "{listed}");
+            }
+            Step::FindByName => {
+                let words = ["orders", "list", "--name=lovelace-b", "--customer", "--csv"];
+                let found = self.said(&words).await;
+                let lines: Vec<&str> = found.lines().skip(1).collect();
+                assert!(
+                    lines.len() == 1 && lines[0].starts_with(&self.orders[1]),
+                    "{found}"
+                );
+            }
+            Step::CancelTicket => {
+                let more = ["--item=1", "--refund=full", "--reason=ill"];
+                self.change(0, "cancel", &more).await;
+            }
+            Step::Refund => {
+                let more = ["--refund=12.50USD", "--reason=cold coffee"];
+                self.change(1, "refund", &more).await;
+            }
+            Step::NoShow => self.change(2, "no-show", &["--item=0"]).await,
+            Step::Withdraw => {
+                for customer in [3, 4] {
+                    let more = ["--item=1", "--reason=flooded"];
+                    self.change(customer, "withdraw", &more).await;
+                }
+            }
+            Step::Amend => self.change(3, "customer-action", &["amend"]).await,
+            Step::CancelOrder => self.change(5, "cancel", &["--refund=full"]).await,
+            Step::Note => self.change(1, "note", &["asked for a quiet corner"]).await,
+            Step::TimeOut => {
+                self.plan.now_sec += DAY;
+                self.kill().await;
+                let name = format!("orders/{}", self.orders[4]);
+                until("a time-out", async || {
+                    self.office.order(&name).await.state == "timed_out"
+                })
+                .await;
+            }
+            Step::DoorList => self.list_door().await,
+            Step::Capacity => self.list_capacity().await,
+        }
+    }
+
+    async fn sell(&mut self) {
+        let mut client = BookingServiceClient::new(self.server.as_ref().unwrap().connect().await);
+        for customer in CUSTOMERS {
+            let created = client.create_order(museum_visit(customer, "approve")).await;
+            let result = created.unwrap().into_inner().result;
+            let Some(CreateResult::Order(order)) = result else {
+                panic!("{result:?}");
+            };
+            self.orders.push(order.order_id);
+        }
+    }
+
+    /// Those who come at ten: everybody but whose order is cancelled or timed out.
+    async fn list_door(&self) {
+        let words = [
+            "door-list",
+            "--merchant=museum",
+            "--service=museum-entry",
+            "--start=2026-01-16T10:00:00Z",
+            "--csv",
+        ];
+        let listed = self.said(&words).await;
+        let names: Vec<&str> = listed
+            .lines()
+            .skip(1)
+            .map(|line| line.split(',').next().unwrap())
+            .collect();
+        let expected = ["Lovelace-a", "Lovelace-b", "Lovelace-c", "Lovelace-d"];
+        assert_eq!(names, expected, "{listed}");
+    }
+
+    /// Nothing of the day after is sold.
+    async fn list_capacity(&self) {
+        let words = [
+            "slots",
+            "list",
+            "--merchant=museum",
+            "--service=museum-entry",
+            "--date=2026-01-17",
+            "--csv",
+        ];
+        let listed = self.said(&words).await;
+        let morning = listed.lines().find(|line| line.contains(" 10:00 "));
+        let morning = morning.unwrap_or_else(|| panic!("{listed}"));
+        assert!(morning.ends_with(",50,0,0,0,50"), "{listed}");
+    }
+
+    /// Repeats all requests: each has the answer that it had, and changes nothing more.
+    async fn repeat(&self) {
+        for (words, output) in &self.made {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            assert_eq!(&self.said(&words).await, output, "{words:?}");
+        }
+    }
+
+    /// Checks that money and spots add up, and to what.
+    async fn check(&self, cents: i64, sold: [u32; 2], case: &str) {
+        let dates = ["2026-01-16", "2026-01-17"].map(str::to_owned);
+        let found = self.office.contradictions(&self.plan, "museum", &dates);
+        assert_eq!(found.await, [], "{case}");
+        let orders = self.office.orders().await;
+        assert_eq!(orders.len(), self.orders.len(), "{case}");
+        let given: i64 = orders.iter().map(refunded).sum();
+        assert_eq!(given, cents * 10_000, "{case}");
+        let slots = self.office.slots("museum", &dates[0]).await;
+        let mut at = Vec::new();
+        for hour in [10, 14] {
+            let slot = slots.iter().find(|slot| {
+                let name = slot.name.as_ref().unwrap();
+                let start = name.start_time.as_ref().unwrap().seconds;
+                name.service_id == "museum-entry" && start % DAY == hour * 3_600
+            });
+            at.push(slot.unwrap().sold);
+        }
+        assert_eq!(at, sold, "{case}");
+    }
+
+    /// The states in which the orders end.
+    async fn check_states(&self, case: &str) {
+        let expected = [
+            ("processing", ["confirmed", "cancelled"]),
+            ("processing", ["confirmed", "confirmed"]),
+            ("processing", ["no_show", "confirmed"]),
+            ("processing", ["confirmed", "cancelled"]),
+            ("timed_out", ["cancelled", "cancelled"]),
+            ("cancelled", ["cancelled", "cancelled"]),
+        ];
+        for (id, (state, items)) in self.orders.iter().zip(expected) {
+            let order = self.office.order(&format!("orders/{id}")).await;
+            let found: Vec<&str> = order.items.iter().map(|item| &*item.state).collect();
+            assert_eq!((&*order.state, &found[..]), (state, &items[..]), "{case}");
+        }
     }
 }
 
-fn refunded(order: &Order) -> i64 {
-    let payment = order.payment.as_ref().unwrap();
-    payment.refunded.as_ref().map_or(0, |amount| amount.micros)
+async fn started(plan: &Plan) -> (Running, BackOffice) {
+    let mut server = plan.program().start().await;
+    let office = BackOffice(server.operator_address().await);
+    (server, office)
+}
+
+async fn play(kill: Kill) {
+    let mut week = Week::begin().await;
+    for (step, cents, sold) in STEPS {
+        week.take(step).await;
+        let case = format!("{step:?}, killed: {kill:?}");
+        if kill == Kill::AfterEach || kill == Kill::After(step) {
+            // At once: refunds may be under way.
+            week.kill().await;
+            week.repeat().await;
+        }
+        week.check(cents, sold, &case).await;
+    }
+    week.repeat().await;
+    week.check_states(&format!("killed: {kill:?}")).await;
+    week.server.unwrap().kill().await;
 }
 
 #[tokio::test]
-async fn a_week_adds_up_and_a_restart_finds_it_all() {
-    let dir = TempDir::new().unwrap();
-    let stage = open(dir.path()).await;
-    let mut names = Vec::new();
-    for token in ["a", "b", "c", "d"] {
-        names.push(format!(
-            "orders/{}",
-            stage.paid_order(token, "approve").await
-        ));
-    }
-    adds_up(&stage).await;
-    let [one, other, absent, lost] = &names[..] else {
-        panic!("four orders")
-    };
-    let full = json!({"full": {}});
-
-    let order = change(
-        &stage,
-        &format!("{one}:cancel"),
-        1,
-        json!({"items": [0], "refund": full}),
-    )
-    .await;
-    assert_eq!(
-        (refunded(&order), &*order.state),
-        (50_000_000, "processing")
-    );
-    let states: Vec<&str> = order.items.iter().map(|item| &*item.state).collect();
-    assert_eq!(states, ["cancelled", "confirmed"]);
-
-    let amount = json!({"amount": {"micros": "12500000", "currency_code": "USD"}});
-    let body = json!({"refund": amount, "reason": "cold coffee"});
-    let order = change(&stage, &format!("{other}:refund"), 2, body).await;
-    assert_eq!(
-        (refunded(&order), order.items[0].holds_spots),
-        (12_500_000, true)
-    );
-
-    let order = change(
-        &stage,
-        &format!("{absent}:noShow"),
-        3,
-        json!({"items": [0]}),
-    )
-    .await;
-    assert_eq!(
-        (&*order.items[0].booking_status, refunded(&order)),
-        ("NO_SHOW", 0)
-    );
-
-    let body = json!({"order_items": {"name": lost, "items": [0]}, "reason": "flooded"});
-    let order = change(&stage, "orders:withdraw", 4, body).await;
-    assert_eq!(&*order.state, "customer_action_required");
-    let body = json!({"decision": "CUSTOMER_DECISION_AMEND"});
-    let order = change(&stage, &format!("{lost}:customerAction"), 5, body).await;
-    assert_eq!(
-        (&*order.state, refunded(&order)),
-        ("processing", 50_000_000)
-    );
-    assert_eq!(order.timers, []);
-
-    let order = change(
-        &stage,
-        &format!("{lost}:cancel"),
-        6,
-        json!({"refund": full}),
-    )
-    .await;
-    assert_eq!((&*order.state, refunded(&order)), ("cancelled", 75_000_000));
-    change(
-        &stage,
-        &format!("{other}:addNote"),
-        7,
-        json!({"note": "asked for a quiet corner"}),
-    )
-    .await;
-
-    let door: ListDoorResponse = stage.read(DOOR).await.unwrap();
-    let mut guests: Vec<&str> = door.entries.iter().map(|entry| &*entry.order).collect();
-    guests.sort_unstable();
-    let mut expected = [other.as_str(), absent.as_str()];
-    expected.sort_unstable();
-    assert_eq!(guests, expected);
-
-    let mut before = Vec::new();
-    for name in &names {
-        let history: Value = stage
-            .read(&format!("/operator/v1/{name}/history"))
-            .await
-            .unwrap();
-        before.push((read(&stage, name).await, history));
-    }
-    let slots: ListSlotsResponse = stage.read(SLOTS).await.unwrap();
-    stage.stop().await;
-    let stage = open(dir.path()).await;
-    for (name, (order, history)) in names.iter().zip(before) {
-        assert_eq!(read(&stage, name).await, order);
-        let found: Value = stage
-            .read(&format!("/operator/v1/{name}/history"))
-            .await
-            .unwrap();
-        assert_eq!(found, history);
-    }
-    assert_eq!(stage.read::<ListSlotsResponse>(SLOTS).await.unwrap(), slots);
-    assert_eq!(stage.read::<ListDoorResponse>(DOOR).await.unwrap(), door);
-    adds_up(&stage).await;
-    // A request from before the restart has its answer, and changes nothing.
-    let stands = read(&stage, one).await;
-    let again = change(
-        &stage,
-        &format!("{one}:cancel"),
-        1,
-        json!({"items": [0], "refund": full}),
-    )
-    .await;
-    assert_eq!(again, stands);
-    stage.stop().await;
+async fn a_week_adds_up_wherever_the_server_is_killed() {
+    let mut kills = vec![Kill::Never, Kill::AfterEach];
+    kills.extend(STEPS.map(|(step, ..)| Kill::After(step)));
+    let weeks = stream::iter(kills).map(play);
+    weeks.buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
 }

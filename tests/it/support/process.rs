@@ -232,11 +232,19 @@ impl Running {
 
     /// The address of its admin listener.
     pub(crate) async fn admin_address(&mut self) -> SocketAddr {
+        self.address_of("admin_address").await
+    }
+
+    /// The address of its operator's listener.
+    pub(crate) async fn operator_address(&mut self) -> SocketAddr {
+        self.address_of("operator_address").await
+    }
+
+    async fn address_of(&mut self, listener: &str) -> SocketAddr {
         let listening = self
             .line("listening", |line| line["message"] == "listening")
             .await;
-        let address = listening["admin_address"].as_str().unwrap();
-        address.parse().unwrap()
+        listening[listener].as_str().unwrap().parse().unwrap()
     }
 
     /// Whether it has a file open.

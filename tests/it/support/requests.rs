@@ -102,6 +102,29 @@ pub(crate) fn price(currency: &str, micros: i64) -> Price {
     }
 }
 
+/// A request for two adults at the museum at ten for 50 dollars, and one at two in the afternoon for 25, that this server
+/// charges.
+pub(crate) fn museum_visit(token: &str, payment_token: &str) -> CreateOrderRequest {
+    let morning = Item::museum_entry().tickets(&[("adult", 2)]);
+    let afternoon = Item::of("museum-entry", 14, 0, 7200).tickets(&[("adult", 1)]);
+    let items = [
+        morning.price("USD", 50_000_000),
+        afternoon.price("USD", 25_000_000),
+    ];
+    let mut request = paid_with(order_request(token, "museum", items), payment_token);
+    payment_information(&mut request).price = Some(price("USD", 75_000_000));
+    let order = request.order.as_mut().unwrap();
+    let user = order.user_information.as_mut().unwrap();
+    user.user_id = format!("user-{token}");
+    user.family_name = format!("Lovelace-{token}");
+    request
+}
+
+/// A request id.
+pub(crate) fn request_id(number: u32) -> String {
+    format!("00000000-0000-4000-8000-{number:012}")
+}
+
 /// A line item in the making.
 #[derive(Clone)]
 pub(crate) struct Item(pub(crate) LineItem);

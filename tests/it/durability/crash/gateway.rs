@@ -1,310 +1,20 @@
 //! Crashes around a charge: before it, during it, after its outcome, and again during the reversal at the
 //! next start. In the end all captured money belongs to an order, once.
 //!
-//! The server is this test binary in a process of its own. Its gateway keeps its books in a file, because a
-//! real gateway survives the crash of its clients; the process aborts at a planned point.
+//! The process aborts at a planned point; the books of its gateway outlive it.
 
-use std::{
-    collections::BTreeMap,
-    fs::{self, OpenOptions},
-    io::Write as _,
-    os::unix::process::ExitStatusExt,
-    path::PathBuf,
-    process,
-    sync::Arc,
-};
-
-use boxoffice::{
-    api::booking::proto::v3,
-    config::Config,
-    payments::{
-        ChangeOutcome, Charge, ChargeChange, ChargeKey, ChargeOutcome, DeclineReason, GatewayError,
-        GatewayFuture, PaymentGateway, Reversal,
-    },
-    store::{
-        CommitFuture, HoldId, OrderFilter, OrderKey, OrderSink, Read, ReadError, Recovered, Replay,
-        Selection, Store, StoreHealth, StoreStats, StoredHold, UnitOfWork, Write, log::LogStore,
-    },
-    telemetry,
-};
+use boxoffice::api::booking::proto::v3;
 use futures_util::{StreamExt, stream};
-use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 
 use super::{client::Client, history::Anomaly, open, scenario::Scenario, verify_last};
 use crate::support::{
-    self, Item, Setup,
-    doubles::reads_of,
+    Item,
+    booked_server::{Books, Outcome, Plan, PlannedFault, Point, assert_aborted},
     order_request,
-    process::{Ended, Program},
 };
-
-/// The number of the signal by which a process aborts itself.
-const SIGABRT: i32 = 6;
 
 /// Crashes at once.
 const AT_ONCE: usize = 4;
-
-/// Where a process can die.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Point {
-    BeforeIntent,
-    AfterIntent,
-    /// The gateway was called and has done nothing yet.
-    BeforeCharge,
-    /// The gateway has captured or declined, and not answered yet.
-    AfterCharge,
-    /// The paid order is about to be written.
-    BeforeOrder,
-    AfterOrder,
-    /// The end of a payment without an order is about to be written.
-    BeforeEnd,
-    AfterEnd,
-    BeforeReversal,
-    AfterReversal,
-}
-
-/// The planned outcome of a charge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Outcome {
-    Captured,
-    Declined,
-    /// Captured, and the answer is lost.
-    Lost,
-    /// Not captured, and the answer is lost.
-    Silent,
-}
-
-/// A fault of the store, for negative controls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum StoreFault {
-    /// It acknowledges intents without writing them.
-    Intents,
-    /// It acknowledges orders without writing them.
-    Orders,
-}
-
-/// The plan of such a server, passed in a variable.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Plan {
-    catalog: PathBuf,
-    store: PathBuf,
-    books: PathBuf,
-    outcome: Outcome,
-    aborts_at: Option<Point>,
-    fault: Option<StoreFault>,
-}
-
-const PLAN: &str = "BOXOFFICE_TEST_PLAN";
-
-impl Plan {
-    /// A server without crashes and faults.
-    fn of(scenario: &Scenario) -> Self {
-        Self {
-            catalog: scenario.deployment.catalog.path().into(),
-            store: scenario.deployment.store.path().join("orders"),
-            books: scenario.deployment.store.path().join("books"),
-            outcome: Outcome::Captured,
-            aborts_at: None,
-            fault: None,
-        }
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "it is no setting of the server")]
-    fn from_variable() -> Option<Self> {
-        let text = std::env::var(PLAN).ok()?;
-        Some(serde_json::from_str(&text).unwrap())
-    }
-
-    fn program(&self) -> Program {
-        let plan = serde_json::to_string(self).unwrap();
-        Program::this_test(
-            "durability::crash::gateway::a_server_that_aborts_as_planned",
-            PLAN,
-            &plan,
-        )
-    }
-
-    /// Aborts the process if this is the planned point.
-    fn pass(&self, point: Point) {
-        if self.aborts_at == Some(point) {
-            process::abort();
-        }
-    }
-
-    /// The last entry of a charge in the gateway's books.
-    fn entry(&self, key: &ChargeKey) -> Option<&'static str> {
-        let books = fs::read_to_string(&self.books).unwrap_or_default();
-        let last = books
-            .lines()
-            .rfind(|line| line.split(' ').nth(1) == Some(&*key.0))?;
-        Some(if last.starts_with("charge ") {
-            "charge"
-        } else {
-            "reverse"
-        })
-    }
-
-    fn note(&self, line: &str) {
-        let mut books = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.books)
-            .unwrap();
-        books.write_all(line.as_bytes()).unwrap();
-    }
-
-    fn capture(&self, charge: &Charge) {
-        if self.entry(&charge.key).is_none() {
-            self.note(&format!(
-                "charge {} {}\n",
-                charge.key.0,
-                charge.amount.to_micros().unwrap()
-            ));
-        }
-    }
-}
-
-/// A gateway that records its charges in a file.
-#[derive(Debug)]
-struct BookedGateway(Plan);
-
-impl PaymentGateway for BookedGateway {
-    fn charge<'a>(&'a self, charge: &'a Charge) -> GatewayFuture<'a, ChargeOutcome> {
-        let plan = &self.0;
-        plan.pass(Point::BeforeCharge);
-        let answer = match plan.outcome {
-            Outcome::Declined => ChargeOutcome::Declined(DeclineReason::CardDeclined),
-            Outcome::Silent => ChargeOutcome::Unknown("no answer".into()),
-            Outcome::Lost => {
-                plan.capture(charge);
-                ChargeOutcome::Unknown("no answer".into())
-            }
-            Outcome::Captured => {
-                plan.capture(charge);
-                ChargeOutcome::Captured(charge.key.0.clone())
-            }
-        };
-        plan.pass(Point::AfterCharge);
-        Box::pin(std::future::ready(answer))
-    }
-
-    fn reverse<'a>(
-        &'a self,
-        key: &'a ChargeKey,
-    ) -> GatewayFuture<'a, Result<Reversal, GatewayError>> {
-        let plan = &self.0;
-        plan.pass(Point::BeforeReversal);
-        let reversed = if plan.entry(key) == Some("charge") {
-            Reversal::Refunded
-        } else {
-            Reversal::Voided
-        };
-        plan.note(&format!("reverse {}\n", key.0));
-        plan.pass(Point::AfterReversal);
-        Box::pin(std::future::ready(Ok(reversed)))
-    }
-
-    fn refund<'a>(
-        &'a self,
-        _: &'a ChargeChange,
-    ) -> GatewayFuture<'a, Result<ChangeOutcome, GatewayError>> {
-        Box::pin(std::future::ready(Err(GatewayError("it is silent".into()))))
-    }
-
-    fn void<'a>(
-        &'a self,
-        _: &'a ChargeChange,
-    ) -> GatewayFuture<'a, Result<ChangeOutcome, GatewayError>> {
-        Box::pin(std::future::ready(Err(GatewayError("it is silent".into()))))
-    }
-}
-
-/// A store with the planned points and faults.
-#[derive(Debug)]
-struct CrashingStore {
-    inner: LogStore,
-    plan: Plan,
-}
-
-impl Store for CrashingStore {
-    fn commit(&self, unit: &UnitOfWork) -> CommitFuture {
-        let [write] = &unit.writes[..] else {
-            return self.inner.commit(unit);
-        };
-        let fault = match write {
-            Write::PaymentIntent(_) => Some(StoreFault::Intents),
-            Write::OrderPlaced(_) => Some(StoreFault::Orders),
-            Write::PaymentEnded(_)
-            | Write::HoldPlaced(_)
-            | Write::HoldReleased { .. }
-            | Write::Prices(_)
-            | Write::SlotsForgotten(_)
-            | Write::OrderUpdated(_)
-            | Write::Blocked(_) => None,
-        };
-        if fault.is_some() && fault == self.plan.fault {
-            return CommitFuture::ready(Ok(()));
-        }
-        let (before, after) = match write {
-            Write::PaymentIntent(_) => (Point::BeforeIntent, Point::AfterIntent),
-            Write::OrderPlaced(placed) if placed.payment.is_some() => {
-                (Point::BeforeOrder, Point::AfterOrder)
-            }
-            Write::PaymentEnded(_) => (Point::BeforeEnd, Point::AfterEnd),
-            Write::OrderPlaced(_)
-            | Write::HoldPlaced(_)
-            | Write::HoldReleased { .. }
-            | Write::Prices(_)
-            | Write::SlotsForgotten(_)
-            | Write::OrderUpdated(_)
-            | Write::Blocked(_) => return self.inner.commit(unit),
-        };
-        self.plan.pass(before);
-        let (plan, committed) = (self.plan.clone(), self.inner.commit(unit));
-        CommitFuture::boxed(async move {
-            let outcome = committed.await;
-            plan.pass(after);
-            outcome
-        })
-    }
-
-    reads_of!(inner);
-
-    fn health(&self) -> watch::Receiver<StoreHealth> {
-        self.inner.health()
-    }
-}
-
-#[tokio::test]
-#[ignore = "it is the server of the tests beside it"]
-async fn a_server_that_aborts_as_planned() {
-    let Some(plan) = Plan::from_variable() else {
-        return;
-    };
-    let mut config = support::config();
-    config.logging = Config::from_layers(
-        boxoffice::config::Flags::default(),
-        [("BOXOFFICE_LOG_FORMAT".into(), "json".into())],
-        |_| unreachable!("no file is named"),
-    )
-    .unwrap()
-    .logging;
-    telemetry::init(&config).unwrap();
-    let store = CrashingStore {
-        inner: support::open_store(&plan.store).unwrap(),
-        plan: plan.clone(),
-    };
-    let setup = Setup {
-        config,
-        catalog: plan.catalog.clone(),
-        store: Arc::new(store),
-        payments: Arc::new(BookedGateway(plan)),
-        ..Setup::default()
-    };
-    let _server = setup.open().await.unwrap();
-    std::future::pending::<()>().await;
-}
 
 /// A contradiction between the books and the orders.
 #[derive(Debug, PartialEq, Eq)]
@@ -317,19 +27,8 @@ enum Owed {
 
 /// The contradictions between the gateway's books and the orders on record.
 fn owed(books: &str, orders: &[v3::Order]) -> Vec<Owed> {
-    let (mut standing, mut owed) = (BTreeMap::new(), Vec::new());
-    for line in books.lines() {
-        let words: Vec<&str> = line.split(' ').collect();
-        match words[..] {
-            ["charge", key, micros] => {
-                standing.insert(key, micros.parse::<i64>().unwrap());
-            }
-            ["reverse", key] => {
-                standing.remove(key);
-            }
-            _ => panic!("{line:?} in the books"),
-        }
-    }
+    let mut standing = Books::read(books).charges;
+    let mut owed = Vec::new();
     for order in orders {
         let Some(payment) = &order.payment_information else {
             continue;
@@ -346,7 +45,7 @@ fn owed(books: &str, orders: &[v3::Order]) -> Vec<Owed> {
             owed.push(Owed::Unpaid(order.order_id.clone()));
         }
     }
-    owed.extend(standing.into_keys().map(|key| Owed::Unearned(key.into())));
+    owed.extend(standing.into_keys().map(Owed::Unearned));
     owed
 }
 
@@ -358,14 +57,15 @@ struct Crash {
     /// Whether the first crash leaves a payment pending.
     leaves_pending: bool,
     second: Option<Point>,
-    fault: Option<StoreFault>,
+    fault: Option<PlannedFault>,
 }
 
 /// The contradictions of the money after a crash, both after the reversals and after the tokens were sent
 /// again; and all other anomalies.
 async fn found_after(crash: &Crash) -> (Vec<Owed>, Vec<Anomaly>) {
     let mut scenario = Scenario::new();
-    let right = Plan::of(&scenario);
+    let deployment = &scenario.deployment;
+    let right = Plan::of(deployment.catalog.path(), deployment.store.path());
     let crashing = Plan {
         outcome: crash.outcome,
         aborts_at: Some(crash.first),
@@ -378,15 +78,7 @@ async fn found_after(crash: &Crash) -> (Vec<Owed>, Vec<Anomaly>) {
     scenario.order(&mut client, 2, "card").await;
     assert_aborted(&server.ended().await);
     if let Some(second) = crash.second {
-        assert_aborted(
-            &Plan {
-                aborts_at: Some(second),
-                ..right.clone()
-            }
-            .program()
-            .run()
-            .await,
-        );
+        assert_aborted(&right.aborting_at(second).program().run().await);
     }
     let started = open(right.program()).await;
     let is_pending = crash.leaves_pending && crash.second != Some(Point::AfterEnd);
@@ -397,10 +89,7 @@ async fn found_after(crash: &Crash) -> (Vec<Owed>, Vec<Anomaly>) {
     );
     let client = Client::at(&started.server).await;
     let users = scenario.history.user_ids();
-    let money = async || {
-        let books = fs::read_to_string(&right.books).unwrap_or_default();
-        owed(&books, &client.list_by_users(users.clone()).await)
-    };
+    let money = async || owed(&right.entries(), &client.list_by_users(users.clone()).await);
     let mut contradictions = money().await;
     let anomalies = verify_last(
         &started,
@@ -417,10 +106,6 @@ async fn found_after(crash: &Crash) -> (Vec<Owed>, Vec<Anomaly>) {
     started.server.kill().await;
     assert_eq!(open(right.program()).await.pending_payments, 0);
     (contradictions, anomalies)
-}
-
-fn assert_aborted(ended: &Ended) {
-    assert_eq!(ended.status.signal(), Some(SIGABRT), "{}", ended.text());
 }
 
 /// Every point by every outcome that leads there.
@@ -490,16 +175,16 @@ async fn a_store_that_acknowledges_too_early_is_detected() {
     let crash = |fault| Crash {
         outcome: Outcome::Captured,
         first: Point::AfterCharge,
-        leaves_pending: fault == StoreFault::Orders,
+        leaves_pending: fault == PlannedFault::Orders,
         second: None,
         fault: Some(fault),
     };
-    let (money, anomalies) = found_after(&crash(StoreFault::Intents)).await;
+    let (money, anomalies) = found_after(&crash(PlannedFault::Intents)).await;
     assert!(
         matches!(money[..], [Owed::Unearned(_)]) && anomalies.is_empty(),
         "{money:?}, {anomalies:?}"
     );
-    let (money, anomalies) = found_after(&crash(StoreFault::Orders)).await;
+    let (money, anomalies) = found_after(&crash(PlannedFault::Orders)).await;
     assert!(
         matches!(anomalies[..], [Anomaly::Lost { .. }]) && money.is_empty(),
         "{money:?}, {anomalies:?}"

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Item, LONG_LETTER, address_of, order_request, paid_with};
 
-const MERCHANT: &str = "workload";
+pub(super) const MERCHANT: &str = "workload";
 const SERVICE: &str = "show";
 const HOUR: i64 = 3600;
 
