@@ -1,15 +1,20 @@
-//! Compiles the order contract of `proto/` into a client and a server.
+//! Compiles the contracts of `proto/` into clients and servers.
 
 use std::error::Error;
 
 const PROTO: &str = "../../proto";
-const SERVICE: &str = "ext/maps/booking/partner/v3/service.proto";
+const SERVICES: [&str; 4] = [
+    "ext/maps/booking/partner/v3/service.proto",
+    "boxoffice/operator/v1/lifecycle.proto",
+    "boxoffice/operator/v1/orders.proto",
+    "boxoffice/operator/v1/slots.proto",
+];
 const PACKAGE: &str = ".ext.maps.booking.partner.v3";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={PROTO}");
     let mut protos = protox::Compiler::new([PROTO])?;
-    protos.include_imports(true).open_file(SERVICE)?;
+    protos.include_imports(true).open_files(SERVICES)?;
     tonic_prost_build::configure()
         .build_transport(false)
         .codec_path("crate::codec::BufferedCodec")

@@ -116,7 +116,9 @@ impl Bench {
         catalog: &Path,
         storage: Storage<'_>,
     ) -> Result<Server, Error> {
-        Server::program(&self.program, settings, catalog, storage)
+        // Several servers may run at once, so that none has the default port.
+        let settings = [&["--operator-listen=127.0.0.1:0"], settings].concat();
+        Server::program(&self.program, &settings, catalog, storage)
     }
 
     /// The directory of a catalogue with so many slots, none of which will be sold out.
@@ -177,6 +179,11 @@ impl Bench {
         } else {
             Ok(run)
         }
+    }
+
+    /// Waits for an end within the runtime of this comparison.
+    pub(crate) fn block_on<T>(&self, ends: impl Future<Output = T>) -> T {
+        self.runtime.block_on(ends)
     }
 
     /// Measures after a warm-up of a tenth of the calls.

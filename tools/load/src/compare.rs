@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 use crate::{
     Error,
     bench::{AT_ONCE, Bench, Scenario},
-    disk,
+    disk, operators,
     postgres::Postgres,
     server::{Server, Storage, hash_password},
     target::Pace,
@@ -19,7 +19,7 @@ use crate::{
 type Group = fn(&mut Bench) -> Result<(), Error>;
 
 /// The groups by name.
-pub(crate) const GROUPS: [(&str, Group); 10] = [
+pub(crate) const GROUPS: [(&str, Group); 12] = [
     ("throughput", throughput),
     ("single", single),
     ("half", half_load),
@@ -28,6 +28,8 @@ pub(crate) const GROUPS: [(&str, Group); 10] = [
     ("users", users),
     ("connections", connections),
     ("security", security),
+    ("cancels", operators::cancels),
+    ("many_orders", operators::many_orders),
     ("postgres", postgres),
     ("baseline", baseline),
 ];

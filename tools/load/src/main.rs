@@ -26,6 +26,7 @@ mod comparison;
 mod disk;
 mod driver;
 mod echo;
+mod operators;
 mod outcomes;
 mod plot;
 mod postgres;
@@ -251,7 +252,7 @@ fn loop_command(name: &'static str) -> Command {
                 .long("call")
                 .default_value("check")
                 .value_parser(CallKind::named)
-                .help("check, create, list, or mixed: 80 % checks, 15 % creations, 5 % lists"),
+                .help("check, create, buy, list, or mixed: 80 % checks, 15 % creations, 5 % lists"),
         )
         .arg(count("calls", "100000", "calls in all"))
         .arg(count("connections", "4", "connections"))

@@ -1,4 +1,4 @@
-//! The generated messages, client and server of the order contract.
+//! The generated messages, clients and servers: those of the order contract, and of the operator's services.
 
 #![expect(
     unreachable_pub,
@@ -10,3 +10,7 @@
 )]
 
 tonic::include_proto!("ext.maps.booking.partner.v3");
+
+pub(crate) mod operator {
+    tonic::include_proto!("boxoffice.operator.v1");
+}

@@ -48,6 +48,8 @@ pub(crate) enum Storage<'a> {
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: String,
+    /// Of a build that has one.
+    pub(crate) operator_address: Option<String>,
     /// From its start until it listened.
     pub(crate) opened_in: Duration,
 }
@@ -104,11 +106,14 @@ impl Server {
                 (line["message"].as_str(), line["address"].as_str())
             {
                 let (address, opened_in) = (format!("http://{address}"), begun.elapsed());
+                let operator_address = line["operator_address"].as_str();
+                let operator_address = operator_address.map(|it| format!("http://{it}"));
                 // A full pipe would hold the server up.
                 std::thread::spawn(|| lines.for_each(drop));
                 return Ok(Self {
                     child,
                     address,
+                    operator_address,
                     opened_in,
                 });
             }

@@ -3,10 +3,12 @@
 
 use crate::proto::{
     CheckOrderFulfillabilityRequest, CheckOrderFulfillabilityResponse, CreateOrderRequest,
-    CreateOrderResponse, LineItem, ListOrdersRequest, ListOrdersResponse, Order, Price,
-    UserInformation, booking_service_client::BookingServiceClient,
-    create_order_response::Result as Created, line_item::OrderedTickets, list_orders_request::Ids,
+    CreateOrderResponse, LineItem, ListOrdersRequest, ListOrdersResponse, Order,
+    PaymentProcessingParameters, Price, UserInformation,
+    booking_service_client::BookingServiceClient, create_order_response::Result as Created,
+    line_item::OrderedTickets, list_orders_request::Ids,
     order_fulfillability::OrderFulfillabilityResult as Verdict,
+    payment_information::PaymentProcessedBy,
 };
 use tonic::{
     Request, Response, Status,
@@ -21,15 +23,18 @@ use crate::catalog::{DURATION_SEC, PRICE_MICROS, start_sec};
 pub(crate) enum CallKind {
     Check,
     Create,
+    /// A creation that the server charges.
+    Buy,
     List,
     /// 80 % checks, 15 % creations, 5 % lists.
     Mixed,
 }
 
 impl CallKind {
-    const NAMES: [(&str, Self); 4] = [
+    const NAMES: [(&str, Self); 5] = [
         ("check", Self::Check),
         ("create", Self::Create),
+        ("buy", Self::Buy),
         ("list", Self::List),
         ("mixed", Self::Mixed),
     ];
@@ -38,7 +43,7 @@ impl CallKind {
         let found = Self::NAMES.iter().find(|(known, _)| *known == name);
         found
             .map(|&(_, call)| call)
-            .ok_or_else(|| "expected check, create, list or mixed".to_owned())
+            .ok_or_else(|| "expected check, create, buy, list or mixed".to_owned())
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -104,8 +109,12 @@ impl Workload {
                     .await
                     .map(|response| listed(response.get_ref()))
             }
-            CallKind::Create | CallKind::Mixed => {
-                let request = self.request(self.order(number, self.slot(&mut chance)));
+            kind @ (CallKind::Create | CallKind::Buy | CallKind::Mixed) => {
+                let mut order = self.order(number, self.slot(&mut chance));
+                if kind == CallKind::Buy {
+                    charge(&mut order);
+                }
+                let request = self.request(order);
                 client
                     .create_order(request)
                     .await
@@ -133,7 +142,7 @@ impl Workload {
                 80..95 => CallKind::Create,
                 _ => CallKind::List,
             },
-            call @ (CallKind::Check | CallKind::Create | CallKind::List) => call,
+            call @ (CallKind::Check | CallKind::Create | CallKind::Buy | CallKind::List) => call,
         }
     }
 
@@ -175,6 +184,18 @@ impl Workload {
         ListOrdersRequest {
             ids: Some(Ids::UserId(self.user(number))),
         }
+    }
+}
+
+/// Has the server charge for an order.
+fn charge(request: &mut CreateOrderRequest) {
+    request.payment_processing_parameters = Some(PaymentProcessingParameters {
+        unparsed_payment_method_token: "approve".into(),
+        ..PaymentProcessingParameters::default()
+    });
+    if let Some(order) = &mut request.order {
+        let payment = order.payment_information.get_or_insert_default();
+        payment.payment_processed_by = PaymentProcessedBy::ProcessedByPartner.into();
     }
 }
 
