@@ -69,12 +69,19 @@ pub(super) fn payment(at_sale: v1::Payment, tree: &NamedTree) -> v1::Payment {
         return at_sale;
     }
     let balance = ledger.balance();
+    let mut entries: Vec<_> = ledger.entries().iter().map(ledger_entry).collect();
+    // The id of the charge stands with the order and not in the ledger.
+    if let Some(charge) = at_sale.entries.first()
+        && let Some(entry) = entries.iter_mut().find(|it| it.kind == charge.kind)
+    {
+        entry.transaction_id.clone_from(&charge.transaction_id);
+    }
     v1::Payment {
         state: payment_status(ledger.status()).to_owned(),
         captured: amount(balance.captured),
         refunded: amount(balance.refunded),
         refundable: amount(ledger.refundable()),
-        entries: ledger.entries().iter().map(ledger_entry).collect(),
+        entries,
         ..at_sale
     }
 }
