@@ -19,3 +19,41 @@ at() { echo $((DAY + 10#${1%:*} * 3600 + 10#${1#*:} * 60)); }
 # The tools; GRPCURL and BUF replace them.
 grpcurl() { command "${GRPCURL:-grpcurl}" "$@"; }
 buf() { command "${BUF:-buf}" "$@"; }
+
+# Creates a paid order of the museum under a token: two adults at ten and one at two. Prints its id.
+visit() {
+  grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CreateOrder <<JSON |
+{
+  "idempotency_token": "$1",
+  "payment_processing_parameters": {"unparsed_payment_method_token": "approve"},
+  "order": {
+    "merchant_id": "museum",
+    "user_information": {"user_id": "$1", "given_name": "Ada", "family_name": "Lovelace"},
+    "payment_information": {
+      "payment_processed_by": "PROCESSED_BY_PARTNER",
+      "price": {"price_micros": 75000000, "currency_code": "USD"}
+    },
+    "item": [
+      {
+        "service_id": "museum-entry",
+        "start_sec": $(at 10:00),
+        "duration_sec": 7200,
+        "tickets": [{"ticket_id": "adult", "count": 2}],
+        "price": {"price_micros": 50000000, "currency_code": "USD"}
+      },
+      {
+        "service_id": "museum-entry",
+        "start_sec": $(at 14:00),
+        "duration_sec": 7200,
+        "tickets": [{"ticket_id": "adult", "count": 1}],
+        "price": {"price_micros": 25000000, "currency_code": "USD"}
+      }
+    ]
+  }
+}
+JSON
+    sed -n 's/.*"orderId": "\(.*\)".*/\1/p'
+}
+
+# Calls a method of the operator's services with the request on standard input.
+operate() { grpcurl -plaintext -d @ "$OPERATOR_ADDRESS" "boxoffice.operator.v1.$1"; }
