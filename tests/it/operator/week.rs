@@ -33,9 +33,11 @@ enum Step {
     CancelTicket,
     Refund,
     NoShow,
+    /// The whole afternoon, and whatever was sold of it.
     Withdraw,
     Amend,
-    CancelOrder,
+    /// Two of those who are asked want nothing any more.
+    CancelOrders,
     Note,
     /// A customer does not decide within a day.
     TimeOut,
@@ -51,13 +53,13 @@ const STEPS: [(Step, i64, [u32; 2]); 13] = [
     (Step::CancelTicket, 2_500, [12, 5]),
     (Step::Refund, 3_750, [12, 5]),
     (Step::NoShow, 3_750, [12, 5]),
-    (Step::Withdraw, 3_750, [12, 3]),
-    (Step::Amend, 6_250, [12, 3]),
-    (Step::CancelOrder, 13_750, [10, 2]),
-    (Step::Note, 13_750, [10, 2]),
-    (Step::TimeOut, 21_250, [8, 2]),
-    (Step::DoorList, 21_250, [8, 2]),
-    (Step::Capacity, 21_250, [8, 2]),
+    (Step::Withdraw, 3_750, [12, 0]),
+    (Step::Amend, 8_750, [12, 0]),
+    (Step::CancelOrders, 22_500, [8, 0]),
+    (Step::Note, 22_500, [8, 0]),
+    (Step::TimeOut, 30_000, [6, 0]),
+    (Step::DoorList, 30_000, [6, 0]),
+    (Step::Capacity, 30_000, [6, 0]),
 ];
 
 /// When the server is killed.
@@ -113,10 +115,15 @@ impl Week {
 
     /// Makes a change of a customer's order.
     async fn change(&mut self, customer: usize, command: &str, more: &[&str]) {
+        let order = self.orders[customer].clone();
+        self.ask(&[&["orders", command, &order], more].concat())
+            .await;
+    }
+
+    /// Makes a change, under a request id of its own.
+    async fn ask(&mut self, words: &[&str]) {
         let request = request_id(u32::try_from(self.made.len()).unwrap() + 1);
-        let mut words = vec!["orders", command, &self.orders[customer]];
-        words.extend(more);
-        words.extend(["--request-id", &request]);
+        let words = [words, &["--request-id", &request]].concat();
         let output = self.said(&words).await;
         let words = words.into_iter().map(str::to_owned).collect();
         self.made.push((words, output));
@@ -147,16 +154,29 @@ impl Week {
                 let more = ["--refund=12.50USD", "--reason=cold coffee"];
                 self.change(1, "refund", &more).await;
             }
-            Step::NoShow => self.change(2, "no-show", &["--item=0"]).await,
+            Step::NoShow => self.change(0, "no-show", &["--item=0"]).await,
             Step::Withdraw => {
-                for customer in [3, 4] {
-                    let more = ["--item=1", "--reason=flooded"];
-                    self.change(customer, "withdraw", &more).await;
+                let words = [
+                    "orders",
+                    "withdraw",
+                    "--merchant=museum",
+                    "--service=museum-entry",
+                    "--start=2026-01-16T14:00:00Z",
+                    "--reason=flooded",
+                ];
+                self.ask(&words).await;
+            }
+            Step::Amend => {
+                for customer in [2, 3] {
+                    self.change(customer, "customer-action", &["amend"]).await;
                 }
             }
-            Step::Amend => self.change(3, "customer-action", &["amend"]).await,
-            Step::CancelOrder => self.change(5, "cancel", &["--refund=full"]).await,
-            Step::Note => self.change(1, "note", &["asked for a quiet corner"]).await,
+            Step::CancelOrders => {
+                for customer in [1, 5] {
+                    self.change(customer, "customer-action", &["cancel"]).await;
+                }
+            }
+            Step::Note => self.change(3, "note", &["asked for a quiet corner"]).await,
             Step::TimeOut => {
                 self.plan.now_sec += DAY;
                 self.kill().await;
@@ -198,7 +218,7 @@ impl Week {
             .skip(1)
             .map(|line| line.split(',').next().unwrap())
             .collect();
-        let expected = ["Lovelace-a", "Lovelace-b", "Lovelace-c", "Lovelace-d"];
+        let expected = ["Lovelace-a", "Lovelace-c", "Lovelace-d"];
         assert_eq!(names, expected, "{listed}");
     }
 
@@ -215,7 +235,7 @@ impl Week {
         let listed = self.said(&words).await;
         let morning = listed.lines().find(|line| line.contains(" 10:00 "));
         let morning = morning.unwrap_or_else(|| panic!("{listed}"));
-        assert!(morning.ends_with(",50,0,0,0,50"), "{listed}");
+        assert!(morning.contains(",50,0,0,0,50"), "{listed}");
     }
 
     /// Repeats all requests: each has the answer that it had, and changes nothing more.
@@ -251,9 +271,9 @@ impl Week {
     /// The states in which the orders end.
     async fn check_states(&self, case: &str) {
         let expected = [
+            ("processing", ["no_show", "cancelled"]),
+            ("cancelled", ["cancelled", "cancelled"]),
             ("processing", ["confirmed", "cancelled"]),
-            ("processing", ["confirmed", "confirmed"]),
-            ("processing", ["no_show", "confirmed"]),
             ("processing", ["confirmed", "cancelled"]),
             ("timed_out", ["cancelled", "cancelled"]),
             ("cancelled", ["cancelled", "cancelled"]),
