@@ -13,14 +13,13 @@ use serde_json::{Value, json};
 use tonic::{Code, Response, Status};
 use tonic_types::StatusExt;
 
-use super::stage::{Ordered, Stage};
+use super::stage::{Ordered, Stage, request_id};
 use crate::support::{
     Item, Setup, agree, config,
     doubles::SlowStore,
     keys::{Keys, basic},
     open_store, order_request,
     process::Program,
-    request_id,
     rest_client::{post, send},
     tomorrow_at,
 };

@@ -12,11 +12,10 @@ use serde_json::json;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt;
 
-use super::stage::{Ordered, Stage};
+use super::stage::{Ordered, Stage, request_id};
 use crate::support::{
     Setup, agree, config,
     keys::{Keys, basic},
-    request_id,
 };
 
 async fn order(stage: &Stage, id: &str) -> Order {

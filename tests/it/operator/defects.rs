@@ -44,7 +44,7 @@ async fn order(stage: &Stage, id: &str) -> Order {
 async fn withdraw(stage: &Stage, id: &str, number: u32) {
     let items = json!({"name": format!("orders/{id}"), "items": [1]});
     let body = json!({"order_items": items, "request_id": request_id(number)});
-    let _: Value = stage.post("orders:withdraw", &body).await.unwrap();
+    let _: Vec<Value> = stage.post_streamed("orders:withdraw", &body).await.unwrap();
 }
 
 #[tokio::test]

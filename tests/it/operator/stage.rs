@@ -21,6 +21,8 @@ use crate::support::{
     stating_fees,
 };
 
+pub(super) use crate::support::request_id;
+
 /// A running server, and the operator's address of it.
 pub(super) struct Stage {
     pub(super) server: TestServer,
