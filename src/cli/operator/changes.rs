@@ -90,6 +90,7 @@ pub(super) fn order_commands() -> [Command; 9] {
                     Arg::new(DECISION)
                         .index(2)
                         .value_name("DECISION")
+                        .index(2)
                         .required(true)
                         .value_parser([AMEND, CANCEL])
                         .help("The rest stands, or everything is cancelled"),
@@ -120,6 +121,7 @@ pub(super) fn order_commands() -> [Command; 9] {
                 Arg::new(NOTE)
                     .index(2)
                     .value_name("TEXT")
+                    .index(2)
                     .required(true)
                     .help("The note"),
             ),
@@ -250,6 +252,7 @@ fn step() -> Arg {
     Arg::new(STEP)
         .index(2)
         .value_name("STEP")
+        .index(2)
         .required(true)
         .value_parser(value_parser!(u16))
         .help("Number of the step")
@@ -381,7 +384,26 @@ impl Change {
     /// Makes the change, and shows the order as it stands then.
     pub(super) async fn make(&self, connection: &Connection) -> Result<Report, RequestFailed> {
         let order = self.sent(connection).await?;
-        Ok(order_report(&order.unwrap_or_default()))
+        let mut report = order_report(&order.unwrap_or_default());
+        if self.is_dry_run() {
+            report.note =
+                Some("Nothing has changed: this is how the order would stand.".to_owned());
+        }
+        Ok(report)
+    }
+
+    fn is_dry_run(&self) -> bool {
+        match self {
+            Self::Cancel(request) => request.validate_only,
+            Self::Refund(request) => request.validate_only,
+            Self::Withdraw(request) => request.validate_only,
+            Self::CustomerAction(request) => request.validate_only,
+            Self::Confirm(request) => request.validate_only,
+            Self::NoShow(request) => request.validate_only,
+            Self::Note(request) => request.validate_only,
+            Self::Retry(request) => request.validate_only,
+            Self::Abandon(request) => request.validate_only,
+        }
     }
 
     async fn sent(&self, connection: &Connection) -> Result<Option<Order>, RequestFailed> {

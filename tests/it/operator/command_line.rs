@@ -100,6 +100,63 @@ async fn an_order_is_shown_with_its_history() {
 }
 
 #[tokio::test]
+async fn each_change_has_a_command() {
+    let stage = Stage::start().await;
+    let noted = stage.order("a", 0, Ordered::Museum).await;
+    let withdrawn = stage.order("b", 1, Ordered::Museum).await;
+    for (words, code, expected) in [
+        (
+            &["orders", "note", &*noted, "called back"][..],
+            0,
+            "processing",
+        ),
+        (&["orders", "history", &noted], 0, "called back"),
+        (
+            &["orders", "no-show", &noted, "--dry-run"],
+            0,
+            "Nothing has changed",
+        ),
+        (
+            &["orders", "confirm", &noted],
+            64,
+            "waits for a decision of the merchant",
+        ),
+        (
+            &["orders", "decline", &noted, "--item=0"],
+            64,
+            "decision of the merchant",
+        ),
+        (&["orders", "amend", &noted], 64, "decision of its customer"),
+        (&["steps", "retry", &noted, "1"], 64, "no open step"),
+        (
+            &["steps", "abandon", &noted, "1", "--reason=x"],
+            64,
+            "no open step",
+        ),
+        (
+            &["orders", "withdraw", &withdrawn, "--reason=flooded"],
+            0,
+            "customer_action_required",
+        ),
+        (
+            &["orders", "customer-action", &withdrawn, "cancel"],
+            0,
+            "Order      ",
+        ),
+        (&["stats"], 0, "orders              2"),
+    ] {
+        let ended = ask(&stage, words).await;
+        assert_eq!(ended.code(), code, "{words:?}: {}", ended.text());
+        assert!(
+            ended.text().contains(expected),
+            "{words:?}: {}",
+            ended.text()
+        );
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn slots_and_guests_are_listed() {
     let stage = Stage::start().await;
     stage.order("a", 0, Ordered::Museum).await;
