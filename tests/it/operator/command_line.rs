@@ -122,7 +122,7 @@ async fn each_change_has_a_command() {
             "waits for a decision of the merchant",
         ),
         (
-            &["orders", "decline", &noted, "--item=0"],
+            &["orders", "decline", &noted],
             64,
             "decision of the merchant",
         ),
