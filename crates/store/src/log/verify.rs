@@ -699,6 +699,7 @@ fn end_of(damage: &Damage) -> (u64, u64) {
         | DamageFault::ErasedUnrecorded
         | DamageFault::NotErased
         | DamageFault::Link
+        | DamageFault::Released
         | DamageFault::Summary => damage.offset,
     };
     (damage.segment, end)
