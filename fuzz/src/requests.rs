@@ -266,6 +266,7 @@ fn stands_on_record(new: &NewOrder) {
         payment: None,
         hold: None,
         bill: None,
+        begun: None,
     };
     let record = encode(&Write::OrderPlaced(Box::new(placed)), &keys);
     let read = decode_order_if(&record.public, Some(&record.personal), &|_| true);

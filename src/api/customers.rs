@@ -182,6 +182,8 @@ fn order_json(store: &dyn Store, placed: PlacedOrder) -> Result<Value, ExportErr
         hold,
         // Follows from the items and the terms of their services.
         bill: _,
+        // States, timers and steps: nothing of the person.
+        begun: _,
     } = placed;
     let history: Vec<Value> = updates.into_iter().map(update_json).collect();
     // As ListOrders answers it over REST: a form that is documented and complete.

@@ -124,7 +124,8 @@ error_table! {
     METHOD_NOT_ALLOWED Unimplemented 405 retry NO:
         "The HTTP method is not one of those in `Allow`.";
     ORDER_IN_PROGRESS Aborted 409 retry YES:
-        "Another request with this idempotency token is still in progress at the deadline.";
+        "At the deadline, the creation of an order with this idempotency token, or a change of this order or slot, is \
+         still in progress.";
     ORDER_CHANGED Aborted 409 retry NO:
         "Operator's service: the order has changed since its `etag` was read.";
     NOT_IN_STATE Aborted 409 retry NO:
@@ -407,6 +408,7 @@ impl ApiError {
             OrderError::UnknownMerchant => one("merchant_id", UNKNOWN_MERCHANT),
             OrderError::TokenReused => one("idempotency_token", "was used for a different request"),
             OrderError::InProgress
+            | OrderError::ChangeInProgress
             | OrderError::Busy
             | OrderError::NoThread
             | OrderError::StoreFailed
@@ -439,7 +441,7 @@ const fn order_mapping(error: &OrderError) -> StatusMapping {
     match error {
         OrderError::UnknownMerchant => INVALID_REQUEST,
         OrderError::TokenReused => TOKEN_REUSED,
-        OrderError::InProgress => ORDER_IN_PROGRESS,
+        OrderError::InProgress | OrderError::ChangeInProgress => ORDER_IN_PROGRESS,
         OrderError::Busy => CONCURRENCY_LIMIT,
         OrderError::NoThread => THREADS_EXHAUSTED,
         OrderError::StoreFailed | OrderError::StoreUnavailable => STORE_UNAVAILABLE,
@@ -447,7 +449,7 @@ const fn order_mapping(error: &OrderError) -> StatusMapping {
     }
 }
 
-/// The row of an order that is not changed. A match, so that a new error without a row does not compile.
+/// The row whose reason is [`ChangeError::reason`]. A match, so that a new error without a row does not compile.
 const fn change_mapping(error: &ChangeError) -> StatusMapping {
     match error {
         ChangeError::Invalid(_) => INVALID_REQUEST,
@@ -642,6 +644,7 @@ mod tests {
             (OrderError::UnknownMerchant, 400),
             (OrderError::TokenReused, 400),
             (OrderError::InProgress, 409),
+            (OrderError::ChangeInProgress, 409),
             (OrderError::Busy, 429),
             (OrderError::NoThread, 503),
             (OrderError::StoreFailed, 503),
@@ -652,6 +655,53 @@ mod tests {
             let reason = error.reason();
             let mapping = ApiError::Order(error).mapping();
             assert_eq!((mapping.reason, mapping.http), (reason, http));
+        }
+    }
+
+    #[test]
+    fn every_change_that_is_not_made_has_the_row_of_its_reason() {
+        let part = domain::lifecycle::OrderPart::ORDER;
+        let amount = domain::money::Money::zero(domain::money::Currency::from_code("USD").unwrap());
+        let (from, to, state) = (String::new(), String::new(), String::new());
+        for error in [
+            ChangeError::UnknownOrder,
+            ChangeError::UnknownSlot,
+            ChangeError::BlockReplaced,
+            ChangeError::SpotsInFlight,
+            ChangeError::OrdersKept {
+                count: 1,
+                named: String::new(),
+            },
+            ChangeError::RequestReused,
+            ChangeError::RevisionChanged {
+                expected: 1,
+                found: 2,
+            },
+            ChangeError::Contended,
+            ChangeError::NotInState { part, state },
+            ChangeError::NoTransition {
+                part,
+                from,
+                to: to.clone(),
+                allowed: Vec::new(),
+            },
+            ChangeError::Condition { part, to },
+            ChangeError::NotAwaited,
+            ChangeError::NothingToConfirm,
+            ChangeError::NoSuchState("confirmed"),
+            ChangeError::NoPolicy { item: 0 },
+            ChangeError::NoBill,
+            ChangeError::NothingToRefund,
+            ChangeError::AmountTooHigh { available: amount },
+            ChangeError::OtherCurrency("USD"),
+            ChangeError::OtherAmount { given: amount },
+            ChangeError::NoStep(1),
+            ChangeError::Lifecycle(String::new()),
+            ChangeError::Invalid(Vec::new()),
+            ChangeError::Order(OrderError::ChangeInProgress),
+        ] {
+            let reason = error.reason();
+            assert_eq!(ApiError::from(error).mapping().reason, reason);
         }
     }
 

@@ -12,5 +12,6 @@ mod orders;
 mod slots;
 mod stage;
 mod stats;
+mod statuses;
 mod watch;
 mod week;

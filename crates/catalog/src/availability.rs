@@ -102,10 +102,13 @@ impl EntryOfService {
         let duration_sec = duration(duration_sec, &at.key("duration_sec"));
         let (spots_total, allotment) = spots(spots_total, spots_open, &recurrence, at);
         let recurrence = read_recurrence(recurrence, schedule_exception, start_sec, at);
-        let (terms, cancellable) = read_terms(overrides, &at.key("scheduling_rule_overrides"));
+        let (mut terms, cancellable) = read_terms(overrides, &at.key("scheduling_rule_overrides"));
         let (resources, resource, party_size) = read_resources(resources, &at.key("resources"));
         let tag = availability_tag.optional(&at.key("availability_tag"));
         let confirmation_mode = read_confirmation(confirmation_mode, &at.key("confirmation_mode"));
+        if let Some(mode) = &confirmation_mode {
+            terms.confirmation = mode.confirmation();
+        }
         ignored::warn(&others, at);
         Self {
             start_sec: start_sec.unwrap_or_default(),
@@ -184,12 +187,10 @@ impl EntryOfService {
     }
 }
 
-/// The confirmation mode, which has no effect: an order is confirmed at once.
+/// The confirmation mode.
 fn read_confirmation(mode: Field<ConfirmationMode>, at: &Cursor<'_>) -> Option<ConfirmationMode> {
     let mode = mode.optional(at)?;
-    if mode.is_asynchronous() {
-        at.warning("confirmation_mode", ignored::CONFIRMED_AT_ONCE);
-    } else if mode.is_unknown() {
+    if mode.is_unknown() {
         let text = "is a mode that this server does not know: an order is confirmed at once";
         at.warning("unknown_confirmation_mode", text);
     }

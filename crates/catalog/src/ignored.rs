@@ -26,10 +26,6 @@ const fn member(
     }
 }
 
-/// The consequence of an asynchronous confirmation mode.
-pub(super) const CONFIRMED_AT_ONCE: &str =
-    "is not acted on: an order is confirmed at once, and its merchant is not asked";
-
 /// The members, for all levels of the feeds. A level that reads a member never has it among its unknown
 /// ones.
 const MEMBERS: [Member; 18] = [
@@ -69,7 +65,7 @@ const MEMBERS: [Member; 18] = [
             "CONFIRMATION_MODE_UNSPECIFIED",
             "CONFIRMATION_MODE_SYNCHRONOUS",
         ],
-        CONFIRMED_AT_ONCE,
+        "is not acted on here, only as a member of an availability",
     ),
     member(
         "prepayment_terms",

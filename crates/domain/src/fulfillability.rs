@@ -17,7 +17,7 @@ use super::{
     fees::{FeeTable, SoldLine},
     money::{Money, MoneyError},
     order::LineItem,
-    slot::{Claim, Slot, SlotKey, Viewer},
+    slot::{Claim, Confirmation, Slot, SlotKey, Viewer},
 };
 
 mod bill;
@@ -75,6 +75,11 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// Who confirms each item, in the order asked.
+    pub fn confirmations(&self) -> impl Iterator<Item = Confirmation> {
+        self.items.iter().map(|item| item.confirmation)
+    }
+
     /// The items that were judged, each at the price in force.
     #[must_use]
     pub fn priced(&self, mut lines: Vec<LineItem>) -> Vec<LineItem> {

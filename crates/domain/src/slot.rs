@@ -207,6 +207,16 @@ impl PartySpots {
     }
 }
 
+/// Who confirms a booking of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Confirmation {
+    /// This server, with the order.
+    #[default]
+    AtOnce,
+    /// The merchant, after the order.
+    ByMerchant,
+}
+
 /// Terms of one slot that differ from its service's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct SlotTerms {
@@ -219,6 +229,8 @@ pub struct SlotTerms {
     pub tags: Vec<TagIx>,
     /// The parties of the spots, if the feed lists party sizes for the service.
     pub parties: Vec<PartySpots>,
+    /// Who confirms bookings.
+    pub confirmation: Confirmation,
 }
 
 /// The terms of most slots.
@@ -227,6 +239,7 @@ static PLAIN: SlotTerms = SlotTerms {
     last_bookable_sec: None,
     tags: Vec::new(),
     parties: Vec::new(),
+    confirmation: Confirmation::AtOnce,
 };
 
 impl SlotTerms {
@@ -255,6 +268,7 @@ impl SlotTerms {
             last_bookable_sec: self.last_bookable_sec.map(&to),
             tags: self.tags.clone(),
             parties: self.parties.clone(),
+            confirmation: self.confirmation,
         }
     }
 
@@ -274,7 +288,7 @@ impl SlotTerms {
             .saturating_sub(same.map(|known| known.spots).max().unwrap_or(0))
     }
 
-    /// Joins the terms of two openings of one slot. The stricter limit wins; tags and parties are united.
+    /// Joins the terms of two openings of one slot. The stricter term wins; tags and parties are united.
     #[must_use]
     fn joined_with(mut self, other: &Self) -> Self {
         self.tags.extend(&other.tags);
@@ -290,6 +304,8 @@ impl SlotTerms {
                 (Some(one), Some(other)) => Some(one.min(other)),
                 (one, other) => one.or(other),
             },
+            // A merchant who wants to be asked about some spots is asked about all: nobody knows which ones are sold.
+            confirmation: self.confirmation.max(other.confirmation),
             ..self
         }
     }

@@ -144,6 +144,12 @@ impl User {
         Ok(())
     }
 
+    /// Its role; `None` for a caller.
+    #[must_use]
+    pub fn role(&self) -> Option<Role> {
+        self.scope.role
+    }
+
     /// Whether its role has a permission.
     #[must_use]
     pub fn has(&self, permission: Permission) -> bool {

@@ -11,6 +11,7 @@ use domain::{
     money::{Currency, Money},
     refunds::RefundFees,
     shipment::DeliveryType,
+    slot::Confirmation,
     time::EpochSeconds,
 };
 
@@ -29,6 +30,7 @@ fn plain_order(bencher: Bencher<'_, '_>, items: u16) {
         end: EpochSeconds::new(1_003_600),
         spots: 2,
         spots_open: 10,
+        confirmation: Confirmation::AtOnce,
         answers: &[],
     };
     let all = vec![item; usize::from(items)];

@@ -11,6 +11,7 @@ use domain::{
     order::BookingStatus,
     refunds::RefundFees,
     shipment::DeliveryType,
+    slot::Confirmation,
     time::EpochSeconds,
 };
 use kernel::diagnostics::Cursor;
@@ -125,7 +126,7 @@ impl Sample {
     fn place(
         &self,
         definition: &Definition,
-        paid_by: PaidBy,
+        (paid_by, confirmation): (PaidBy, Confirmation),
         due: Money,
     ) -> Result<StateIx, Refused> {
         let items = [ItemFacts {
@@ -134,6 +135,7 @@ impl Sample {
             end: EpochSeconds::new(1_003_600),
             spots: 1,
             spots_open: 1,
+            confirmation,
             answers: &[],
         }];
         let facts = self.facts(&items);
@@ -158,7 +160,8 @@ impl Sample {
     }
 }
 
-/// Checks that a sold and paid item is confirmed to its caller, whoever is paid.
+/// Checks that a sold and paid item is confirmed to its caller, whoever is paid. One that its merchant has to confirm may
+/// wait for that.
 pub(crate) fn check_placed(definition: &Definition, at: &Cursor<'_>) {
     let sample = Sample {
         merchant: "merchant".into(),
@@ -173,23 +176,51 @@ pub(crate) fn check_placed(definition: &Definition, at: &Cursor<'_>) {
         (PaidBy::Partner, "that this server has charged"),
         (PaidBy::Nobody, "without payment"),
     ] {
-        let state = match sample.place(definition, paid_by, due) {
-            Ok(state) => state,
-            Err(error) => {
-                let error = explain(definition, &error);
-                let text = format!("an order {words} cannot be placed: {error}");
-                at.error("not_placed", text);
-                continue;
+        for confirmation in [Confirmation::AtOnce, Confirmation::ByMerchant] {
+            let placed = sample.place(definition, (paid_by, confirmation), due);
+            if let Err((code, text)) = check_item(definition, placed, (confirmation, words)) {
+                at.error(code, text);
+                // An item that is not confirmed at once is not confirmed by its merchant either.
+                break;
             }
-        };
-        let items = &definition.entity(Entity::LineItem).states;
-        let state = items.get(state.index());
-        if state.is_none_or(|it| it.booking_status != Some(BookingStatus::Confirmed)) {
-            let name = state.map_or("", |it| it.name.as_str());
-            let text = format!(
-                "an item of an order {words} is placed in state {name:?}, whose booking status is not CONFIRMED"
-            );
-            at.error("not_confirmed", text);
         }
     }
+}
+
+/// Checks the state of an item that was placed. An error has its code and its text.
+fn check_item(
+    definition: &Definition,
+    placed: Result<StateIx, Refused>,
+    (confirmation, words): (Confirmation, &str),
+) -> Result<(), (&'static str, String)> {
+    let waits = match confirmation {
+        Confirmation::AtOnce => "",
+        Confirmation::ByMerchant => " and confirmed by its merchant",
+    };
+    let state = placed.map_err(|error| {
+        let error = explain(definition, &error);
+        let text = format!("an order {words}{waits} cannot be placed: {error}");
+        ("not_placed", text)
+    })?;
+    let state = definition
+        .entity(Entity::LineItem)
+        .states
+        .get(state.index());
+    let is_right = match (state.and_then(|it| it.booking_status), confirmation) {
+        (Some(BookingStatus::Confirmed), _)
+        | (Some(BookingStatus::PendingMerchantConfirmation), Confirmation::ByMerchant) => true,
+        (_, Confirmation::AtOnce | Confirmation::ByMerchant) => false,
+    };
+    if is_right {
+        return Ok(());
+    }
+    let name = state.map_or("", |it| it.name.as_str());
+    let expected = match confirmation {
+        Confirmation::AtOnce => "not CONFIRMED",
+        Confirmation::ByMerchant => "neither CONFIRMED nor PENDING_MERCHANT_CONFIRMATION",
+    };
+    let text = format!(
+        "an item of an order {words}{waits} is placed in state {name:?}, whose booking status is {expected}"
+    );
+    Err(("not_confirmed", text))
 }

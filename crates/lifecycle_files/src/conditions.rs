@@ -10,7 +10,9 @@ use kernel::{
 use super::{
     names::FileNames,
     registry::{self, suggestion},
-    values::{self, DELIVERY_TYPES, INFO_TYPES, PAYERS, PAYMENT_STATUSES, Words},
+    values::{
+        self, CONFIRMATION_MODES, DELIVERY_TYPES, INFO_TYPES, PAYERS, PAYMENT_STATUSES, Words,
+    },
 };
 
 /// Conditions within conditions, at most.
@@ -149,6 +151,9 @@ impl ConditionReader<'_, '_> {
             "delivery_type_is" => self
                 .words("types", DELIVERY_TYPES)
                 .map(Condition::DeliveryIn),
+            "confirmation_mode_is" => self
+                .words("modes", CONFIRMATION_MODES)
+                .map(Condition::ConfirmationIn),
             "paid_by" => self.words("values", PAYERS).map(Condition::PaidByIn),
             "holds_spots" => Some(Condition::HoldsSpots),
             "in_stock" => Some(Condition::InStock),

@@ -160,11 +160,16 @@ impl<'t> FileNames<'t> {
 
 /// The name of a step in a file.
 pub(crate) fn step_name(kind: &StepKind) -> String {
-    if let StepKind::Custom(name) = kind {
-        return name.to_string();
+    match kind {
+        StepKind::Custom(name) => name.to_string(),
+        // Steps that no file can launch by name.
+        StepKind::ReverseCharge => "reverse_charge".to_owned(),
+        StepKind::EraseCustomer => "erase_personal_data".to_owned(),
+        kind => {
+            let found = STEPS.iter().find(|(_, it, _)| it == kind);
+            found.map_or_else(String::new, |(name, ..)| (*name).to_owned())
+        }
     }
-    let found = STEPS.iter().find(|(_, it, _)| it == kind);
-    found.map_or("reverse_charge", |(name, ..)| name).to_owned()
 }
 
 /// The entity of that name, or of its British or OneStock name.

@@ -99,6 +99,7 @@ const CONDITIONS: &[Entry] = &[
     ),
     entry("all_transactions_state_in", &[], &["status"], ALL),
     entry("delivery_type_is", &[], &["types"], ALL),
+    entry("confirmation_mode_is", &[], &["modes"], ITEM),
     entry("paid_by", &["order_type_is"], &["values"], ALL),
     entry("holds_spots", &["has_global_reservation"], &[], ITEM),
     entry("in_stock", &[], &[], ITEM),

@@ -5,6 +5,7 @@ use domain::{
     lifecycle::{InfoValue, Name},
     order::BookingStatus,
     shipment::DeliveryType,
+    slot::Confirmation,
     time::Seconds,
 };
 use kernel::{diagnostics::quoted, files::toml::TomlValue};
@@ -28,6 +29,11 @@ pub(crate) const DELIVERY_TYPES: Words<DeliveryType> = &[
     ("e_ticket", DeliveryType::ETicket),
     ("will_call", DeliveryType::WillCall),
     ("post", DeliveryType::Post),
+];
+
+pub(crate) const CONFIRMATION_MODES: Words<Confirmation> = &[
+    ("synchronous", Confirmation::AtOnce),
+    ("asynchronous", Confirmation::ByMerchant),
 ];
 
 pub(crate) const PAYERS: Words<PaidBy> = &[

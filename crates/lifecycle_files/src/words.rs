@@ -12,7 +12,9 @@ use domain::{
 
 use super::{
     names::step_name,
-    values::{DELIVERY_TYPES, PAYERS, PAYMENT_STATUSES, duration_text, word_of},
+    values::{
+        CONFIRMATION_MODES, DELIVERY_TYPES, PAYERS, PAYMENT_STATUSES, duration_text, word_of,
+    },
 };
 
 /// The words of a definition.
@@ -87,6 +89,7 @@ impl Describer<'_> {
             }
             Condition::PaymentIn(_)
             | Condition::DeliveryIn(_)
+            | Condition::ConfirmationIn(_)
             | Condition::PaidByIn(_)
             | Condition::ChannelIn(_)
             | Condition::MerchantIn(_)
@@ -305,6 +308,10 @@ fn plain_condition(condition: &Condition) -> String {
         Condition::DeliveryIn(all) => {
             let words = all.iter().map(|it| word_of(DELIVERY_TYPES, it));
             format!("delivery_type_is({})", named(words.collect()))
+        }
+        Condition::ConfirmationIn(all) => {
+            let words = all.iter().map(|it| word_of(CONFIRMATION_MODES, it));
+            format!("confirmation_mode_is({})", named(words.collect()))
         }
         Condition::PaidByIn(all) => {
             let words = all.iter().map(|it| word_of(PAYERS, it));

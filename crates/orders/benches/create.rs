@@ -96,6 +96,10 @@ impl Store for NoStore {
         self.0.erase_person(user_id)
     }
 
+    fn erase_order(&self, id: &OrderId) -> EraseFuture {
+        self.0.erase_order(id)
+    }
+
     fn erase_visits(&self, ended_before: EpochSeconds, most: usize) -> EraseFuture {
         self.0.erase_visits(ended_before, most)
     }

@@ -1,4 +1,4 @@
-//! The audit log: orders created, replayed and listed, calls rejected, files reloaded, and starts
+//! The audit log: orders created, replayed, changed and listed, calls rejected, files reloaded, and starts
 //! and stops of the server.
 //!
 //! It names users, certificates, addresses, orders and merchants. It has no personal data of
@@ -10,7 +10,7 @@ mod file;
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
-pub use event::AuditEvent;
+pub use event::{AuditEvent, AuditedChange, AuditedOutcome};
 
 use event::AuditRecord;
 use file::AuditFile;
@@ -115,6 +115,9 @@ fn log(record: &AuditRecord<'_>) {
         reason = record.reason,
         merchant_id = record.merchant_id,
         order_id = record.order_id,
+        method = record.method,
+        role = record.role,
+        change_id = record.change_id,
         cause = record.cause,
         outcome = record.outcome,
         orders = record.orders,

@@ -136,9 +136,8 @@ impl App {
         let slot = self
             .find_slot(&request.slot, request.user.as_deref())
             .await?;
-        let guard = self
-            .lock_request(RequestKey::of_slot(&slot), deadline)
-            .await?;
+        let locked = self.lock_request(RequestKey::of_slot(&slot), deadline);
+        let guard = locked.await.ok_or(OrderError::ChangeInProgress)?;
         let command = SetBlock {
             slot: slot.clone(),
             request,

@@ -26,7 +26,6 @@ use domain::{
     },
     payment::{self, Charging, Costs},
     slot::{CartKey, Claim, Slot},
-    time::EpochSeconds,
 };
 use inventory::{Decision, Reservation};
 use kernel::user::User;
@@ -107,7 +106,8 @@ impl App {
         let key = self.store.order_key(&command.token);
         // Lock order: the token before any slot, so a request that waits for a token keeps no slot from
         // other orders.
-        let guard = self.lock_request(request, deadline).await?;
+        let locked = self.lock_request(request, deadline).await;
+        let guard = locked.ok_or(OrderError::InProgress)?;
         let creation = Creation {
             command,
             user,
@@ -313,7 +313,14 @@ impl Command for Creation {
             Decision::Decline(failure) => return Ok(Decided::Answer(Err(failure))),
         };
         match app.pay_if_due(&self.command, self.key, &plan).await {
-            Ok(payment) => Ok(self.sold(plan, payment, app.now())),
+            Ok(payment) => {
+                let (unit, taken, begun) = self.sold(app, plan, payment);
+                if let Err(error) = begun {
+                    Self::revert(app, unit, taken).await?;
+                    return Err(error);
+                }
+                Ok(Decided::Change(unit, taken))
+            }
             // The money is certainly not taken, so the spots can be sold to others at once.
             Err(PaymentError::Declined(failure)) => {
                 app.inventory.release(plan.reservation, app.now());
@@ -331,7 +338,15 @@ impl Command for Creation {
     fn apply(app: &App, unit: UnitOfWork, taken: SoldOrder) -> Result<Created, OrderError> {
         // After the record: until then a failure must find the spots reserved.
         app.inventory.confirm(taken.reservation, app.now());
-        let PlacedOrder { order, claims, .. } = *placed_in(unit)?;
+        let PlacedOrder {
+            order,
+            claims,
+            begun,
+            ..
+        } = *placed_in(unit)?;
+        if let Some(begun) = begun {
+            app.agenda.note(&order.id, 0, &begun);
+        }
         let spots = claims.iter().map(|claim| u64::from(claim.count)).sum();
         app.metrics.count_order(&order.merchant_id, spots);
         // After the commit: the audit log must not name an order that is not on record.
@@ -407,8 +422,13 @@ impl Creation {
         }
     }
 
-    /// The unit that creates the order.
-    fn sold(self, plan: Plan, payment: Option<PaymentAttempt>, now: EpochSeconds) -> Decided<Self> {
+    /// The unit that creates the order, and whether the lifecycle lets it begin; otherwise the unit is to be reverted.
+    fn sold(
+        self,
+        app: &App,
+        plan: Plan,
+        payment: Option<PaymentAttempt>,
+    ) -> (UnitOfWork, SoldOrder, Result<(), OrderError>) {
         let hold = plan.hold();
         let Plan {
             judgement,
@@ -437,10 +457,10 @@ impl Creation {
         } else {
             None
         };
-        let placed = PlacedOrder {
+        let mut placed = PlacedOrder {
             token,
             fingerprint,
-            created_sec: now,
+            created_sec: app.now(),
             created_by: self.user.as_ref().map(|user| Arc::clone(user.name())),
             order: Box::new(placed(
                 order,
@@ -452,7 +472,9 @@ impl Creation {
             payment,
             hold,
             bill,
+            begun: None,
         };
+        let begun = app.begin(&mut placed, judgement.confirmations());
         let unit = UnitOfWork {
             requires,
             writes: smallvec![Write::OrderPlaced(Box::new(placed))],
@@ -465,7 +487,7 @@ impl Creation {
             method,
             details,
         };
-        Decided::Change(unit, taken)
+        (unit, taken, begun)
     }
 }
 

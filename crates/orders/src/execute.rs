@@ -98,20 +98,19 @@ impl CommitFailure {
 }
 
 impl App {
-    /// Locks a request for its order, and waits for it until `deadline`.
+    /// Locks a request for its order, or an order for a change. Waits for it until `deadline`; `None` if it is locked until
+    /// then.
     pub(super) async fn lock_request(
         &self,
         key: RequestKey,
         deadline: Instant,
-    ) -> Result<TokenGuard, OrderError> {
+    ) -> Option<TokenGuard> {
         loop {
             match self.tokens.try_lock(key, LockedFor::Order) {
-                TokenLock::Acquired(guard) => return Ok(guard),
+                TokenLock::Acquired(guard) => return Some(guard),
                 // A loop: of several requests that wait for one token, only the first to try again
                 // acquires the lock.
-                TokenLock::Held(waiting) => timeout_at(deadline, released(waiting))
-                    .await
-                    .map_err(|_| OrderError::InProgress)?,
+                TokenLock::Held(waiting) => timeout_at(deadline, released(waiting)).await.ok()?,
             }
         }
     }

@@ -32,6 +32,7 @@ use store::{ErrorChain, NamedClaim, PriceBook, ReadError, Store};
 
 mod assess;
 pub mod audit;
+mod begin;
 pub mod block;
 mod calendar;
 mod check;
@@ -95,8 +96,11 @@ pub enum OrderError {
     )]
     TokenReused,
     /// Another request with this token is in flight.
-    #[error("another request with this idempotency_token is in progress")]
+    #[error("another creation of an order with this idempotency_token is in progress")]
     InProgress,
+    /// Another change of this order or slot is in flight.
+    #[error("another change of this order or slot is in progress")]
+    ChangeInProgress,
     /// The limit of concurrent calls is reached.
     #[error("too many concurrent calls")]
     Busy,
@@ -125,7 +129,7 @@ impl OrderError {
             // As in the validation of requests, whose catalogue may have been an earlier one.
             Self::UnknownMerchant => "INVALID_REQUEST",
             Self::TokenReused => "TOKEN_REUSED",
-            Self::InProgress => "ORDER_IN_PROGRESS",
+            Self::InProgress | Self::ChangeInProgress => "ORDER_IN_PROGRESS",
             Self::Busy => "CONCURRENCY_LIMIT",
             Self::NoThread => "THREADS_EXHAUSTED",
             Self::StoreFailed | Self::StoreUnavailable => "STORE_UNAVAILABLE",

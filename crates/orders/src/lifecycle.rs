@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::begin::UsualBeginnings;
 use domain::{
     lifecycle::{Definition, Entity, StateIx},
     order::BookingStatus,
@@ -12,9 +13,20 @@ use domain::{
 pub(super) struct ActiveLifecycle {
     pub(super) number: u32,
     pub(super) definition: Arc<Definition>,
+    /// How most orders begin by it.
+    pub(super) usual: UsualBeginnings,
 }
 
 impl ActiveLifecycle {
+    /// A definition of that number.
+    pub(super) fn new(number: u32, definition: Arc<Definition>) -> Self {
+        Self {
+            number,
+            definition,
+            usual: UsualBeginnings::default(),
+        }
+    }
+
     /// The first state of a line item of which callers hear that status, other than that of a withdrawal.
     pub(super) fn item_state(&self, status: BookingStatus) -> Option<StateIx> {
         let states = &self.definition.entity(Entity::LineItem).states;

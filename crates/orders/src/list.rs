@@ -10,7 +10,7 @@ use domain::{
     order::{Order, OrderId, PrepaymentStatus},
 };
 use kernel::{blocking, user::User};
-use store::{ListedOrder, OrderUpdate, Provenance, Selection};
+use store::{ListedOrder, Provenance, Selection};
 
 /// Consumes the orders of a list one by one, so that no list is in memory as a whole.
 pub trait TakeOrders: Send + 'static {
@@ -61,10 +61,15 @@ impl App {
 /// The order as it stands: its items as the lifecycle tells them, and its prepayment as the ledger does.
 fn present(lifecycle: &Definition, listed: ListedOrder) -> Order {
     let ListedOrder {
-        mut order, update, ..
+        mut order,
+        begun,
+        update,
+        ..
     } = listed;
-    let Some(OrderUpdate { tree, .. }) = update else {
-        return order;
+    let tree = match (update, begun) {
+        (Some(update), _) => update.tree,
+        (None, Some(begun)) => *begun,
+        (None, None) => return order,
     };
     for (item, state) in order.items.iter_mut().zip(&tree.items) {
         // An item that callers hear nothing of, and one in a state of another definition, is as they know it.

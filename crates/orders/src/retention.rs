@@ -5,9 +5,12 @@
 //! warns of a clock that was set. A clock that jumps ahead by a year erases nothing at once, and what it would erase comes
 //! due over two weeks of warnings. A clock that is set back erases nothing.
 
-use super::App;
-use domain::time::{EpochSeconds, Seconds};
-use store::EraseError;
+use super::{App, steps::StepOutcome};
+use domain::{
+    order::OrderId,
+    time::{EpochSeconds, Seconds},
+};
+use store::{EraseError, ErrorChain};
 
 /// Orders that are erased at once. Their bytes are synced segment by segment, beside the syncs of new orders.
 const BATCH: usize = 500;
@@ -22,6 +25,14 @@ impl App {
         let known_sec = self.sweeps.lock().await.known_sec();
         let ended_before = ended_before(self.now(), known_sec, retention);
         self.store.erase_visits(ended_before, BATCH).await
+    }
+
+    /// Erases the personal data of an order. Done again, it changes nothing.
+    pub(super) async fn erase_customer_of(&self, order: &OrderId) -> StepOutcome {
+        match self.store.erase_order(order).await {
+            Ok(_) => StepOutcome::Done,
+            Err(error) => StepOutcome::Retry(ErrorChain(&error).to_string()),
+        }
     }
 }
 

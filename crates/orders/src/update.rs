@@ -6,6 +6,7 @@
 //!
 //! | module | content |
 //! |---|---|
+//! | `audited` | requests in the audit log |
 //! | `change` | what can be asked for, checked as far as that needs no order |
 //! | `present` | an order as it stands, with the facts of a decision |
 //! | `plan` | from what is asked for to triggers of the lifecycle |
@@ -37,6 +38,7 @@ use store::{
     UpdateCause, UpdateTexts, Write,
 };
 
+mod audited;
 mod change;
 mod error;
 mod next_states;
@@ -54,6 +56,8 @@ pub(crate) use change::{wrong_reason_text, wrong_request_id};
 pub use error::{ChangeError, InvalidField};
 pub use next_states::{NextState, OrderAction};
 
+use crate::audit::AuditedOutcome;
+use audited::{AuditedRequest, record_outcome};
 use plan::cause_of;
 use present::PresentOrder;
 pub(crate) use present::{held_spots, items_of};
@@ -113,19 +117,50 @@ impl App {
         change: OrderChange,
         deadline: Instant,
     ) -> ChangedOrder {
+        let audited = AuditedRequest::of(self, &request, &change);
+        let changed = self
+            .change_audited((request, change), deadline, audited.clone())
+            .await;
+        match changed {
+            Ok(changed) => changed,
+            // The work was not begun, so it has recorded nothing.
+            Err(error) => {
+                let rejected = Err(error);
+                if let Some(audited) = audited {
+                    audited.record(self, &rejected);
+                }
+                rejected
+            }
+        }
+    }
+
+    /// The outcome of a change; an error if it was not begun.
+    async fn change_audited(
+        self: &Arc<Self>,
+        (request, change): (ChangeRequest, OrderChange),
+        deadline: Instant,
+        audited: Option<AuditedRequest>,
+    ) -> Result<ChangedOrder, ChangeError> {
         change::validate(&request, &change)?;
         let key = OrderKey::of_id(&request.order).ok_or(ChangeError::UnknownOrder)?;
-        let guard = self
-            .lock_request(RequestKey::of_order(&key), deadline)
-            .await?;
+        let locked = self.lock_request(RequestKey::of_order(&key), deadline);
+        let guard = locked.await.ok_or(OrderError::ChangeInProgress)?;
         let command = UpdateOrder {
             order: request.order.clone(),
             key,
             asked: AskedChange::Request(Box::new((request, change))),
         };
         let app = Arc::clone(self);
-        self.complete(async move { app.execute(guard, command).await })?
-            .await?
+        let work = async move {
+            let changed = app.execute(guard, command).await;
+            let changed = changed.unwrap_or_else(|error| Err(error.into()));
+            // Inside of the work that runs to completion, so that what disconnected clients have asked for is recorded, too.
+            if let Some(audited) = audited {
+                audited.record(&app, &changed);
+            }
+            Ok(changed)
+        };
+        Ok(self.complete(work)?.await?)
     }
 
     /// Has a timer or the outcome of a step change its order.
@@ -311,12 +346,17 @@ impl Command for UpdateOrder {
         taken: DecidedUpdate,
     ) -> Result<ChangedOrder, OrderError> {
         let update = *updated_in(unit)?;
+        if let AskedChange::Request(asked) = &taken.command.asked {
+            let revision = update.revision;
+            record_outcome(app, asked, AuditedOutcome::Changed { revision });
+        }
         // Before the spots are given back: none of them is for sale in between.
         app.apply_blocks(taken.kept);
         // Only now: spots that are sold again before their return is on record would be sold twice after a crash.
         let claims = found(app.catalog().ids(), &update.released);
         app.inventory.unsell(&claims);
-        app.agenda.note(&update);
+        app.agenda
+            .note(&update.order, update.revision, &update.tree);
         app.watched.note(&taken.command.key);
         if taken.command.gives_up_a_step() {
             app.metrics.steps_given_up.inc();
@@ -378,6 +418,10 @@ impl UpdateOrder {
         }
         // Before the revision is looked at: a repetition expects the revision that its first time has changed.
         if let Some(answer) = app.answer_to(stored, request).await? {
+            if let Ok(stored) = &answer {
+                let revision = stored.revision();
+                record_outcome(app, asked, AuditedOutcome::Repeated { revision });
+            }
             return Ok(Some(answer));
         }
         let found = stored.revision();

@@ -75,6 +75,7 @@ fn placed(items: usize) -> Write {
         payment: None,
         hold: None,
         bill: None,
+        begun: None,
         token,
     }))
 }

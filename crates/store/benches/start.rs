@@ -116,6 +116,7 @@ fn placed(store: &LogStore, number: u64) -> PlacedOrder {
         payment: None,
         hold: None,
         bill: None,
+        begun: None,
         token,
     }
 }

@@ -115,7 +115,8 @@ checks! {
         an_erased_request_is_still_recognized,
         orders_after_an_erasure_are_kept,
         everything_of_a_person_is_exported,
-        visits_are_erased_by_their_end;
+        visits_are_erased_by_their_end,
+        an_erased_order_leaves_the_others_of_its_person;
     updates:
         an_update_is_seen_by_every_read,
         a_stale_update_writes_nothing,
@@ -123,7 +124,8 @@ checks! {
         released_spots_are_free_after_a_restart,
         orders_with_work_are_recovered,
         updates_of_one_order_at_once_are_written_in_turn,
-        an_erasure_reaches_updates;
+        an_erasure_reaches_updates,
+        an_order_that_begins_with_work_is_recovered_until_it_is_updated;
     blocks:
         the_last_block_of_a_slot_is_recovered,
         a_history_of_blocks_is_whole_and_newest_first,

@@ -60,7 +60,7 @@ pub use unit::{
     ReleaseReason, StoredHold, UnitOfWork, Write, Writes,
 };
 pub use update::{
-    EmittedEvent, HistoryEntry, ListedOrder, OrderUpdate, RequestAnswer, SkippedChange,
+    BegunOrder, EmittedEvent, HistoryEntry, ListedOrder, OrderUpdate, RequestAnswer, SkippedChange,
     StateChange, StoredOrder, UpdateCause, UpdateTexts,
 };
 
@@ -134,6 +134,9 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Erases the same of orders whose last slot ended before a second, of `most` orders at most. If none was erased, there
     /// may be others: the next call goes on.
     fn erase_visits(&self, ended_before: EpochSeconds, most: usize) -> EraseFuture;
+
+    /// Erases the same of one order. Returns 1, or 0 if it was erased before or is unknown.
+    fn erase_order(&self, id: &OrderId) -> EraseFuture;
 
     /// Hands over everything that is on record of a user's orders, newest first, until `take` breaks. It may block.
     ///

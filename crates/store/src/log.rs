@@ -478,6 +478,14 @@ impl Store for LogStore {
         self.erase(move |eraser, commit| eraser.erase_visits(ended_before, most, commit))
     }
 
+    fn erase_order(&self, id: &OrderId) -> EraseFuture {
+        let key = OrderKey::of_id(id);
+        self.erase(move |eraser, commit| match key {
+            Some(key) => eraser.erase_order(&key, commit),
+            None => Ok(0),
+        })
+    }
+
     fn export_person(&self, user_id: &UserId, take: PlacedSink<'_>) -> Result<(), ReadError> {
         self.reader.export_person(user_id, take)
     }

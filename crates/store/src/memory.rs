@@ -8,8 +8,8 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    BlockSink, ClaimTotals, CommitError, CommitFuture, EraseError, EraseFuture, HoldId, HoldRecord,
-    HoldState, ListedOrder, NamedSlot, OrderFilter, OrderPlace, OrderSink, OrderUpdate,
+    BegunOrder, BlockSink, ClaimTotals, CommitError, CommitFuture, EraseError, EraseFuture, HoldId,
+    HoldRecord, HoldState, ListedOrder, NamedSlot, OrderFilter, OrderPlace, OrderSink, OrderUpdate,
     PaymentIntent, PlacedOrder, PlacedSink, Precondition, Provenance, Read, ReadError, Recovered,
     Replay, Selection, SlotBlock, Store, StoreHealth, StoreStats, StoredHold, StoredOrder,
     UnitOfWork, UpdateSink, UpdateTexts, Write,
@@ -19,6 +19,7 @@ use super::{
 };
 use domain::{
     ids::{Token, UserId},
+    lifecycle::NamedTree,
     order::{Order, OrderId},
     time::EpochSeconds,
 };
@@ -110,17 +111,15 @@ impl MemoryStore {
         Ok(())
     }
 
-    /// Erases the orders that are taken out of the lists of their users.
-    fn erase_with(&self, take: impl FnOnce(&mut MemoryContents) -> Vec<usize>) -> EraseFuture {
-        let erase = || {
+    /// Erases orders, and says of how many.
+    fn erase_with(&self, erase: impl FnOnce(&mut MemoryContents) -> u64) -> EraseFuture {
+        let erased = || {
             if !self.health.borrow().is_ready() {
                 return Err(EraseError::Commit(CommitError::Unavailable));
             }
-            let mut contents = self.lock();
-            let orders = take(&mut contents);
-            Ok(contents.erase(orders))
+            Ok(erase(&mut self.lock()))
         };
-        Box::pin(std::future::ready(erase()))
+        Box::pin(std::future::ready(erased()))
     }
 
     /// The selected orders that pass the filter.
@@ -278,6 +277,24 @@ impl MemoryContents {
         erased
     }
 
+    /// Erases the personal data of an order. Returns 1, or 0 if it was erased before or is unknown.
+    fn erase_order(&mut self, id: &OrderId) -> u64 {
+        let at = OrderKey::of_id(id).and_then(|key| self.by_key.get(&key).copied());
+        let Some(at) = at else {
+            return 0;
+        };
+        let mut is_listed = false;
+        let user_id = &self.orders[at].order.customer.user_id;
+        if let Some(orders) = self.by_user.get_mut(user_id) {
+            // An erased order is in no list.
+            is_listed = orders.contains(&at);
+            orders.retain(|known| *known != at);
+        }
+        // What people have written since is erased all the same.
+        self.erase([at]);
+        u64::from(is_listed)
+    }
+
     /// Takes at most so many orders whose visit ended before a second out of the lists of their users.
     fn take_ended(&mut self, before: EpochSeconds, most: usize) -> Vec<usize> {
         let mut ended = Vec::new();
@@ -346,6 +363,7 @@ impl MemoryContents {
             orders: self.count(),
             sold: sold.less(&released).into_claims(),
             updated: updated.map(|update| without_texts(update)).collect(),
+            begun: self.begun(),
             pending: self.pending.values().cloned().collect(),
             holds,
             blocks: in_force.cloned().collect(),
@@ -353,6 +371,24 @@ impl MemoryContents {
             newest_order_sec: self.orders.iter().map(|placed| placed.created_sec).max(),
             slots_forgotten_until: self.slots_forgotten_until,
         }
+    }
+
+    /// The orders that began with timers or steps, and were not updated since.
+    fn begun(&self) -> Vec<BegunOrder> {
+        let mut begun = Vec::new();
+        for placed in &self.orders {
+            let order = &placed.order.id;
+            let key = OrderKey::of_id(order);
+            let is_updated = key.is_some_and(|key| self.newest_update(&key).is_some());
+            let tree = placed.begun.as_ref().filter(|tree| tree.has_work());
+            if let (Some(tree), false) = (tree, is_updated) {
+                begun.push(BegunOrder {
+                    order: order.clone(),
+                    tree: NamedTree::clone(tree),
+                });
+            }
+        }
+        begun
     }
 
     fn count(&self) -> u64 {
@@ -450,6 +486,7 @@ impl Store for MemoryStore {
         for selected in self.select(selection, may_see) {
             let listed = ListedOrder {
                 order: Order::clone(&selected.placed.order),
+                begun: selected.placed.begun.clone(),
                 update: selected.newest.map(|newest| OrderUpdate::clone(&newest)),
                 created_sec: selected.placed.created_sec,
                 // Saturating only where a pointer has more than 64 bits.
@@ -468,11 +505,21 @@ impl Store for MemoryStore {
     }
 
     fn erase_person(&self, user_id: &UserId) -> EraseFuture {
-        self.erase_with(|contents| contents.by_user.remove(user_id).unwrap_or_default())
+        self.erase_with(|contents| {
+            let orders = contents.by_user.remove(user_id).unwrap_or_default();
+            contents.erase(orders)
+        })
     }
 
     fn erase_visits(&self, ended_before: EpochSeconds, most: usize) -> EraseFuture {
-        self.erase_with(|contents| contents.take_ended(ended_before, most))
+        self.erase_with(|contents| {
+            let orders = contents.take_ended(ended_before, most);
+            contents.erase(orders)
+        })
+    }
+
+    fn erase_order(&self, id: &OrderId) -> EraseFuture {
+        self.erase_with(|contents| contents.erase_order(id))
     }
 
     fn export_person(&self, user_id: &UserId, take: PlacedSink<'_>) -> Result<(), ReadError> {

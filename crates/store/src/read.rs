@@ -10,8 +10,8 @@ use domain::{
 };
 
 use super::{
-    Fingerprint, HoldRecord, ListedOrder, NamedClaim, OrderUpdate, PaymentIntent, PlacedOrder,
-    PriceBook, ReadError, SlotBlock,
+    BegunOrder, Fingerprint, HoldRecord, ListedOrder, NamedClaim, OrderUpdate, PaymentIntent,
+    PlacedOrder, PriceBook, ReadError, SlotBlock,
 };
 
 /// An answer that is there at once, or needs the disk or a network. A store never blocks the thread that asks.
@@ -137,6 +137,8 @@ pub struct Recovered {
     /// The newest updates of the orders that have timers or steps, without what people have written, in no particular
     /// sequence.
     pub updated: Vec<OrderUpdate>,
+    /// The other orders that have timers or steps, in no particular order.
+    pub begun: Vec<BegunOrder>,
     /// Payments without an outcome on record.
     pub pending: Vec<PaymentIntent>,
     /// Holds that are neither consumed nor released, whatever their time, in the order in which they were placed last.

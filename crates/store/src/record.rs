@@ -35,7 +35,7 @@ mod writer;
 pub use block::decode_block;
 pub(crate) use decode::erased_customer;
 pub use decode::{
-    check_record, decode_attempt, decode_hold, decode_hold_released, decode_intent,
+    check_record, decode_attempt, decode_begun, decode_hold, decode_hold_released, decode_intent,
     decode_order_if, decode_placed, decode_prices, decode_replay, decode_slots_forgotten,
 };
 pub use erasures::{
@@ -181,6 +181,8 @@ pub enum RecordKeys {
         hold: Option<HoldId>,
         /// Whether its payment's intent ends with it.
         ends_intent: bool,
+        /// Whether it began with timers or steps.
+        has_work: bool,
     },
     /// The payment of this order begins.
     Intent(OrderKey),
@@ -319,6 +321,7 @@ fn encode_order(placed: &PlacedOrder, keys: &KeyDeriver) -> EncodedRecord {
             created_sec: placed.created_sec,
             hold: placed.hold,
             ends_intent: placed.payment.is_some(),
+            has_work: placed.begun.as_ref().is_some_and(|begun| begun.has_work()),
         },
     }
 }

@@ -10,6 +10,7 @@ use smallvec::{SmallVec, smallvec};
 use crate::OrderKey;
 use domain::{
     ids::{MerchantId, ServiceId, TicketId, Token},
+    lifecycle::NamedTree,
     money::Money,
     order::{LineItem, Order},
     refunds::{Bill, RefundFees},
@@ -141,6 +142,8 @@ pub struct PlacedOrder {
     pub hold: Option<HoldId>,
     /// What it was billed, where this server charged. Boxed: few orders have one.
     pub bill: Option<Box<PlacedBill>>,
+    /// The order as it began, where that does not follow from its sale alone. Boxed: few orders have one.
+    pub begun: Option<Box<NamedTree>>,
 }
 
 /// What an order was billed, with the terms of the sale.

@@ -21,6 +21,15 @@ pub struct StoredOrder {
 }
 
 impl StoredOrder {
+    /// How it stands; `None` for an order that was only placed, and began as most do.
+    #[must_use]
+    pub fn tree(&self) -> Option<&NamedTree> {
+        match &self.update {
+            Some(update) => Some(&update.tree),
+            None => self.placed.begun.as_deref(),
+        }
+    }
+
     /// How often it was updated.
     #[must_use]
     pub fn revision(&self) -> u32 {
@@ -28,11 +37,22 @@ impl StoredOrder {
     }
 }
 
+/// An order that began with timers or steps, and was not updated since.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BegunOrder {
+    /// The order.
+    pub order: OrderId,
+    /// How it stands.
+    pub tree: NamedTree,
+}
+
 /// An order of a list: as it was placed, and as it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListedOrder {
     /// The order of the first response.
     pub order: Order,
+    /// As it began, where that does not follow from its sale alone.
+    pub begun: Option<Box<NamedTree>>,
     /// Its newest update; `None` for an order that was only placed.
     pub update: Option<OrderUpdate>,
     /// When it was created.
@@ -42,10 +62,13 @@ pub struct ListedOrder {
 }
 
 impl ListedOrder {
-    /// How it stands; `None` for an order that was only placed.
+    /// How it stands; `None` for an order that was only placed, and began as most do.
     #[must_use]
     pub fn tree(&self) -> Option<&NamedTree> {
-        self.update.as_ref().map(|update| &update.tree)
+        match &self.update {
+            Some(update) => Some(&update.tree),
+            None => self.begun.as_deref(),
+        }
     }
 
     /// How often it was updated.

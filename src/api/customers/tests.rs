@@ -31,6 +31,7 @@ fn placed(store: &MemoryStore) -> PlacedOrder {
         payment: None,
         hold: None,
         bill: None,
+        begun: None,
         token,
     }
 }

@@ -92,6 +92,14 @@ pub(super) fn read<M: ChangeMessage>(
     Ok((request, change))
 }
 
+/// The order and the request id of a message, as they stand there; `None` for a dry run.
+pub(super) fn asked<M: ChangeMessage>(message: &M) -> Option<(OrderId, String)> {
+    let terms = message.terms();
+    // What is wrong with the order is reported elsewhere.
+    let order = message.order(&mut Violations::default());
+    (!terms.validate_only).then_some((order, terms.request_id))
+}
+
 /// The withdrawal of all that was sold of a slot.
 pub(super) fn slot_withdrawal(
     message: &v1::WithdrawItemsRequest,

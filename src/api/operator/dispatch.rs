@@ -237,7 +237,16 @@ impl OperatorDispatcher {
         message: M,
         deadline: Instant,
     ) -> Result<M::Answer, ApiError> {
-        let (request, change) = changes::read(&message, user()?)?;
+        let user = user()?;
+        let read = changes::read(&message, user.clone());
+        let (request, change) = read.inspect_err(|error| {
+            let reason = error.mapping().reason;
+            if let Some((order, request_id)) = changes::asked(&message) {
+                let asked = (&order, request_id.as_str());
+                self.app
+                    .reject_change(M::RPC, asked, user.as_deref(), reason);
+            }
+        })?;
         let id = request.order.clone();
         let changed = self.app.change_order(request, change, deadline).await;
         let stored = match changed {
@@ -490,8 +499,8 @@ impl OperatorDispatcher {
             let Some(stored) = found else {
                 return Err(ApiError::OrderNotFound(id));
             };
-            if let Some(update) = &stored.update {
-                steps.extend(view.steps(&id, &update.tree));
+            if let Some(tree) = stored.tree() {
+                steps.extend(view.steps(&id, tree));
             }
         }
         Ok(v1::ListStepsResponse {

@@ -69,6 +69,7 @@ impl View<'_> {
         let ListedOrder {
             order,
             created_sec,
+            begun: _,
             update,
             place: _,
         } = listed;
@@ -185,6 +186,7 @@ pub(super) fn listed(stored: StoredOrder) -> ListedOrder {
     let StoredOrder { placed, update } = stored;
     ListedOrder {
         order: *placed.order,
+        begun: placed.begun,
         update,
         created_sec: placed.created_sec,
         // Only pages ask for it.
@@ -235,9 +237,13 @@ pub(super) fn creation(listed: &ListedOrder) -> v1::HistoryEntry {
         from_state: String::new(),
         to_state: state.to_owned(),
     };
-    let mut transitions = vec![becomes(name.clone(), PLACED.0)];
+    let begun = listed.begun.as_deref();
+    let state = begun.map_or(PLACED.0, |begun| begun.state.as_str());
+    let mut transitions = vec![becomes(name.clone(), state)];
     for (index, _) in listed.order.items.iter().enumerate() {
-        transitions.push(becomes(format!("{name}/items/{index}"), PLACED.1));
+        let item = begun.and_then(|begun| begun.items.get(index));
+        let state = item.map_or(PLACED.1, |item| item.state.as_str());
+        transitions.push(becomes(format!("{name}/items/{index}"), state));
     }
     v1::HistoryEntry {
         revision: 0,

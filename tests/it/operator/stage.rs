@@ -40,9 +40,16 @@ impl Stage {
     }
 
     pub(super) async fn start_with(setup: Setup) -> Self {
+        Self::start_edited(setup, &[]).await
+    }
+
+    /// The same with other edits of files of the catalogue: what stands there, and what takes its place.
+    pub(super) async fn start_edited(setup: Setup, edits: &[(&str, &str, &str)]) -> Self {
         let hall = "id = \"concert-hall\"\n";
         let in_tokyo = "id = \"concert-hall\"\ntime_zone = 'Asia/Tokyo'\n";
-        let catalog = edited_catalog(&[("rules.toml", hall, in_tokyo)]);
+        let mut edits = edits.to_vec();
+        edits.push(("rules.toml", hall, in_tokyo));
+        let catalog = edited_catalog(&edits);
         let setup = Setup {
             catalog: catalog.path().to_owned(),
             ..setup

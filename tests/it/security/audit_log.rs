@@ -477,3 +477,138 @@ async fn an_audit_log_that_cannot_be_opened_stops_the_start_before_anything_is_k
         assert!(!data.exists());
     }
 }
+
+#[tokio::test]
+async fn every_change_that_is_asked_for_leaves_its_line() {
+    let (keys, dir) = (Keys::new(), TempDir::new().unwrap());
+    let file = dir.path().join("audit");
+    keys.write_scopes(&[("agnes", "role = 'agent'"), ("vera", "role = 'viewer'")]);
+    let mut config = config();
+    config.serving.operator_listen = Some("127.0.0.1:0".parse().unwrap());
+    config.security.operator_credentials = Some(keys.path("users.toml"));
+    config.logging.audit_log = AuditLog::File(file.clone());
+    let server = Setup::with_config(config).start().await;
+    let created = server.send(order("a")).await.unwrap();
+    let id = created.order().order_id;
+    let address = server.server.operator_address().unwrap();
+    let change_id = |number: u32| format!("00000000-0000-4000-8000-{number:012}");
+    let ask = async |name: &str, call: &str, path: String, body: Value| {
+        let mut request = post(&path, body.to_string());
+        let headers = request.headers_mut();
+        headers.insert("authorization", basic(name, name).parse().unwrap());
+        headers.insert("x-request-id", call.parse().unwrap());
+        send(address, request).await.http
+    };
+    let note = |number: u32| json!({"note": "called", "request_id": change_id(number)});
+    let cancel = |number: u32| json!({"refund": {"full": {}}, "request_id": change_id(number)});
+    let path = |method: &str| format!("/operator/v1/orders/{id}:{method}");
+    let unknown = format!("/operator/v1/orders/{}:addNote", "A".repeat(26));
+    for (name, call, path, body, expected) in [
+        ("agnes", "noted", path("addNote"), note(1), 200),
+        ("agnes", "again", path("addNote"), note(1), 200),
+        ("agnes", "reused", path("cancel"), cancel(1), 400),
+        ("agnes", "unknown", unknown, note(2), 404),
+        (
+            "agnes",
+            "no-note",
+            path("addNote"),
+            json!({"note": "", "request_id": change_id(3)}),
+            400,
+        ),
+        (
+            "agnes",
+            "no-id",
+            path("addNote"),
+            json!({"note": "n", "request_id": "secret"}),
+            400,
+        ),
+        (
+            "agnes",
+            "no-share",
+            path("refund"),
+            json!({"request_id": change_id(4)}),
+            400,
+        ),
+        (
+            "agnes",
+            "no-step",
+            format!("/operator/v1/orders/{id}/steps/7:retry"),
+            json!({"request_id": change_id(5)}),
+            404,
+        ),
+        (
+            "agnes",
+            "dry-run",
+            path("cancel"),
+            json!({"validate_only": true, "refund": {"full": {}}, "request_id": change_id(6)}),
+            200,
+        ),
+        ("vera", "viewer", path("addNote"), note(7), 403),
+        ("agnes", "cancelled", path("cancel"), cancel(8), 200),
+    ] {
+        assert_eq!(ask(name, call, path, body).await, expected, "{call}");
+    }
+    server.stop().await;
+    let (found, _) = lines(&file);
+    let found: Vec<&Value> = found
+        .iter()
+        .filter(|line| {
+            ["order_changed", "access_rejected"].contains(&line["event"].as_str().unwrap())
+        })
+        .collect();
+    let line = |call: &str, method: &str, change: Option<u32>, outcome: Value| {
+        let mut line = json!({"event": "order_changed", "user": "agnes", "transport": "rest", "request_id": call, "order_id": id, "method": method, "role": "agent"});
+        if let Some(number) = change {
+            line["change_id"] = change_id(number).into();
+        }
+        for (key, value) in outcome.as_object().unwrap() {
+            line[key] = value.clone();
+        }
+        line
+    };
+    let rejected = |reason: &str| json!({"outcome": "rejected", "reason": reason});
+    let mut unknown = line("unknown", "AddNote", Some(2), rejected("ORDER_NOT_FOUND"));
+    unknown["order_id"] = "A".repeat(26).into();
+    let expected = [
+        line(
+            "noted",
+            "AddNote",
+            Some(1),
+            json!({"outcome": "changed", "revision": 1}),
+        ),
+        line(
+            "again",
+            "AddNote",
+            Some(1),
+            json!({"outcome": "repeated", "revision": 1}),
+        ),
+        line(
+            "reused",
+            "CancelOrder",
+            Some(1),
+            rejected("REQUEST_ID_REUSED"),
+        ),
+        unknown,
+        line("no-note", "AddNote", Some(3), rejected("INVALID_REQUEST")),
+        // What is no request id may be anything.
+        line("no-id", "AddNote", None, rejected("INVALID_REQUEST")),
+        line(
+            "no-share",
+            "RefundItems",
+            Some(4),
+            rejected("INVALID_REQUEST"),
+        ),
+        line("no-step", "RetryStep", Some(5), rejected("STEP_NOT_FOUND")),
+        json!({"event": "access_rejected", "user": "vera", "transport": "rest", "address": "127.0.0.1", "request_id": "viewer", "reason": "ROLE_OUT_OF_SCOPE"}),
+        line(
+            "cancelled",
+            "CancelOrder",
+            Some(8),
+            json!({"outcome": "changed", "revision": 2}),
+        ),
+    ];
+    for (found, expected) in found.iter().zip(&expected) {
+        assert_eq!(*found, expected);
+    }
+    assert_eq!(found.len(), expected.len());
+}

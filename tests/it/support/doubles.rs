@@ -217,6 +217,13 @@ macro_rules! reads_of {
             self.$store.erase_visits(ended_before, most)
         }
 
+        fn erase_order(
+            &self,
+            id: &boxoffice::domain::order::OrderId,
+        ) -> boxoffice::store::EraseFuture {
+            self.$store.erase_order(id)
+        }
+
         fn export_person(
             &self,
             user_id: &boxoffice::domain::ids::UserId,

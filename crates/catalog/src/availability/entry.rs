@@ -1,5 +1,6 @@
 //! The shape of an element of the availability feed.
 
+use domain::slot::Confirmation;
 use serde::Serialize;
 
 use crate::json::{Field, FromJson, message};
@@ -66,7 +67,7 @@ message! {
     }
 }
 
-/// The confirmation mode. An order is always confirmed at once, so the mode has no effect.
+/// The confirmation mode: whether an order is confirmed at once or by its merchant.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum ConfirmationMode {
@@ -86,9 +87,13 @@ const CONFIRMATION_MODES: [&str; 3] = [
 ];
 
 impl ConfirmationMode {
-    /// Whether the merchant must confirm a booking.
-    pub(super) fn is_asynchronous(&self) -> bool {
-        matches!(self, Self::Known(name) if *name == CONFIRMATION_MODES[2])
+    /// Who confirms a booking. An unknown mode asks nobody: a merchant who does not expect to be asked would let every
+    /// order time out.
+    pub(super) fn confirmation(&self) -> Confirmation {
+        match self {
+            Self::Known(name) if *name == CONFIRMATION_MODES[2] => Confirmation::ByMerchant,
+            Self::Known(_) | Self::Name(_) | Self::Number(_) => Confirmation::AtOnce,
+        }
     }
 
     /// Whether this server does not know the mode.

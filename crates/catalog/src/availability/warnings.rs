@@ -79,6 +79,7 @@ fn warn_of_terms(service: &Service, opening: &Opening, terms: &SlotTerms, at: &C
         last_bookable_sec,
         tags: _,
         parties: _,
+        confirmation: _,
     } = *terms;
     let at = at.key("scheduling_rule_overrides");
     // Only the service's booking window can open a slot after its start.

@@ -79,6 +79,7 @@ fn overrides(terms: &SlotTerms, cancellable: Option<EpochSeconds>) -> Option<Ove
         last_bookable_sec,
         tags: _,
         parties: _,
+        confirmation: _,
     } = *terms;
     // Absent and not empty: an entry that had no overrides gets none.
     first_bookable_sec.or(last_bookable_sec).or(cancellable)?;

@@ -480,18 +480,6 @@ fn members_not_acted_on() -> Vec<(&'static str, Value, Value, &'static str)> {
             "is not acted on: prices are sold as exact amounts",
         ),
         (
-            "confirmation_mode",
-            json!("CONFIRMATION_MODE_ASYNCHRONOUS"),
-            json!("CONFIRMATION_MODE_SYNCHRONOUS"),
-            "is not acted on: an order is confirmed at once, and its merchant is not asked",
-        ),
-        (
-            "confirmationMode",
-            json!(2),
-            json!(1),
-            "is not acted on: an order is confirmed at once, and its merchant is not asked",
-        ),
-        (
             "prepayment_terms",
             json!({"charge_timing": "CHARGE_LATER", "charge_time_before_start_sec": 3_600}),
             json!({"charge_timing": "CHARGE_NOW"}),
@@ -517,7 +505,6 @@ fn members_of_money_and_permission_without_effect_are_warnings_at_every_level() 
     for (name, value, harmless, text) in members_not_acted_on() {
         let snake = match name {
             "noShowFee" => "no_show_fee",
-            "confirmationMode" => "confirmation_mode",
             name => name,
         };
         for (file, pointer, place) in LEVELS {
@@ -566,6 +553,18 @@ fn members_with_an_effect_elsewhere_only_are_warnings() {
             "prepayment_type",
             json!("REQUIRED"),
             "is not acted on here, only as a member of a service",
+        ),
+        (
+            merchant,
+            "confirmation_mode",
+            json!("CONFIRMATION_MODE_ASYNCHRONOUS"),
+            "is not acted on here, only as a member of an availability",
+        ),
+        (
+            ticket,
+            "confirmation_mode",
+            json!(2),
+            "is not acted on here, only as a member of an availability",
         ),
         (
             ticket,

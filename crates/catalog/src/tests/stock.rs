@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Folder, Loaded};
 use domain::{
     catalog::{AnswerKind, Service},
-    slot::{Pool, Slot, Viewer},
+    slot::{Confirmation, Pool, Slot, Viewer},
     time::EpochSeconds,
 };
 
@@ -393,6 +393,29 @@ fn questions_for_locations_and_of_types_unheard_of() {
 }
 
 #[test]
+fn a_merchant_is_asked_where_the_feed_says_so() {
+    for (mode, expected) in [
+        (json!(null), Confirmation::AtOnce),
+        (json!("CONFIRMATION_MODE_UNSPECIFIED"), Confirmation::AtOnce),
+        (json!("CONFIRMATION_MODE_SYNCHRONOUS"), Confirmation::AtOnce),
+        (json!(1), Confirmation::AtOnce),
+        (
+            json!("CONFIRMATION_MODE_ASYNCHRONOUS"),
+            Confirmation::ByMerchant,
+        ),
+        (json!(2), Confirmation::ByMerchant),
+        // Nobody is asked who may not know of it.
+        (json!("CONFIRMATION_MODE_LATER"), Confirmation::AtOnce),
+        (json!(3), Confirmation::AtOnce),
+    ] {
+        let loaded = folder(&[json!({"confirmation_mode": mode})]).loaded();
+        let terms = loaded.openings[0].terms.as_deref();
+        let confirmation = terms.map_or(Confirmation::AtOnce, |terms| terms.confirmation);
+        assert_eq!(confirmation, expected, "{mode}");
+    }
+}
+
+#[test]
 fn values_of_enums_that_are_unheard_of_are_warnings() {
     for (mode, expected) in [
         (
@@ -400,7 +423,6 @@ fn values_of_enums_that_are_unheard_of_are_warnings() {
             "unknown_confirmation_mode",
         ),
         (json!(3), "unknown_confirmation_mode"),
-        (json!("CONFIRMATION_MODE_ASYNCHRONOUS"), "confirmation_mode"),
     ] {
         let loaded = folder(&[json!({"confirmation_mode": mode})]).loaded();
         assert_eq!(kinds(&loaded), [expected], "{mode}");

@@ -16,7 +16,7 @@ use crate::{
     money::{Money, MoneyError},
     order::{LineItem, PriceTag},
     pricing::{self, PriceVerdict, Quote},
-    slot::{Claim, Claimed, Slot, SlotKey, Viewer},
+    slot::{Claim, Claimed, Confirmation, Slot, SlotKey, Viewer},
 };
 
 /// An item with its catalogue entry and its slot.
@@ -233,6 +233,7 @@ impl<'a> ExaminedItem<'a> {
             Err(error) => return JudgedItem::unpriced(spots_open, ItemVerdict::NoPrice(error)),
         };
         JudgedItem {
+            confirmation: self.confirmation(),
             // Also for a declined line: the caller needs the price in force to offer it again.
             price: Some(PriceInForce {
                 micros,
@@ -241,6 +242,11 @@ impl<'a> ExaminedItem<'a> {
             spots_open,
             verdict: self.price_verdict(service, &quote, purpose),
         }
+    }
+
+    fn confirmation(&self) -> Confirmation {
+        self.slot
+            .map_or(Confirmation::AtOnce, |slot| slot.terms().confirmation)
     }
 
     /// The price of the line, and its total in micro-units.
@@ -303,6 +309,8 @@ pub(super) struct JudgedItem {
     pub(super) price: Option<PriceInForce>,
     spots_open: Option<u32>,
     pub(super) verdict: ItemVerdict,
+    /// Who confirms the item once it is sold.
+    pub(super) confirmation: Confirmation,
 }
 
 /// The total of a line.
@@ -320,6 +328,7 @@ impl JudgedItem {
             price: None,
             spots_open,
             verdict,
+            confirmation: Confirmation::AtOnce,
         }
     }
 

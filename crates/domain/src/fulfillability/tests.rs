@@ -13,7 +13,7 @@ use crate::{
     ids::TicketId,
     order::{IntakeAnswer, PriceTag},
     pricing::PriceChange,
-    slot::{Claimed, HoldSpan, Pool, PoolTickets, SlotTerms},
+    slot::{Claimed, Confirmation, HoldSpan, Pool, PoolTickets, SlotTerms},
     time::{EpochSeconds, Seconds},
 };
 
@@ -1299,5 +1299,29 @@ fn a_rule_over_services_is_silent_while_an_item_is_stopped() {
         &items,
         OrderResult::UnfulfillableLineItem,
         &results,
+    );
+}
+
+#[test]
+fn each_item_says_who_confirms_it() {
+    let mut fixture = Fixture::new();
+    let later = START + HOUR;
+    let asking = SlotTerms {
+        confirmation: Confirmation::ByMerchant,
+        ..SlotTerms::default()
+    };
+    open(&mut fixture, "raft", later, 5, &asking);
+    let lines = [
+        line("raft", &[("seat", 1)], 7_500),
+        LineItem {
+            start_sec: later,
+            ..line("raft", &[("seat", 1)], 7_500)
+        },
+    ];
+    let judgement = fixture.judge(Purpose::Create, &lines);
+    let confirmations: Vec<_> = judgement.confirmations().collect();
+    assert_eq!(
+        confirmations,
+        [Confirmation::AtOnce, Confirmation::ByMerchant]
     );
 }

@@ -74,9 +74,9 @@ impl<'d> Run<'d> {
                 self.assign(part, *destination);
                 Ok(())
             }
+            // A step, so that it is done once the order is on record, and again after a crash.
             LifecycleAction::ErasePersonalData => {
-                self.effects.push(Effect::EraseCustomer);
-                Ok(())
+                self.launch(part, &StepKind::EraseCustomer, LaunchTime::Now)
             }
         }
     }

@@ -69,6 +69,10 @@ impl Run<'_> {
                 let item = self.facts.items.get(usize::from(part.index));
                 item.is_some_and(|item| item.spots_open >= item.spots)
             }
+            Condition::ConfirmationIn(modes) => {
+                let item = self.facts.items.get(usize::from(part.index));
+                item.is_some_and(|item| modes.contains(&item.confirmation))
+            }
             Condition::StartsWithin(length) => {
                 let start = self.earliest_start(part);
                 start.is_some_and(|start| start.since(self.facts.now) <= *length)

@@ -5,6 +5,7 @@ use crate::{
     order::IntakeAnswer,
     refunds::{Bill, RefundFees},
     shipment::DeliveryType,
+    slot::Confirmation,
     time::EpochSeconds,
 };
 
@@ -42,6 +43,8 @@ pub struct ItemFacts<'a> {
     pub spots: u32,
     /// The spots that are open in its slot.
     pub spots_open: u32,
+    /// Who confirms it.
+    pub confirmation: Confirmation,
     /// Answers to the questions of the service.
     pub answers: &'a [IntakeAnswer],
 }

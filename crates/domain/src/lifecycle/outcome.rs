@@ -80,8 +80,6 @@ pub enum Effect {
     },
     /// Show the level of an alert.
     Alert(Name, AlertLevel),
-    /// Erase the personal data of the order.
-    EraseCustomer,
 }
 
 /// The level of an alert; 0 is none.

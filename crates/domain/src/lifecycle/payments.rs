@@ -227,7 +227,10 @@ impl Run<'_> {
             StepKind::Void => self.tree.ledger.balance().authorized,
             StepKind::Refund => self.refund_of_step(part)?,
             StepKind::ReverseCharge => return Ok(StepMoney::Amount(self.tree.ledger.due())),
-            StepKind::BookDelivery | StepKind::CancelDelivery | StepKind::Custom(_) => {
+            StepKind::BookDelivery
+            | StepKind::CancelDelivery
+            | StepKind::EraseCustomer
+            | StepKind::Custom(_) => {
                 return Ok(StepMoney::NotItsWork);
             }
         };
@@ -335,6 +338,12 @@ fn usual(kind: &StepKind, result: StepResult) -> Option<LedgerKind> {
         (StepKind::ReverseCharge, StepResult::Done) => Some(LedgerKind::Settled),
         (StepKind::ReverseCharge, StepResult::Failed) => Some(LedgerKind::InDoubt),
         (StepKind::Capture | StepKind::Void, StepResult::Failed)
-        | (StepKind::BookDelivery | StepKind::CancelDelivery | StepKind::Custom(_), _) => None,
+        | (
+            StepKind::BookDelivery
+            | StepKind::CancelDelivery
+            | StepKind::EraseCustomer
+            | StepKind::Custom(_),
+            _,
+        ) => None,
     }
 }

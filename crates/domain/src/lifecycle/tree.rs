@@ -182,6 +182,8 @@ pub enum StepKind {
     BookDelivery,
     /// Cancel a delivery.
     CancelDelivery,
+    /// Erase the personal data of the order.
+    EraseCustomer,
     /// Work that the partner has named.
     Custom(Name),
 }
@@ -298,6 +300,44 @@ impl OrderTree {
             events: 0,
             version: 0,
         }
+    }
+
+    /// Whether another order stands like this one, whatever was paid for either.
+    #[must_use]
+    pub fn stands_like(&self, other: &Self) -> bool {
+        let Self {
+            state,
+            items,
+            fulfillments,
+            refunds,
+            reductions,
+            ledger: _,
+            timers,
+            steps,
+            ended,
+            launches,
+            reason,
+            information,
+            alerts,
+            emitted,
+            events,
+            version,
+        } = self;
+        *state == other.state
+            && *items == other.items
+            && *fulfillments == other.fulfillments
+            && *refunds == other.refunds
+            && *reductions == other.reductions
+            && *timers == other.timers
+            && *steps == other.steps
+            && *ended == other.ended
+            && *launches == other.launches
+            && *reason == other.reason
+            && *information == other.information
+            && *alerts == other.alerts
+            && *emitted == other.emitted
+            && *events == other.events
+            && *version == other.version
     }
 
     /// The state of a part; `None` if there is no such part.

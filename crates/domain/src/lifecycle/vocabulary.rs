@@ -10,6 +10,7 @@ use crate::{
     ledger::{PaidBy, PaymentStatus},
     money::Percent,
     shipment::DeliveryType,
+    slot::Confirmation,
     time::Seconds,
 };
 
@@ -78,6 +79,8 @@ pub enum Condition {
     HoldsSpots,
     /// As many spots are open as the item takes.
     InStock,
+    /// Who confirms the item is among these.
+    ConfirmationIn(Vec<Confirmation>),
     /// The sales channel is among these.
     ChannelIn(Vec<Name>),
     /// The merchant is among these.

@@ -215,7 +215,7 @@ mod tests {
     use super::*;
     use crate::{
         catalog::{ServiceIx, TagIx},
-        slot::{PartySpots, PoolTickets, ResourceIx},
+        slot::{Confirmation, PartySpots, PoolTickets, ResourceIx},
     };
 
     /// Moments close together, about as far from one another as can be distinguished in a run, and any.
@@ -230,6 +230,7 @@ mod tests {
             last_bookable_sec in option::of(any_moment()),
             tag in option::of(any::<u16>().prop_map(TagIx)),
             party_size in option::of(0..3_u32),
+            confirmation in prop_oneof![Just(Confirmation::AtOnce), Just(Confirmation::ByMerchant)],
         ) -> SlotTerms {
             let party = |party_size| PartySpots {
                 tickets: PoolTickets::All,
@@ -238,7 +239,7 @@ mod tests {
                 spots: 1,
             };
             let parties = party_size.map(party).into_iter().collect();
-            SlotTerms { first_bookable_sec, last_bookable_sec, tags: Vec::from_iter(tag), parties }
+            SlotTerms { first_bookable_sec, last_bookable_sec, tags: Vec::from_iter(tag), parties, confirmation }
         }
     }
 

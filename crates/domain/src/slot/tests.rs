@@ -124,6 +124,7 @@ fn the_terms_of_an_opening_move_with_its_occurrences() {
         last_bookable_sec: Some(EpochSeconds::new(90)),
         tags: vec![TagIx(7)],
         parties: vec![party],
+        confirmation: Confirmation::ByMerchant,
     };
     let weekly = Opening {
         terms: terms.clone().boxed(),
@@ -889,4 +890,27 @@ fn blocked_spots_are_shown_as_those_that_are_not_sold() {
         BlockedSpots::Count(u32::MAX)
     );
     assert_eq!(BlockedSpots::All.plus(3), BlockedSpots::All);
+}
+
+#[test]
+fn a_merchant_who_is_asked_about_some_spots_is_asked_about_all() {
+    let asking = SlotTerms {
+        confirmation: Confirmation::ByMerchant,
+        ..SlotTerms::default()
+    };
+    let pool = pool(PoolTickets::All, 2);
+    for terms in [
+        vec![&PLAIN, &asking],
+        vec![&asking, &PLAIN],
+        vec![&asking, &asking],
+    ] {
+        let mut slot = Slot::default();
+        for terms in terms {
+            slot.open(pool, terms);
+        }
+        assert_eq!(slot.terms().confirmation, Confirmation::ByMerchant);
+    }
+    let mut slot = Slot::default();
+    slot.open(pool, &PLAIN);
+    assert_eq!(slot.terms().confirmation, Confirmation::AtOnce);
 }

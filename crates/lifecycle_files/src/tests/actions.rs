@@ -310,7 +310,7 @@ fn information_reason_destination_and_personal_data() {
         destinations.collect::<Vec<_>>(),
         [Destination::Email, Destination::Email]
     );
-    assert_eq!(outcome.effects.as_slice(), [Effect::EraseCustomer]);
+    assert_eq!(launched(&outcome), [StepKind::EraseCustomer]);
 }
 
 #[test]

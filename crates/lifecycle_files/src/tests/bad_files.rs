@@ -78,8 +78,8 @@ const BAD: &[Bad] = &[
     ),
     bad("start = \"held\"\n", "", "missing", "`start` is missing"),
     bad(
-        "\"unavailable\", \"cancelled\", \"no_show\"]",
-        "\"unavailable\", \"cancelled\", \"no_show\", \"held\"] # !",
+        "\"unavailable\", \"cancelled\", \"no_show\",\n]",
+        "\"unavailable\", \"cancelled\", \"no_show\", \"held\", # !\n]",
         "duplicate",
         "state \"held\" is named twice",
     ),
@@ -118,6 +118,18 @@ const BAD: &[Bad] = &[
         "confirmed = \"CANCELED\"",
         "not_confirmed",
         "an item of an order paid by Google is placed in state \"confirmed\", whose booking status is not CONFIRMED",
+    ),
+    bad(
+        "pending_confirmation = \"PENDING_MERCHANT_CONFIRMATION\"",
+        "pending_confirmation = \"FAILED\"",
+        "not_confirmed",
+        "an item of an order paid by Google and confirmed by its merchant is placed in state \"pending_confirmation\", whose booking status is neither CONFIRMED nor PENDING_MERCHANT_CONFIRMATION",
+    ),
+    bad(
+        "modes = [\"asynchronous\"] }]",
+        "modes = [\"later\"] }] # !",
+        "wrong_value",
+        "\"later\" is not known here; known words are synchronous, asynchronous",
     ),
     bad(
         "kind = \"manual\"\ndo = [{ action = \"update_reserved_stock\", creation = false }]",
@@ -315,7 +327,8 @@ fn an_error_is_told_with_file_line_and_column() {
     let errors = read(&file, "lifecycle.toml").unwrap_err().to_string();
     let expected = format!(
         "error[unknown_state]: lifecycle.toml:{line}:6: line_item has no state \"gone\"; \
-         states are held, confirmed, fulfilled, unavailable, cancelled, no_show"
+         states are held, confirmed, fulfilled, pending_confirmation, declined, unavailable, \
+         cancelled, no_show"
     );
     assert_eq!(errors, expected);
 }

@@ -5,6 +5,7 @@ use domain::{
     lifecycle::{Entity, OrderPart, OrderTree, StepKind, StepResult, Trigger},
     order::IntakeAnswer,
     shipment::DeliveryType,
+    slot::Confirmation,
     time::Seconds,
 };
 
@@ -445,6 +446,26 @@ fn facts_of_the_sale() {
             &|world: &mut World| world.delivery = DeliveryType::ETicket,
             true,
         ),
+        (
+            r#"{ cond = "confirmation_mode_is", modes = ["synchronous"] }"#,
+            nothing,
+            true,
+        ),
+        (
+            r#"{ cond = "confirmation_mode_is", modes = ["asynchronous"] }"#,
+            nothing,
+            false,
+        ),
+        (
+            r#"{ cond = "confirmation_mode_is", modes = ["asynchronous"] }"#,
+            &|world: &mut World| world.confirmation = [Confirmation::ByMerchant; 2],
+            true,
+        ),
+        (
+            r#"{ cond = "confirmation_mode_is", modes = ["asynchronous", "synchronous"] }"#,
+            &|world: &mut World| world.confirmation = [Confirmation::ByMerchant; 2],
+            true,
+        ),
         (r#"{ cond = "started" }"#, nothing, false),
         (
             r#"{ cond = "started" }"#,
@@ -466,7 +487,7 @@ fn facts_of_the_sale() {
             &|world: &mut World| world.now = START.saturating_add(Seconds::DAY),
             true,
         ),
-    ] as [(&str, &dyn Fn(&mut World), bool); 15]
+    ] as [(&str, &dyn Fn(&mut World), bool); 19]
     {
         assert_eq!(first(condition, prepare), expected, "{condition}");
     }

@@ -5,6 +5,7 @@ use domain::{
     lifecycle::{Effect, OrderPart, Refused, SkipReason, Spots, StepKind, StepResult, Trigger},
     order::BookingStatus,
     shipment::{DeliveryType, ShipmentReport, ShipmentStatus},
+    slot::Confirmation,
     time::Seconds,
 };
 
@@ -86,6 +87,11 @@ fn callers_hear_of_items_in_googles_words() {
             ("held", None),
             ("confirmed", Some(BookingStatus::Confirmed)),
             ("fulfilled", Some(BookingStatus::Confirmed)),
+            (
+                "pending_confirmation",
+                Some(BookingStatus::PendingMerchantConfirmation)
+            ),
+            ("declined", Some(BookingStatus::DeclinedByMerchant)),
             ("unavailable", Some(BookingStatus::Canceled)),
             ("cancelled", Some(BookingStatus::Canceled)),
             ("no_show", Some(BookingStatus::NoShow)),
@@ -299,4 +305,76 @@ fn a_customer_who_did_not_come_is_told_of() {
         (world.events(&outcome), released(&outcome)),
         (vec!["order.no_show".to_owned()], vec![])
     );
+}
+
+/// A world in which the merchant confirms every second item.
+fn every_second() -> World {
+    let mut world = World::usual();
+    world.confirmation = [Confirmation::AtOnce, Confirmation::ByMerchant];
+    world
+}
+
+#[test]
+fn items_wait_for_their_merchant_one_by_one() {
+    let world = every_second();
+    let tree = world.charged(4);
+    let waits = "pending_confirmation";
+    assert_eq!(
+        world.item_states(&tree),
+        ["confirmed", waits, "confirmed", waits]
+    );
+    assert_eq!(world.order_state(&tree), "processing");
+    let confirmed = world.go(&tree, OrderPart::item(1), "confirmed");
+    assert_eq!(
+        world.moves(&confirmed),
+        ["line_item1 pending_confirmation>confirmed"]
+    );
+    assert_eq!(confirmed.tree.timers.len(), 1);
+    let declined = world.go(&confirmed.tree, OrderPart::item(3), "declined");
+    assert_eq!(
+        world.moves(&declined),
+        ["line_item3 pending_confirmation>declined"]
+    );
+    assert_eq!(released(&declined), [3]);
+    assert_eq!(launched(&declined), [StepKind::Refund]);
+    assert_eq!(declined.tree.refunds[0].amount.total, dollars(10));
+    assert!(declined.tree.timers.is_empty());
+}
+
+#[test]
+fn a_delivery_begins_when_no_item_waits_any_more() {
+    for decision in ["confirmed", "declined"] {
+        let mut world = every_second();
+        world.delivery = DeliveryType::ETicket;
+        let tree = world.charged(2);
+        assert!(tree.fulfillments.is_empty());
+        let outcome = world.go(&tree, OrderPart::item(1), decision);
+        let items: &[u16] = if decision == "confirmed" {
+            &[0, 1]
+        } else {
+            &[0]
+        };
+        assert_eq!(outcome.tree.fulfillments[0].items.as_slice(), items);
+        assert!(launched(&outcome).contains(&StepKind::BookDelivery));
+    }
+}
+
+#[test]
+fn what_is_declined_is_the_merchants_doing_whatever_was_cancelled_before() {
+    let mut world = every_second();
+    // Of a cancellation nothing would go back any more.
+    world.now = START;
+    let tree = world.charged(2);
+    let customer = world.to_because(OrderPart::item(0), "cancelled", "customer");
+    let tree = world.run(&tree, customer).unwrap().tree;
+    let fired = Trigger::Fired {
+        part: OrderPart::item(1),
+        name: "confirmation".into(),
+    };
+    world.now = START.saturating_add(Seconds::DAY);
+    let outcome = world.run(&tree, fired).unwrap();
+    assert_eq!(world.order_state(&outcome.tree), "cancelled");
+    let refund = &outcome.tree.refunds[0];
+    assert_eq!(refund.cause, domain::refunds::RefundCause::Merchant);
+    assert_eq!(refund.amount.total, dollars(10));
 }

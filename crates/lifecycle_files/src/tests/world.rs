@@ -11,6 +11,7 @@ use domain::{
     order::IntakeAnswer,
     refunds::{Bill, BillItem, RefundCondition, RefundFees, RefundTerms},
     shipment::DeliveryType,
+    slot::Confirmation,
     time::{EpochSeconds, Seconds},
 };
 
@@ -37,6 +38,8 @@ pub(super) struct World {
     pub(super) answers: Vec<IntakeAnswer>,
     pub(super) terms: RefundTerms,
     pub(super) authorization_ends: Option<EpochSeconds>,
+    /// Who confirms items, by turns.
+    pub(super) confirmation: [Confirmation; 2],
 }
 
 impl World {
@@ -63,6 +66,7 @@ impl World {
                 .into(),
             ),
             authorization_ends: None,
+            confirmation: [Confirmation::AtOnce; 2],
         }
     }
 
@@ -95,6 +99,7 @@ impl World {
                 end: start.saturating_add(Seconds::HOUR),
                 spots: 2,
                 spots_open: self.spots_open,
+                confirmation: self.confirmation[index % 2],
                 answers: &self.answers,
             });
             start = start.saturating_add(Seconds::DAY);

@@ -16,7 +16,7 @@ use domain::{
 use kernel::{
     request::{Origin, RequestContext},
     rpc::Transport,
-    user::User,
+    user::{Role, User},
 };
 use store::{PaymentOutcome, SlotBlock};
 
@@ -79,6 +79,8 @@ pub enum AuditEvent<'e> {
     },
     /// Spots of a slot were taken off sale or put back, by an operator.
     SlotBlocked(&'e SlotBlock),
+    /// Somebody has asked for a change of an order.
+    OrderChanged(AuditedChange<'e>),
     /// Orders were listed.
     OrdersListed(&'e [OrderId]),
     /// The personal data of a customer was erased, by an operator.
@@ -88,6 +90,40 @@ pub enum AuditEvent<'e> {
     },
     /// The personal data of a customer was exported, by an operator.
     CustomerExported,
+}
+
+/// A change of an order that somebody has asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct AuditedChange<'e> {
+    /// The method.
+    pub method: &'static str,
+    /// The role of the user; `None` where the server does not know its users.
+    pub role: Option<Role>,
+    /// The order; `None` if what was given is no id.
+    pub order_id: Option<&'e str>,
+    /// The request id of the change; `None` if what was given is none.
+    pub change_id: Option<&'e str>,
+    /// What became of it.
+    pub outcome: AuditedOutcome,
+}
+
+/// What became of a change that somebody has asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditedOutcome {
+    /// It is on record.
+    Changed {
+        /// The revision of the order since.
+        revision: u32,
+    },
+    /// It was on record before, under the same request id.
+    Repeated {
+        /// The revision of the order since.
+        revision: u32,
+    },
+    /// Nothing has changed, by this reason in the table of errors.
+    Rejected(&'static str),
+    /// The store has failed: what is on record is known after a restart.
+    Unknown,
 }
 
 /// One line with the fields of all events. Absent fields are left out.
@@ -120,6 +156,12 @@ pub(super) struct AuditRecord<'r> {
     pub(super) blocked: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) order_id: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) method: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) change_id: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cause: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -184,6 +226,7 @@ impl AuditEvent<'_> {
             Self::OrderFailed { .. } => "order_failed",
             Self::PaymentReversed { .. } => "payment_reversed",
             Self::SlotBlocked(_) => "slot_blocked",
+            Self::OrderChanged(_) => "order_changed",
             Self::OrdersListed(_) => "orders_listed",
             Self::CustomerErased { .. } => "customer_erased",
             Self::CustomerExported => "customer_exported",
@@ -233,6 +276,7 @@ impl<'e> AuditEvent<'e> {
                     BlockedSpots::Count(count) => count.to_string(),
                 });
             }
+            Self::OrderChanged(change) => change.fill(&mut record),
             Self::CustomerErased { orders } => {
                 record.orders = Some(usize::try_from(orders).unwrap_or(usize::MAX));
             }
@@ -245,6 +289,31 @@ impl<'e> AuditEvent<'e> {
             | Self::OrdersListed(_) => {}
         }
         record
+    }
+}
+
+impl<'e> AuditedChange<'e> {
+    fn fill<'r>(self, record: &mut AuditRecord<'r>)
+    where
+        'e: 'r,
+    {
+        record.method = Some(self.method);
+        record.role = self.role.map(Role::name);
+        record.order_id = self.order_id;
+        record.change_id = self.change_id;
+        record.outcome = Some(match self.outcome {
+            AuditedOutcome::Changed { .. } => "changed",
+            AuditedOutcome::Repeated { .. } => "repeated",
+            AuditedOutcome::Rejected(_) => "rejected",
+            AuditedOutcome::Unknown => "unknown",
+        });
+        match self.outcome {
+            AuditedOutcome::Changed { revision } | AuditedOutcome::Repeated { revision } => {
+                record.revision = Some(revision);
+            }
+            AuditedOutcome::Rejected(reason) => record.reason = Some(reason),
+            AuditedOutcome::Unknown => {}
+        }
     }
 }
 
@@ -358,6 +427,26 @@ mod tests {
             (
                 AuditEvent::SlotBlocked(&block(BlockedSpots::Count(8))),
                 r#""event":"slot_blocked","merchant_id":"m","service_id":"s","slot":"2026-01-15T06:00:00Z","blocked":"8""#,
+            ),
+            (
+                AuditEvent::OrderChanged(AuditedChange {
+                    method: "CancelOrder",
+                    role: Some(Role::Agent),
+                    order_id: Some("ID"),
+                    change_id: Some("C"),
+                    outcome: AuditedOutcome::Changed { revision: 2 },
+                }),
+                r#""event":"order_changed","order_id":"ID","method":"CancelOrder","role":"agent","change_id":"C","outcome":"changed","revision":2"#,
+            ),
+            (
+                AuditEvent::OrderChanged(AuditedChange {
+                    method: "AddNote",
+                    role: None,
+                    order_id: None,
+                    change_id: None,
+                    outcome: AuditedOutcome::Rejected("INVALID_REQUEST"),
+                }),
+                r#""event":"order_changed","reason":"INVALID_REQUEST","method":"AddNote","outcome":"rejected""#,
             ),
             (
                 AuditEvent::CustomerErased { orders: 3 },

@@ -139,6 +139,10 @@ impl Store for FatedStore {
         self.inner.erase_person(user_id)
     }
 
+    fn erase_order(&self, id: &OrderId) -> EraseFuture {
+        self.inner.erase_order(id)
+    }
+
     fn erase_visits(&self, ended_before: EpochSeconds, most: usize) -> EraseFuture {
         self.inner.erase_visits(ended_before, most)
     }

@@ -13,7 +13,9 @@ use domain::{
     order::BookingStatus,
 };
 use kernel::clock::ManualClock;
-use store::{HistoryEntry, UnitOfWork, UpdateCause, UpdateTexts, Write, memory::MemoryStore};
+use store::{
+    HistoryEntry, OrderUpdate, UnitOfWork, UpdateCause, UpdateTexts, Write, memory::MemoryStore,
+};
 
 #[derive(Default)]
 struct Taken(Vec<Order>);

@@ -8,11 +8,11 @@ use std::{
 use tokio::sync::Notify;
 
 use domain::{
-    lifecycle::{Name, OrderPart},
+    lifecycle::{Name, NamedTree, OrderPart},
     order::OrderId,
     time::EpochSeconds,
 };
-use store::{OrderKey, OrderUpdate};
+use store::{BegunOrder, OrderKey, OrderUpdate};
 
 /// The timers and open steps of all orders. Filled from the record, and by every update that is on record.
 #[derive(Debug, Default)]
@@ -59,6 +59,8 @@ impl DueTimes {
 #[derive(Debug)]
 struct OrderAgenda {
     order: OrderId,
+    /// How often the order was updated when this was noted.
+    revision: u32,
     /// When each piece of work is due, and what became of it so far.
     work: HashMap<WorkName, WorkProgress>,
 }
@@ -109,20 +111,23 @@ pub struct StepAttempts {
 
 impl Agenda {
     /// What is due of these orders.
-    pub(crate) fn of(updates: &[OrderUpdate]) -> Self {
+    pub(crate) fn of(updates: &[OrderUpdate], begun: &[BegunOrder]) -> Self {
         let agenda = Self::default();
         for update in updates {
-            agenda.note(update);
+            agenda.note(&update.order, update.revision, &update.tree);
+        }
+        for BegunOrder { order, tree } in begun {
+            agenda.note(order, 0, tree);
         }
         agenda
     }
 
-    /// An update is on record: what is due of its order is what it says.
-    pub(crate) fn note(&self, update: &OrderUpdate) {
-        let Some(key) = OrderKey::of_id(&update.order) else {
+    /// An order as it stands is on record: what is due of it is what that says.
+    pub(crate) fn note(&self, order: &OrderId, revision: u32, tree: &NamedTree) {
+        let Some(key) = OrderKey::of_id(order) else {
             return;
         };
-        self.lock().note(key, update);
+        self.lock().note(key, (order, revision), tree);
         // One is enough: there is one runner, and it looks at everything.
         self.woken.notify_one();
     }
@@ -191,13 +196,17 @@ impl Agenda {
 }
 
 impl AgendaState {
-    fn note(&mut self, key: OrderKey, update: &OrderUpdate) {
+    fn note(&mut self, key: OrderKey, (order, revision): (&OrderId, u32), tree: &NamedTree) {
+        // An order can be updated as soon as it is on record, before its creation is noted here.
+        let known = self.orders.get(&key);
+        if known.is_some_and(|known| known.revision > revision) {
+            return;
+        }
         let before = self.orders.remove(&key);
         let mut before = before.map(|agenda| agenda.work).unwrap_or_default();
         for (name, progress) in &before {
             self.by_due.remove(&(progress.due, key, name.clone()));
         }
-        let tree = &update.tree;
         let timers = tree.timers.iter();
         let timers = timers.map(|it| (WorkName::Timer(it.part, it.name.clone()), it.due));
         let steps = tree
@@ -220,8 +229,13 @@ impl AgendaState {
             work.insert(name, progress);
         }
         if !work.is_empty() {
-            let order = update.order.clone();
-            self.orders.insert(key, OrderAgenda { order, work });
+            let order = order.clone();
+            let agenda = OrderAgenda {
+                order,
+                revision,
+                work,
+            };
+            self.orders.insert(key, agenda);
         }
     }
 

@@ -31,6 +31,15 @@ pub struct RetryPolicy {
     pub max_attempts: u32,
 }
 
+/// Erasures of personal data are owed, and never given up.
+const ERASURE: RetryPolicy = RetryPolicy {
+    attempt_timeout: Duration::from_secs(120),
+    first_pause: Seconds::new(5),
+    longest_pause: Seconds::new(300),
+    gives_up_after: Seconds::MAX,
+    max_attempts: u32::MAX,
+};
+
 /// The policies of all kinds of steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepSettings {
@@ -86,6 +95,7 @@ impl StepSettings {
                 &self.payment
             }
             StepKind::BookDelivery | StepKind::CancelDelivery => &self.delivery,
+            StepKind::EraseCustomer => &ERASURE,
             StepKind::Custom(_) => &self.custom,
         }
     }

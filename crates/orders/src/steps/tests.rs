@@ -88,10 +88,7 @@ fn office_that_tells_of(entity: Entity, state: &str) -> Office {
         }
     }
     let app = Arc::get_mut(&mut office.app).unwrap();
-    app.lifecycle = ActiveLifecycle {
-        number: 2,
-        definition: Arc::new(definition),
-    };
+    app.lifecycle = ActiveLifecycle::new(2, Arc::new(definition));
     office
 }
 
@@ -447,7 +444,8 @@ proptest! {
         let agenda = Agenda::default();
         let mut open: Vec<Vec<i64>> = orders.clone();
         for (order, due) in (0_u8..).zip(&orders) {
-            agenda.note(&with_steps(order, due));
+            let update = with_steps(order, due);
+            agenda.note(&update.order, update.revision, &update.tree);
         }
         for now in clock {
             let mut at_work = Vec::new();
@@ -464,7 +462,8 @@ proptest! {
                     // The earliest is done: the others are numbered anew, with the same times.
                     due.sort_unstable();
                     due.remove(0);
-                    agenda.note(&with_steps(order, due));
+                    let update = with_steps(order, due);
+                    agenda.note(&update.order, update.revision, &update.tree);
                     agenda.finish(&key);
                 }
             }

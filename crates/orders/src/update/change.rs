@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use domain::{lifecycle::OrderPart, money::Money, order::OrderId};
-use kernel::user::User;
+use kernel::{rpc::OperatorRpc, user::User};
 use store::Fingerprint;
 
 use super::error::{ChangeError, InvalidField};
@@ -164,6 +164,23 @@ pub enum MerchantDecision {
 }
 
 impl OrderChange {
+    /// The method that asks for it.
+    #[must_use]
+    pub fn rpc(&self) -> OperatorRpc {
+        match self {
+            Self::Cancel { .. } => OperatorRpc::CancelOrder,
+            Self::Refund { .. } => OperatorRpc::RefundItems,
+            Self::Withdraw { .. } => OperatorRpc::WithdrawItems,
+            Self::CustomerAction(_) => OperatorRpc::CustomerAction,
+            Self::MarkNoShow { .. } => OperatorRpc::MarkNoShow,
+            Self::Confirm { .. } => OperatorRpc::ConfirmItems,
+            Self::ChangeState { .. } => OperatorRpc::ChangeState,
+            Self::AddNote { .. } => OperatorRpc::AddNote,
+            Self::RetryStep { .. } => OperatorRpc::RetryStep,
+            Self::AbandonStep { .. } => OperatorRpc::AbandonStep,
+        }
+    }
+
     /// The items that it names, if it names items.
     pub(super) fn items(&self) -> &[u32] {
         match self {

@@ -153,8 +153,37 @@ impl InvalidField {
 }
 
 impl ChangeError {
+    /// The reason in responses and in the audit log; every reason has a row in the table of `docs/errors.md`.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "INVALID_REQUEST",
+            Self::UnknownOrder => "ORDER_NOT_FOUND",
+            Self::UnknownSlot => "SLOT_NOT_FOUND",
+            Self::BlockReplaced => "BLOCK_REPLACED",
+            Self::SpotsInFlight => "SPOTS_IN_FLIGHT",
+            Self::OrdersKept { .. } => "ORDERS_KEPT",
+            Self::RequestReused => "REQUEST_ID_REUSED",
+            Self::RevisionChanged { .. } => "ORDER_CHANGED",
+            Self::Contended => "ORDER_CONTENDED",
+            Self::NotInState { .. } => "NOT_IN_STATE",
+            Self::NoTransition { .. } => "NO_TRANSITION",
+            Self::Condition { .. } => "CONDITION_NOT_MET",
+            Self::NotAwaited | Self::NothingToConfirm => "NOT_AWAITED",
+            Self::NoPolicy { .. } => "NO_REFUND_TERMS",
+            Self::NoBill
+            | Self::NothingToRefund
+            | Self::AmountTooHigh { .. }
+            | Self::OtherCurrency(_)
+            | Self::OtherAmount { .. } => "REFUND_NOT_POSSIBLE",
+            Self::NoStep(_) => "STEP_NOT_FOUND",
+            Self::NoSuchState(_) | Self::Lifecycle(_) => "LIFECYCLE_CONFLICT",
+            Self::Order(error) => error.reason(),
+        }
+    }
+
     /// What the refusal of the interpreter means, in the names of the lifecycle.
-    pub(super) fn refused(refused: &Refused, definition: &Definition) -> Self {
+    pub(crate) fn refused(refused: &Refused, definition: &Definition) -> Self {
         let name = |part: OrderPart, state: StateIx| {
             let name = definition.state_name(part.entity, state);
             name.map(|name| name.as_str().to_owned())

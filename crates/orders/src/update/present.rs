@@ -1,21 +1,18 @@
 //! An order as it stands, in the terms of the lifecycle in force.
 
 use domain::{
-    ledger::{LedgerEntry, LedgerKind, PaidBy, PaymentLedger},
-    lifecycle::{Facts, ItemFacts, OrderTree, RunOutcome, Spots, Trigger, run, run_all},
-    money::{Currency, Money},
-    order::{LineItem, PaymentProcessor, PriceTag},
-    refunds::RefundFees,
-    shipment::DeliveryType,
+    lifecycle::{ItemFacts, OrderTree, RunOutcome, Spots, Trigger, run_all},
+    order::LineItem,
     time::EpochSeconds,
 };
 use store::{ListedOrder, NamedClaim, NamedSlot, PlacedOrder, StoredOrder};
 
 use super::error::ChangeError;
-use crate::{App, OrderError, lifecycle::ActiveLifecycle};
-
-/// The channel of orders that come by the booking contract.
-const CHANNEL: &str = "google";
+use crate::{
+    App, OrderError,
+    begin::{confirmations, facts},
+    lifecycle::ActiveLifecycle,
+};
 
 /// An order with everything that a decision on it needs.
 pub(super) struct PresentOrder<'a> {
@@ -35,7 +32,8 @@ impl<'a> PresentOrder<'a> {
         let placed = &stored.placed;
         let claims = claims_by_item(placed);
         let mut items = Vec::with_capacity(claims.len());
-        for (booked, claims) in placed.order.items.iter().zip(&claims) {
+        let booked = placed.order.items.iter().zip(confirmations(placed));
+        for ((booked, confirmation), claims) in booked.zip(&claims) {
             let line = &booked.line;
             items.push(ItemFacts {
                 service: &line.service_id,
@@ -43,12 +41,13 @@ impl<'a> PresentOrder<'a> {
                 end: line.start_sec.saturating_add(line.duration_sec),
                 spots: claims.iter().map(|claim| claim.count).sum(),
                 spots_open: app.spots_open(&placed.order.merchant_id, line),
+                confirmation,
                 answers: line.answers.as_deref().unwrap_or_default(),
             });
         }
-        let tree = match &stored.update {
-            Some(update) => lifecycle.definition.interned(update.tree.clone())?,
-            None => as_placed(lifecycle, placed, &items)?,
+        let tree = match stored.tree() {
+            Some(tree) => lifecycle.definition.interned(tree.clone())?,
+            None => lifecycle.as_placed(placed)?,
         };
         if tree.items.len() != items.len() {
             return Err(OrderError::Unreadable.into());
@@ -90,7 +89,7 @@ pub(crate) fn items_of(listed: &ListedOrder, slot: &NamedSlot) -> Vec<u32> {
 /// The spots of a slot that an order takes and has not given back.
 pub(crate) fn held_spots(stored: &StoredOrder, slot: &NamedSlot) -> u64 {
     let placed = &stored.placed;
-    let tree = stored.update.as_ref().map(|update| &update.tree);
+    let tree = stored.tree();
     let mut spots = 0;
     for (index, claims) in claims_by_item(placed).iter().enumerate() {
         let state = tree.and_then(|tree| tree.items.get(index));
@@ -110,78 +109,6 @@ fn is_in(line: &LineItem, slot: &NamedSlot) -> bool {
     line.service_id == slot.service_id
         && line.start_sec == slot.start_sec
         && line.duration_sec == domain::time::Seconds::from(slot.duration_sec)
-}
-
-/// The order right after its sale. Nothing of it is on record as long as nothing else happens.
-fn as_placed(
-    lifecycle: &ActiveLifecycle,
-    placed: &PlacedOrder,
-    items: &[ItemFacts<'_>],
-) -> Result<OrderTree, ChangeError> {
-    let definition = &lifecycle.definition;
-    let count = u16::try_from(items.len()).map_err(|_| OrderError::Unreadable)?;
-    let tree = OrderTree::new(definition, count, ledger(placed)?);
-    let begin = Trigger::Begin {
-        unavailable: Vec::new(),
-    };
-    // At the moment of the sale: what depends on time is as it was then, however late it is looked at.
-    let facts = facts(placed, items, placed.created_sec);
-    match run(definition, tree, begin, &facts) {
-        Ok(outcome) => Ok(outcome.tree),
-        Err(refused) => Err(ChangeError::refused(&refused, definition)),
-    }
-}
-
-fn facts<'f>(placed: &'f PlacedOrder, items: &'f [ItemFacts<'f>], now: EpochSeconds) -> Facts<'f> {
-    let billed = placed.bill.as_deref();
-    Facts {
-        now,
-        channel: CHANNEL,
-        merchant: &placed.order.merchant_id,
-        delivery: DeliveryType::None,
-        items,
-        bill: billed.map(|billed| &billed.bill),
-        refund_fees: billed.map_or(RefundFees::default(), |billed| billed.refund_fees),
-        authorization_ends: None,
-    }
-}
-
-/// What was paid at the sale.
-fn ledger(placed: &PlacedOrder) -> Result<PaymentLedger, OrderError> {
-    if let Some(attempt) = &placed.payment {
-        // An order that is charged is placed only once the money is captured.
-        let due = attempt.intent.amount;
-        let captured = LedgerEntry::new(LedgerKind::Captured, due, attempt.finished_sec);
-        return PaymentLedger::with_entries(PaidBy::Partner, due, [captured])
-            .map_err(|_| OrderError::Unreadable);
-    }
-    let price = price(placed)?;
-    let details = placed.order.payment.as_deref();
-    let paid_by = match details.and_then(|details| details.processed_by) {
-        Some(PaymentProcessor::Google) => PaidBy::Google,
-        // We would have charged if anything had been due.
-        Some(PaymentProcessor::Partner) => PaidBy::Nobody,
-        None if price.is_zero() => PaidBy::Nobody,
-        None => PaidBy::Merchant,
-    };
-    Ok(PaymentLedger::new(paid_by, price))
-}
-
-/// The prices of the items, added up.
-fn price(placed: &PlacedOrder) -> Result<Money, OrderError> {
-    let mut sum: Option<Money> = None;
-    for item in &placed.order.items {
-        let Some(price) = item.line.price.as_ref().and_then(PriceTag::money) else {
-            continue;
-        };
-        sum = Some(match sum {
-            Some(sum) => sum.plus(price).map_err(|_| OrderError::Unreadable)?,
-            None => price,
-        });
-    }
-    // Nothing, in whatever currency, where no item has a price.
-    let none = || Currency::from_code("USD").map(Money::zero);
-    sum.or_else(none).ok_or(OrderError::Bug)
 }
 
 /// The recorded spots of each item. Claims are recorded item by item, so the first that fits and is not another item's

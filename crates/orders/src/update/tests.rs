@@ -60,11 +60,21 @@ impl Office {
         clock: Arc<ManualClock>,
         change: fn(&mut Fixture),
     ) -> Self {
+        Self::opened((store, gateway, clock), change, |_| {})
+    }
+
+    /// The same, with other parts.
+    pub(crate) fn opened(
+        (store, gateway, clock): (Arc<MemoryStore>, Arc<SimulatedGateway>, Arc<ManualClock>),
+        change: fn(&mut Fixture),
+        change_parts: impl FnOnce(&mut Parts),
+    ) -> Self {
         let loaded = raft_catalog(Some(SPOTS), change);
-        let parts = Parts {
+        let mut parts = Parts {
             payments: Some(gateway.clone()),
             ..parts_on(store.clone(), clock.clone(), loaded)
         };
+        change_parts(&mut parts);
         let app = crate::tests::played(App::open(parts)).unwrap();
         Self {
             app,

@@ -158,6 +158,14 @@ impl<'h> Driver<'h> {
         erased.unwrap()
     }
 
+    /// Erases an order, and says whether it had personal data.
+    pub(super) fn erase_order(&self, id: &OrderId) -> u64 {
+        let erased = self
+            .runtime
+            .block_on(async { self.store().erase_order(id).await });
+        erased.unwrap()
+    }
+
     /// Erases at most so many visits that ended before a second, and says how many.
     pub(super) fn erase_visits(&self, ended_before: EpochSeconds, most: usize) -> u64 {
         let erased = self
@@ -201,6 +209,7 @@ impl<'h> Driver<'h> {
             payment: None,
             hold: None,
             bill: None,
+            begun: None,
         }
     }
 

@@ -4,9 +4,12 @@ use std::ops::ControlFlow;
 
 use super::{
     StoreHome,
-    driver::{Driver, NOW, all_orders, claim, ended, intent, place},
+    driver::{Driver, NOW, all_orders, claim, ended, intent, place, update},
+    samples,
 };
-use crate::{NamedClaim, PaymentOutcome, PlacedOrder, Precondition, Replay, Selection};
+use crate::{
+    NamedClaim, PaymentOutcome, PlacedOrder, Precondition, Replay, Selection, UpdateTexts,
+};
 use domain::{
     ids::UserId,
     order::{Customer, IntakeAnswer, Order},
@@ -213,4 +216,48 @@ pub(super) fn visits_are_erased_by_their_end(home: &dyn StoreHome) {
     assert_eq!(driver.erase_visits(second(1), 10), 1);
     assert_eq!(driver.erase_visits(second(1), 10), 0, "again");
     assert_eq!(left(&driver), ["token-1"]);
+}
+
+pub(super) fn an_erased_order_leaves_the_others_of_its_person(home: &dyn StoreHome) {
+    let mut driver = Driver::open(home);
+    let placed = ["one", "other"].map(|token| personal(&driver, token, "ada"));
+    for placed in &placed {
+        driver.commit(place(placed.clone()));
+    }
+    let text = |driver: &Driver<'_>, revision: u32| {
+        let mut random = fastrand::Rng::with_seed(revision.into());
+        samples::update(&mut random, driver.id("one"), revision)
+    };
+    driver.commit(update(text(&driver, 1)));
+    let [one, other] = driver.ids(["one", "other"]);
+    assert_eq!(driver.erase_order(&one), 1);
+    assert_eq!(driver.erase_order(&one), 0, "again");
+    assert_eq!(driver.erase_order(&driver.id("unknown")), 0);
+    assert_eq!(driver.erase_order(&"stranger".into()), 0);
+    let assert_erased = |driver: &Driver<'_>, revision: u32| {
+        let stored = driver.stored(&one).unwrap();
+        assert_eq!(*stored.placed.order, without_person(&placed[0].order));
+        for update in driver.history(&one) {
+            assert_eq!(update.entry.texts, UpdateTexts::default());
+        }
+        assert_eq!(stored.revision(), revision);
+        assert_eq!(
+            driver.listed(&Selection::User("ada".into())),
+            [other.clone()]
+        );
+        assert_eq!(exported(driver, "ada"), placed[1..]);
+        assert!(driver.request("one").is_some());
+    };
+    assert_erased(&driver, 1);
+    if driver.reopen().is_some() {
+        assert_erased(&driver, 1);
+    }
+    // What is written after the erasure is erased by another one.
+    driver.commit(update(text(&driver, 2)));
+    assert_eq!(driver.erase_order(&one), 0);
+    assert_erased(&driver, 2);
+    if driver.reopen().is_some() {
+        assert_erased(&driver, 2);
+    }
+    assert_eq!(driver.erase("ada"), 1, "the rest of the person");
 }

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::driver::Driver;
 use crate::{
-    HoldId, HoldRecord, HoldState, NamedClaim, NamedSlot, OrderUpdate, PaymentIntent, PlacedOrder,
-    Precondition, PriceBook, PriceEntry, Recovered, Replay, Selection, SlotBlock, StoredHold,
-    StoredOrder, UnitOfWork, UpdateTexts, Write,
+    BegunOrder, HoldId, HoldRecord, HoldState, NamedClaim, NamedSlot, OrderUpdate, PaymentIntent,
+    PlacedOrder, Precondition, PriceBook, PriceEntry, Recovered, Replay, Selection, SlotBlock,
+    StoredHold, StoredOrder, UnitOfWork, UpdateTexts, Write,
 };
 use domain::{
     ids::{MerchantId, ServiceId, TicketId, Token, UserId},
+    lifecycle::NamedTree,
     order::{Customer, Order, OrderId},
     time::EpochSeconds,
 };
@@ -39,6 +40,7 @@ pub(super) struct SortedContents {
     orders: u64,
     sold: Vec<(String, u32)>,
     updated: Vec<OrderUpdate>,
+    begun: Vec<BegunOrder>,
     pending: Vec<PaymentIntent>,
     holds: Vec<HoldRecord>,
     blocks: Vec<SlotBlock>,
@@ -53,6 +55,7 @@ pub(super) fn sorted(recovered: &Recovered) -> SortedContents {
         orders,
         sold,
         updated,
+        begun,
         pending,
         holds,
         blocks,
@@ -67,6 +70,7 @@ pub(super) fn sorted(recovered: &Recovered) -> SortedContents {
             .map(|claim| (slot_of(claim), claim.count))
             .collect(),
         updated: updated.clone(),
+        begun: begun.clone(),
         pending: pending.clone(),
         holds: holds.clone(),
         blocks: blocks.clone(),
@@ -77,6 +81,9 @@ pub(super) fn sorted(recovered: &Recovered) -> SortedContents {
     contents.sold.sort();
     contents
         .updated
+        .sort_by(|left, right| left.order.cmp(&right.order));
+    contents
+        .begun
         .sort_by(|left, right| left.order.cmp(&right.order));
     contents
         .pending
@@ -313,6 +320,7 @@ impl Model {
             orders: self.count(),
             sold: sold.into_iter().collect(),
             updated: self.updated(),
+            begun: self.begun(),
             pending: self.pending.values().cloned().collect(),
             holds: active.map(|stored| stored.hold.clone()).collect(),
             blocks: self.blocks_in_force(),
@@ -334,6 +342,24 @@ impl Model {
         }
         updated.sort_by(|left, right| left.order.cmp(&right.order));
         updated
+    }
+
+    /// The orders that began with timers or steps, and were not updated since, by id.
+    fn begun(&self) -> Vec<BegunOrder> {
+        let mut begun = Vec::new();
+        for placed in &self.orders {
+            let order = placed.order.id.clone();
+            let is_updated = self.updates_of(&order).next().is_some();
+            if let Some(tree) = &placed.begun
+                && tree.has_work()
+                && !is_updated
+            {
+                let tree = NamedTree::clone(tree);
+                begun.push(BegunOrder { order, tree });
+            }
+        }
+        begun.sort_by(|left, right| left.order.cmp(&right.order));
+        begun
     }
 
     /// Fails unless the store answers all questions about these ids as the model does.

@@ -50,6 +50,7 @@ pub(crate) fn placed(random: &mut Rng, order_id: impl FnOnce(&Token) -> OrderId)
         payment: random.bool().then(|| attempt(random, token.clone())),
         hold: maybe(random, |random| HoldId(bytes(random))),
         bill: maybe(random, bill).map(Box::new),
+        begun: maybe(random, |random| tree(random, &"processing".into(), 1)).map(Box::new),
         token,
     }
 }

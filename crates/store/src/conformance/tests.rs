@@ -43,7 +43,7 @@ fn every_wrong_store_is_found() {
 }
 
 /// What is wrong with a store, and the check that finds it.
-const FAULTS: [(Fault, &str); 81] = [
+const FAULTS: [(Fault, &str); 87] = [
     (Fault::PreconditionsIgnored, "a_stale_unit_writes_nothing"),
     (
         Fault::PreconditionsIgnored,
@@ -265,5 +265,26 @@ const FAULTS: [(Fault, &str); 81] = [
     (
         Fault::ForgottenBlocksRecovered,
         "blocks_of_forgotten_slots_are_forgotten",
+    ),
+    (
+        Fault::BegunNotListed,
+        "an_order_that_begins_with_work_is_recovered_until_it_is_updated",
+    ),
+    (
+        Fault::BegunForgotten,
+        "an_order_that_begins_with_work_is_recovered_until_it_is_updated",
+    ),
+    (Fault::BegunForgotten, "any_history_is_that_of_the_model"),
+    (
+        Fault::BegunStaysRecovered,
+        "an_order_that_begins_with_work_is_recovered_until_it_is_updated",
+    ),
+    (
+        Fault::OrderErasedWithItsUser,
+        "an_erased_order_leaves_the_others_of_its_person",
+    ),
+    (
+        Fault::ErasuresLostAtRestart,
+        "an_erased_order_leaves_the_others_of_its_person",
     ),
 ];

@@ -305,3 +305,54 @@ pub(super) fn an_erasure_reaches_updates(home: &dyn StoreHome) {
         assert_erased(&driver);
     }
 }
+
+pub(super) fn an_order_that_begins_with_work_is_recovered_until_it_is_updated(
+    home: &dyn StoreHome,
+) {
+    let mut driver = Driver::open(home);
+    let tokens = ["plain", "idle", "waits", "updated", "other"];
+    for token in tokens {
+        let mut placed = driver.placed(token, "ada");
+        let mut tree = updated(&driver, token, 1).tree;
+        if token != "idle" {
+            tree.timers.push(timer());
+        }
+        placed.begun = (token != "plain").then(|| Box::new(tree));
+        driver.commit(super::driver::place(placed));
+    }
+    driver.commit(update(updated(&driver, "updated", 1)));
+    let assert_whole = |driver: &Driver<'_>| {
+        for token in tokens {
+            let stored = driver.stored(&driver.id(token)).unwrap();
+            assert_eq!(stored.placed.begun.is_some(), token != "plain", "{token}");
+            let revision = u32::from(token == "updated");
+            assert_eq!(stored.revision(), revision, "{token}");
+            assert_eq!(driver.history(&driver.id(token)).len(), revision as usize);
+            for selection in selections(driver, token) {
+                let listed = listed_orders(&**driver.store(), &selection, &|_| true).unwrap();
+                let listed = listed.iter().find(|it| it.order.id == driver.id(token));
+                assert_eq!(listed.unwrap().begun, stored.placed.begun, "{selection:?}");
+                assert_eq!(listed.unwrap().tree(), stored.tree(), "{selection:?}");
+            }
+        }
+    };
+    assert_whole(&driver);
+    let recovered = |driver: &mut Driver<'_>| {
+        let begun = driver.reopen()?.begun.clone();
+        let mut found: Vec<_> = begun.into_iter().map(|begun| begun.order).collect();
+        found.sort();
+        Some(found)
+    };
+    let Some(found) = recovered(&mut driver) else {
+        return;
+    };
+    let mut expected = driver.ids(["waits", "other"]).to_vec();
+    expected.sort();
+    assert_eq!(found, expected);
+    assert_whole(&driver);
+    // It is decided on what was only placed, and its history begins with it.
+    driver.commit(update(updated(&driver, "waits", 1)));
+    assert_stands(&driver, "waits", Some(&updated(&driver, "waits", 1)));
+    assert_eq!(recovered(&mut driver), Some(vec![driver.id("other")]));
+    assert_stands(&driver, "waits", Some(&updated(&driver, "waits", 1)));
+}

@@ -50,7 +50,7 @@ use super::{
     summary::Summary,
 };
 use crate::{
-    CommitError, EraseError, ErrorChain, ReadError,
+    CommitError, EraseError, ErrorChain, OrderKey, ReadError,
     record::{
         self, EncodedRecord, ErasureScope, PersonErased, RecordKeys, RecordKind,
         encode_erasure_completed, encode_person_erased,
@@ -127,6 +127,35 @@ impl Eraser {
                 damage,
             })
         }
+    }
+
+    /// Erases the personal data of an order. Returns 1, or 0 if it was erased before or is unknown; what people have written
+    /// since is erased all the same.
+    ///
+    /// # Errors
+    /// [`EraseError`].
+    pub(super) fn erase_order(
+        &self,
+        key: &OrderKey,
+        commit: &mut CommitUnit<'_>,
+    ) -> Result<u64, EraseError> {
+        let _turn = self.lock();
+        let earlier = self.complete_all(commit);
+        let Some(record) = self.reader.find_order(key)? else {
+            return earlier.map(|()| 0);
+        };
+        let (public, personal) = parts(&record)?;
+        let mut parts_of_order = Vec::new();
+        self.add_parts(record.position, public, &mut parts_of_order)?;
+        let is_erased = personal.is_none();
+        if is_erased {
+            parts_of_order.retain(|position| *position != record.position);
+        }
+        parts_of_order.sort_unstable();
+        self.erase(ErasureScope::Order(*key), &parts_of_order, commit)?;
+        let erased = u64::from(!is_erased);
+        self.erased.add(erased);
+        earlier.map(|()| erased)
     }
 
     /// Erases the personal data of orders whose visit ended before a second, of the oldest segments first and of about

@@ -110,6 +110,8 @@ pub(super) struct OrderFact {
     pub(super) consumes: Option<HoldId>,
     /// Whether it has a payment, so that an intent ends with it.
     pub(super) ends_intent: bool,
+    /// Whether it began with timers or steps.
+    pub(super) has_work: bool,
 }
 
 impl From<&OrderFact> for OrderEntry {
@@ -128,6 +130,7 @@ impl Fact {
                 created_sec,
                 hold,
                 ends_intent,
+                has_work,
             } => Self::OrderPlaced(OrderFact {
                 key: order,
                 user: Some(user),
@@ -136,6 +139,7 @@ impl Fact {
                 claims: Vec::new(),
                 consumes: hold,
                 ends_intent,
+                has_work,
             }),
             RecordKeys::Intent(key) => Self::PaymentIntent { key, position },
             RecordKeys::PaymentEnded(key) => Self::PaymentEnded { key, position },
@@ -185,6 +189,7 @@ impl Fact {
                 claims: order.claims,
                 consumes: order.hold,
                 ends_intent: order.ends_intent,
+                has_work: order.has_work,
             }),
             RecordFacts::PaymentIntent(key) => Self::PaymentIntent { key, position },
             RecordFacts::PaymentEnded { order, attempt: _ } => Self::PaymentEnded {
@@ -276,6 +281,7 @@ mod tests {
             claims: Vec::new(),
             hold: Some(ID),
             ends_intent: true,
+            has_work: true,
         }
     }
 
@@ -294,6 +300,7 @@ mod tests {
             created_sec: order().created_sec,
             hold: Some(ID),
             ends_intent: true,
+            has_work: true,
         };
         let attempt = 2;
         vec![

@@ -114,12 +114,12 @@ impl HoldEffect {
     }
 }
 
-/// The newest update of an order.
+/// The newest update of an order, or its sale if it began with timers or steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct UpdateEntry {
     /// Where its record is.
     pub(super) position: Position,
-    /// The revision of the order.
+    /// The revision of the order; 0 for its sale.
     pub(super) revision: u32,
     /// Whether the order has timers or steps.
     pub(super) has_work: bool,
@@ -140,6 +140,12 @@ impl BlockEntry {
     /// Whether the slot is not forgotten, and its block with it.
     pub(super) fn is_known(&self, forgotten_until: Option<EpochSeconds>) -> bool {
         Some(self.end_sec) >= forgotten_until
+    }
+}
+
+impl UpdateEntry {
+    fn is_update(&self) -> bool {
+        self.revision > 0
     }
 }
 
@@ -170,7 +176,7 @@ pub(super) struct WorkEffects {
     pub(super) holds: BTreeMap<HoldId, HoldEffect>,
     /// By the position of the record with which an erasure began.
     pub(super) erasures: BTreeMap<Position, ErasureEffect>,
-    /// The newest update of each order.
+    /// The newest update of each order, or its sale if it began with timers or steps.
     pub(super) updates: BTreeMap<OrderKey, UpdateEntry>,
     /// The newest block of each slot.
     pub(super) blocks: BTreeMap<BlockKey, BlockEntry>,
@@ -188,6 +194,14 @@ impl WorkEffects {
                 }
                 if let Some(hold) = order.consumes {
                     self.end_hold(hold, order.created_sec, HoldEndKind::Consumed);
+                }
+                if order.has_work {
+                    let begun = UpdateEntry {
+                        position: order.position,
+                        revision: 0,
+                        has_work: true,
+                    };
+                    self.updates.insert(order.key, begun);
                 }
             }
             Fact::PaymentIntent { key, position } => {
@@ -350,9 +364,10 @@ impl OpenWork {
         self.read().erasures.iter().copied().collect()
     }
 
-    /// The newest update of an order.
+    /// The newest update of an order; `None` for one that was only placed.
     pub(super) fn newest_update(&self, key: &OrderKey) -> Option<UpdateEntry> {
-        self.read().updates.get(key).copied()
+        let newest = self.read().updates.get(key).copied();
+        newest.filter(UpdateEntry::is_update)
     }
 
     /// The newest update of an order after the pending effects.
@@ -362,7 +377,9 @@ impl OpenWork {
         pending: &WorkEffects,
     ) -> Option<UpdateEntry> {
         let pending = pending.updates.get(key).copied();
-        pending.or_else(|| self.newest_update(key))
+        pending
+            .filter(UpdateEntry::is_update)
+            .or_else(|| self.newest_update(key))
     }
 
     /// Where the newest block of a slot is.
@@ -389,16 +406,17 @@ impl OpenWork {
         positions
     }
 
-    /// Where the newest updates are of the orders that have timers or steps, in the order of the log.
-    pub(super) fn orders_with_work(&self) -> Vec<Position> {
+    /// The newest updates of the orders that have timers or steps, or their sales if they have no updates, in the order of
+    /// the log.
+    pub(super) fn orders_with_work(&self) -> Vec<UpdateEntry> {
         let state = self.read();
         let newest = state
             .with_work
             .iter()
             .filter_map(|key| state.updates.get(key));
-        let mut positions: Vec<_> = newest.map(|newest| newest.position).collect();
-        positions.sort_unstable();
-        positions
+        let mut entries: Vec<_> = newest.copied().collect();
+        entries.sort_unstable_by_key(|entry| entry.position);
+        entries
     }
 
     /// Where payments are that ended without the order of this key, or of one that begins like it, newest first.
@@ -423,7 +441,7 @@ struct WorkState {
     ended_holds: EndedHolds,
     /// Erasures that are not complete.
     erasures: BTreeSet<Position>,
-    /// The newest update of each order that was updated.
+    /// The newest update of each order that was updated, and the sale of each other one that began with timers or steps.
     updates: HashMap<OrderKey, UpdateEntry>,
     /// The orders that have timers or steps.
     with_work: HashSet<OrderKey>,

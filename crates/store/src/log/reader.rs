@@ -32,9 +32,9 @@ use super::{
     summary::RecordSums,
 };
 use crate::{
-    BlockSink, ErrorChain, HoldId, ListedOrder, NamedSlot, OrderFilter, OrderPlace, OrderSink,
-    OrderUpdate, PlacedSink, ReadError, Recovered, Replay, Selection, StoredHold, StoredOrder,
-    UpdateSink,
+    BegunOrder, BlockSink, ErrorChain, HoldId, ListedOrder, NamedSlot, OrderFilter, OrderPlace,
+    OrderSink, OrderUpdate, PlacedSink, ReadError, Recovered, Replay, Selection, StoredHold,
+    StoredOrder, UpdateSink,
     claim_totals::ClaimTotals,
     latest_prices::LatestPrices,
     order_key::{KeyDeriver, OrderKey},
@@ -103,6 +103,7 @@ impl LogReader {
         } else {
             released
         };
+        let (updated, begun) = self.orders_with_work()?;
         let mut latest = LatestPrices::default();
         for book in self.decode_each(prices, record::decode_prices)? {
             latest.merge(&book);
@@ -110,7 +111,8 @@ impl LogReader {
         Ok(Recovered {
             orders: self.index.orders(),
             sold: claims.less(&released).into_claims(),
-            updated: self.decode_updates(self.work.orders_with_work())?,
+            updated,
+            begun,
             pending: self.decode_each(self.work.pending_intents(), record::decode_intent)?,
             holds: self.decode_each(self.work.active_holds(), record::decode_hold)?,
             blocks: self.decode_each(self.work.blocks_in_force(), record::decode_block)?,
@@ -186,14 +188,20 @@ impl LogReader {
         Ok(0)
     }
 
-    fn decode_updates(&self, positions: Vec<Position>) -> Result<Vec<OrderUpdate>, ReadError> {
-        let mut updates = Vec::with_capacity(positions.len());
-        for position in positions {
-            let record = self.read(position)?;
+    /// The orders that have timers or steps: those that were updated, and those that were only placed.
+    fn orders_with_work(&self) -> Result<(Vec<OrderUpdate>, Vec<BegunOrder>), ReadError> {
+        let (mut updated, mut begun) = (Vec::new(), Vec::new());
+        for entry in self.work.orders_with_work() {
+            let record = self.read(entry.position)?;
+            let (public, _) = parts(&record)?;
             // Without what people have written, which no timer needs: it may be about to be erased.
-            updates.push(record::decode_update(parts(&record)?.0, None)?);
+            if entry.revision > 0 {
+                updated.push(record::decode_update(public, None)?);
+            } else {
+                begun.push(record::decode_begun(public)?);
+            }
         }
-        Ok(updates)
+        Ok((updated, begun))
     }
 
     fn update_at(&self, position: Position) -> Result<OrderUpdate, ReadError> {
@@ -520,6 +528,7 @@ impl LogReader {
         };
         Ok(take(ListedOrder {
             order: *placed.order,
+            begun: placed.begun,
             update,
             created_sec: placed.created_sec,
             place: OrderPlace(record.position.bits()),

@@ -330,6 +330,10 @@ impl Store for SimulatedStore {
         no_thread()
     }
 
+    fn erase_order(&self, _: &OrderId) -> EraseFuture {
+        no_thread()
+    }
+
     fn export_person(&self, user_id: &UserId, take: PlacedSink<'_>) -> Result<(), ReadError> {
         self.reader.export_person(user_id, take)
     }

@@ -100,6 +100,7 @@ fn placed(store: &dyn Store, token: &str, user_id: &str) -> PlacedOrder {
         payment: None,
         hold: None,
         bill: None,
+        begun: None,
     }
 }
 

@@ -5,10 +5,14 @@ use std::sync::Arc;
 
 use prost::Message;
 
-use super::{RecordError, RecordKind, decode_erasure_completed, decode_person_erased, proto};
+use super::{
+    RecordError, RecordKind, decode_erasure_completed, decode_person_erased, proto,
+    update::decode_tree,
+};
 use crate::{
-    Fingerprint, HoldId, HoldRecord, NamedClaim, OrderFilter, PaymentAttempt, PaymentIntent,
-    PaymentOutcome, PlacedOrder, PriceBook, PriceEntry, Provenance, ReleaseReason, Replay,
+    BegunOrder, Fingerprint, HoldId, HoldRecord, NamedClaim, OrderFilter, PaymentAttempt,
+    PaymentIntent, PaymentOutcome, PlacedOrder, PriceBook, PriceEntry, Provenance, ReleaseReason,
+    Replay,
     order_key::{KEY_BYTES, OrderKey},
 };
 use domain::{
@@ -70,6 +74,19 @@ pub fn decode_placed(public: &[u8], personal: Option<&[u8]>) -> Result<PlacedOrd
     let mut placed = public_part(public)?;
     add_personal_part(&mut placed.order, personal)?;
     Ok(placed)
+}
+
+/// An order that began with timers or steps, without the rest of its record.
+///
+/// # Errors
+/// [`RecordError`].
+pub fn decode_begun(public: &[u8]) -> Result<BegunOrder, RecordError> {
+    let PlacedOrder { order, begun, .. } = public_part(public)?;
+    let tree = begun.ok_or(RecordError::Missing("order as it began"))?;
+    Ok(BegunOrder {
+        order: order.id,
+        tree: *tree,
+    })
 }
 
 /// A charge that is about to be requested.
@@ -220,6 +237,7 @@ fn public_part(public: &[u8]) -> Result<PlacedOrder, RecordError> {
         payment,
         hold_id,
         bill: billed,
+        begun,
     } = message(public)?;
     let items = item
         .into_iter()
@@ -245,6 +263,7 @@ fn public_part(public: &[u8]) -> Result<PlacedOrder, RecordError> {
         payment: payment.map(attempt).transpose()?,
         hold: hold_id.as_deref().map(decode_hold_id).transpose()?,
         bill: billed.map(bill::bill).transpose()?.map(Box::new),
+        begun: begun.as_deref().map(decode_tree).transpose()?.map(Box::new),
     })
 }
 

@@ -38,6 +38,7 @@ pub(super) fn order(placed: &PlacedOrder, key: &OrderKey) -> Vec<u8> {
         payment,
         hold,
         bill,
+        begun,
     } = placed;
     let Order {
         // The key says it, in fewer bytes.
@@ -72,6 +73,9 @@ pub(super) fn order(placed: &PlacedOrder, key: &OrderKey) -> Vec<u8> {
     }
     if let Some(bill) = bill {
         out.message(13, |out| bill::put(out, bill));
+    }
+    if let Some(begun) = begun {
+        out.present(15, &super::update::encode_tree(begun));
     }
     out.into_bytes()
 }

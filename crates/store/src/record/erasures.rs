@@ -4,10 +4,10 @@ use prost::Message;
 
 use super::{
     RecordError,
-    decode::{fixed, message},
+    decode::{decode_order_key, fixed, message},
     proto,
 };
-use crate::order_key::UserKey;
+use crate::order_key::{OrderKey, UserKey};
 use domain::time::EpochSeconds;
 
 /// The personal data of these orders is erased.
@@ -26,6 +26,8 @@ pub struct PersonErased {
 pub enum ErasureScope {
     /// That of a customer, by the key of the user's list of orders.
     Customer(UserKey),
+    /// That of an order.
+    Order(OrderKey),
     /// That of visits which ended before this second.
     VisitsEndedBefore(EpochSeconds),
 }
@@ -38,17 +40,17 @@ pub fn encode_person_erased(erased: &PersonErased) -> Vec<u8> {
         erased_sec,
         orders,
     } = erased;
-    let (user_key, ended_before_sec) = match scope {
-        ErasureScope::Customer(user) => (Some(user.0.to_vec()), None),
-        ErasureScope::VisitsEndedBefore(second) => (None, Some(second.get())),
-    };
-    proto::PersonErased {
-        user_key,
+    let mut record = proto::PersonErased {
         erased_sec: erased_sec.get(),
         order_position: orders.clone(),
-        ended_before_sec,
+        ..proto::PersonErased::default()
+    };
+    match scope {
+        ErasureScope::Customer(user) => record.user_key = Some(user.0.to_vec()),
+        ErasureScope::Order(order) => record.order_key = Some(order.0.to_vec()),
+        ErasureScope::VisitsEndedBefore(second) => record.ended_before_sec = Some(second.get()),
     }
-    .encode_to_vec()
+    record.encode_to_vec()
 }
 
 /// An erasure that begins.
@@ -61,12 +63,14 @@ pub fn decode_person_erased(public: &[u8]) -> Result<PersonErased, RecordError> 
         erased_sec,
         order_position,
         ended_before_sec,
+        order_key,
     } = message(public)?;
-    let scope = match (user_key, ended_before_sec) {
-        (Some(key), None) => ErasureScope::Customer(fixed("user key", &key).map(UserKey)?),
-        (None, Some(second)) => ErasureScope::VisitsEndedBefore(EpochSeconds::new(second)),
-        (None, None) => return Err(RecordError::Missing("user key")),
-        (Some(_), Some(_)) => return Err(RecordError::NotCanonical),
+    let scope = match (user_key, order_key, ended_before_sec) {
+        (Some(key), None, None) => ErasureScope::Customer(fixed("user key", &key).map(UserKey)?),
+        (None, Some(key), None) => ErasureScope::Order(decode_order_key(&key)?),
+        (None, None, Some(second)) => ErasureScope::VisitsEndedBefore(EpochSeconds::new(second)),
+        (None, None, None) => return Err(RecordError::Missing("user key")),
+        _ => return Err(RecordError::NotCanonical),
     };
     if order_position.is_empty() {
         return Err(RecordError::Missing("order position"));

@@ -92,6 +92,8 @@ pub struct OrderFacts {
     pub hold: Option<HoldId>,
     /// Whether the payment's intent of the order ends with it.
     pub ends_intent: bool,
+    /// Whether the order began with timers or steps.
+    pub has_work: bool,
 }
 
 /// What an index and a summary need of a record. `personal` is `None` if it was erased.
@@ -201,6 +203,7 @@ fn order_facts(public: &[u8], personal: Option<&[u8]>) -> Result<OrderFacts, Rec
         claim,
         payment,
         hold_id,
+        begun,
     } = proto::OrderFacts::decode(public)?;
     Ok(OrderFacts {
         key: decode_order_key(&order_key)?,
@@ -209,6 +212,7 @@ fn order_facts(public: &[u8], personal: Option<&[u8]>) -> Result<OrderFacts, Rec
         claims: slot_claims(claim),
         hold: hold_id.as_deref().map(decode_hold_id).transpose()?,
         ends_intent: payment.is_some(),
+        has_work: begun.is_some_and(|begun| !begun.timer.is_empty() || !begun.step.is_empty()),
     })
 }
 

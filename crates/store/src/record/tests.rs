@@ -89,6 +89,7 @@ fn placed(created_by: Option<&str>) -> PlacedOrder {
         payment: None,
         hold: None,
         bill: None,
+        begun: None,
         token,
     }
 }
@@ -273,12 +274,14 @@ fn expected_order(placed: &PlacedOrder) -> (RecordKeys, RecordFacts) {
     let user_id = &placed.order.customer.user_id;
     let (created_sec, hold) = (placed.created_sec, placed.hold);
     let ends_intent = placed.payment.is_some();
+    let has_work = placed.begun.as_ref().is_some_and(|begun| begun.has_work());
     let indexed = RecordKeys::Order {
         order,
         user: keys().user_key(user_id),
         created_sec,
         hold,
         ends_intent,
+        has_work,
     };
     let facts = RecordFacts::OrderPlaced(OrderFacts {
         key: order,
@@ -287,6 +290,7 @@ fn expected_order(placed: &PlacedOrder) -> (RecordKeys, RecordFacts) {
         claims: placed.claims.clone(),
         hold,
         ends_intent,
+        has_work,
     });
     (indexed, facts)
 }
@@ -441,7 +445,8 @@ fn kinds_keep_their_numbers() {
 fn an_erasure_reads_back_as_it_was() {
     let customer = ErasureScope::Customer(keys().user_key(&"ada".into()));
     let visits = ErasureScope::VisitsEndedBefore(EpochSeconds::new(0));
-    for scope in [customer, visits] {
+    let order = ErasureScope::Order(keys().order_key(&"token".into()));
+    for scope in [customer, order, visits] {
         let erased = PersonErased {
             scope,
             erased_sec: EpochSeconds::new(-7),
@@ -470,12 +475,15 @@ fn what_no_erasure_says_is_damage() {
         erased_sec: 5,
         order_position: vec![3, 4],
         ended_before_sec: None,
+        order_key: None,
     };
     assert!(decode_person_erased(&whole.encode_to_vec()).is_ok());
-    let changes: [fn(&mut Message); 6] = [
+    let changes: [fn(&mut Message); 8] = [
         |message| message.user_key = None,
         |message| message.user_key = Some(vec![1; 15]),
         |message| message.ended_before_sec = Some(1),
+        |message| message.order_key = Some(vec![1; 16]),
+        |message| (message.user_key, message.order_key) = (None, Some(vec![1; 15])),
         |message| message.order_position = Vec::new(),
         |message| message.order_position = vec![4, 3],
         |message| message.order_position = vec![3, 3],

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{money::Currency, order::OrderId, time::EpochSeconds};
+use domain::{lifecycle::NamedTree, money::Currency, order::OrderId, time::EpochSeconds};
 use prost::Message;
 
 use super::{
@@ -82,6 +82,16 @@ pub fn decode_update(public: &[u8], personal: Option<&[u8]>) -> Result<OrderUpda
         released: slot_claims(released),
         answer: answer.map(answer_from_record).transpose()?,
     })
+}
+
+/// An order as it stands, as a message of its own.
+pub(super) fn encode_tree(tree: &NamedTree) -> Vec<u8> {
+    tree::to_record(tree).encode_to_vec()
+}
+
+/// An order as it stands, from a message of its own.
+pub(super) fn decode_tree(bytes: &[u8]) -> Result<NamedTree, RecordError> {
+    tree::from_record(message(bytes)?)
 }
 
 fn order_id(key: &[u8]) -> Result<OrderId, RecordError> {

@@ -289,6 +289,7 @@ fn step_kind(kind: &StepKind) -> &str {
         StepKind::Refund => "refund",
         StepKind::BookDelivery => "book_delivery",
         StepKind::CancelDelivery => "cancel_delivery",
+        StepKind::EraseCustomer => "erase_personal_data",
         StepKind::Custom(name) => name.as_str(),
     }
 }

@@ -208,6 +208,10 @@ impl Store for QueuedStore {
         self.contents.erase_visits(ended_before, most)
     }
 
+    fn erase_order(&self, id: &OrderId) -> EraseFuture {
+        self.contents.erase_order(id)
+    }
+
     fn export_person(&self, user_id: &UserId, take: PlacedSink<'_>) -> Result<(), ReadError> {
         self.contents.export_person(user_id, take)
     }

@@ -21,10 +21,10 @@ use tokio::sync::watch;
 
 use super::memory::Outage;
 use crate::{
-    BlockSink, ClaimTotals, CommitError, CommitFuture, EraseError, EraseFuture, HoldId, HoldState,
-    ListedOrder, NamedSlot, OrderFilter, OrderKey, OrderPlace, OrderSink, OrderUpdate, PlacedOrder,
-    PlacedSink, Precondition, Preconditions, PriceBook, Provenance, Read, ReadError, Recovered,
-    Replay, Selection, SlotBlock, SlotName, Store, StoreHealth, StoreStats, StoredHold,
+    BegunOrder, BlockSink, ClaimTotals, CommitError, CommitFuture, EraseError, EraseFuture, HoldId,
+    HoldState, ListedOrder, NamedSlot, OrderFilter, OrderKey, OrderPlace, OrderSink, OrderUpdate,
+    PlacedOrder, PlacedSink, Precondition, Preconditions, PriceBook, Provenance, Read, ReadError,
+    Recovered, Replay, Selection, SlotBlock, SlotName, Store, StoreHealth, StoreStats, StoredHold,
     StoredOrder, UnitOfWork, UpdateSink, UpdateTexts, Write, conformance::StoreHome,
     memory::MemoryStore,
 };
@@ -106,6 +106,10 @@ pub(super) enum Fault {
     BlocksOldestFirst,
     BlocksEndless,
     ForgottenBlocksRecovered,
+    BegunNotListed,
+    BegunForgotten,
+    BegunStaysRecovered,
+    OrderErasedWithItsUser,
 }
 
 /// Keeps the units of a wrong store, from which it is built again when it is opened again.
@@ -127,6 +131,7 @@ struct Erasure {
 enum Scope {
     Person(UserId),
     Visits(EpochSeconds, usize),
+    Order(OrderId),
 }
 
 impl Scope {
@@ -134,6 +139,7 @@ impl Scope {
         let erasing = match self {
             Self::Person(user_id) => contents.erase_person(user_id),
             Self::Visits(ended_before, most) => contents.erase_visits(*ended_before, *most),
+            Self::Order(id) => contents.erase_order(id),
         };
         erasing.now_or_never().unwrap()
     }
@@ -533,6 +539,9 @@ impl WrongStore {
             if self.has(Fault::UpdatesNotListed) {
                 listed.update = None;
             }
+            if self.has(Fault::BegunNotListed) {
+                listed.begun = None;
+            }
         }
         orders
     }
@@ -688,6 +697,16 @@ impl Store for WrongStore {
         Box::pin(std::future::ready(self.erase(scope)))
     }
 
+    fn erase_order(&self, id: &OrderId) -> EraseFuture {
+        let scope = match (self.fault, self.contents.find_order(id)) {
+            (Fault::OrderErasedWithItsUser, Read::Now(Ok(Some(stored)))) => {
+                Scope::Person(stored.placed.order.customer.user_id)
+            }
+            _ => Scope::Order(id.clone()),
+        };
+        Box::pin(std::future::ready(self.erase(scope)))
+    }
+
     fn export_person(&self, user_id: &UserId, take: PlacedSink<'_>) -> Result<(), ReadError> {
         let mut orders = Vec::new();
         self.contents.export_person(user_id, &mut |placed| {
@@ -743,6 +762,16 @@ impl Store for WrongStore {
                 }
             }
             Fault::WorkForgotten => recovered.updated.clear(),
+            Fault::BegunForgotten => recovered.begun.clear(),
+            Fault::BegunStaysRecovered => {
+                recovered.begun.clear();
+                for placed in self.placed() {
+                    let order = placed.order.id;
+                    recovered
+                        .begun
+                        .extend(placed.begun.map(|tree| BegunOrder { order, tree: *tree }));
+                }
+            }
             Fault::BlocksLostAtRestart => recovered.blocks.clear(),
             Fault::FirstBlockCounts
             | Fault::EndedBlocksRecovered

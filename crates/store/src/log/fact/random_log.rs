@@ -95,6 +95,7 @@ fn random_fact(random: &mut Rng, position: Position) -> Fact {
             claims: random_claims(random),
             consumes: random.bool().then_some(id),
             ends_intent: random.bool(),
+            has_work: random.bool(),
         }),
         3 => Fact::PaymentIntent { key, position },
         4 => Fact::PaymentEnded { key, position },

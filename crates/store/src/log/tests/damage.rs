@@ -10,7 +10,7 @@ use domain::slot::BlockedSpots;
 
 use super::*;
 use crate::{
-    NamedSlot, OrderUpdate, Precondition, SlotBlock, StoredOrder, UpdateTexts,
+    BegunOrder, NamedSlot, OrderUpdate, Precondition, SlotBlock, StoredOrder, UpdateTexts,
     conformance::samples, log::segment::SEGMENT_HEADER_BYTES,
 };
 
@@ -63,6 +63,7 @@ struct Answers {
     orders: u64,
     sold: Vec<NamedClaim>,
     updated: Vec<OrderUpdate>,
+    begun: Vec<BegunOrder>,
     pending: Vec<PaymentIntent>,
     holds: Vec<HoldRecord>,
     blocks: Vec<SlotBlock>,
@@ -77,6 +78,7 @@ impl Answers {
             orders,
             mut sold,
             mut updated,
+            mut begun,
             mut pending,
             mut holds,
             mut blocks,
@@ -86,6 +88,7 @@ impl Answers {
         } = store.recover()?;
         sold.sort_by_key(|claim| (claim.start_sec, claim.ticket_id.clone()));
         updated.sort_by(|one, other| one.order.cmp(&other.order));
+        begun.sort_by(|one, other| one.order.cmp(&other.order));
         pending.sort_by(|one, other| one.token.cmp(&other.token));
         holds.sort_by_key(|hold| hold.id);
         blocks.sort_by(|one, other| one.slot.cmp(&other.slot));
@@ -118,6 +121,7 @@ impl Answers {
             orders,
             sold,
             updated,
+            begun,
             pending,
             holds,
             blocks,
@@ -134,6 +138,7 @@ impl Answers {
                 orders,
                 sold,
                 updated,
+                begun,
                 pending,
                 holds,
                 blocks,
@@ -142,7 +147,7 @@ impl Answers {
                 questions: _,
             } = answers;
             format!(
-                "{orders} {sold:?} {updated:?} {pending:?} {holds:?} {blocks:?} {prices:?} {times:?}"
+                "{orders} {sold:?} {updated:?} {begun:?} {pending:?} {holds:?} {blocks:?} {prices:?} {times:?}"
             )
         };
         without_questions(self) == without_questions(expected)

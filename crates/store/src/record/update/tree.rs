@@ -293,6 +293,7 @@ fn kind_to_record(kind: &StepKind) -> (i32, String) {
         StepKind::Refund => (Record::Refund, String::new()),
         StepKind::BookDelivery => (Record::BookDelivery, String::new()),
         StepKind::CancelDelivery => (Record::CancelDelivery, String::new()),
+        StepKind::EraseCustomer => (Record::EraseCustomer, String::new()),
         StepKind::Custom(name) => (Record::Custom, text(name)),
     };
     (kind.into(), custom)
@@ -308,6 +309,7 @@ fn kind_from_record(kind: i32, custom: String) -> Result<StepKind, RecordError> 
         Ok(Record::Refund) => StepKind::Refund,
         Ok(Record::BookDelivery) => StepKind::BookDelivery,
         Ok(Record::CancelDelivery) => StepKind::CancelDelivery,
+        Ok(Record::EraseCustomer) => StepKind::EraseCustomer,
         Ok(Record::Custom) => return Ok(StepKind::Custom(name(custom))),
         Ok(Record::Unspecified) | Err(_) => return Err(out_of_range("kind of step", kind)),
     };

@@ -172,7 +172,7 @@ pub(super) fn compare_recovered(recovered: &Recovered, model: &Model) -> Result<
 struct Comparable {
     orders: u64,
     times: [Option<EpochSeconds>; 2],
-    rest: [Vec<String>; 6],
+    rest: [Vec<String>; 7],
 }
 
 impl Comparable {
@@ -181,6 +181,7 @@ impl Comparable {
             orders,
             sold,
             updated,
+            begun,
             pending,
             holds,
             blocks,
@@ -194,6 +195,7 @@ impl Comparable {
             rest: [
                 sorted(sold),
                 sorted(updated),
+                sorted(begun),
                 sorted(pending),
                 sorted(holds),
                 sorted(blocks),
