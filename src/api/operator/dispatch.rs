@@ -144,7 +144,7 @@ impl OperatorDispatcher {
                 self.answer(rpc, deadline, format, work).await
             }
             OperatorRpc::ListBlocks => {
-                let work = self.list_blocks(request);
+                let work = async { self.list_blocks(request) };
                 self.answer(rpc, deadline, format, work).await
             }
             OperatorRpc::SetBlock => {
@@ -437,10 +437,7 @@ impl OperatorDispatcher {
         })
     }
 
-    async fn list_blocks(
-        &self,
-        request: EncodedRequest,
-    ) -> Result<v1::ListBlocksResponse, ApiError> {
+    fn list_blocks(&self, request: EncodedRequest) -> Result<v1::ListBlocksResponse, ApiError> {
         let (merchant_id, page) = requests::list_blocks(request.read()?)?;
         let blocks = self.app.blocks(merchant_id.as_ref());
         let (blocks, next_page_token) = page.cut(blocks, |SlotBlock { slot, .. }| {
@@ -449,7 +446,7 @@ impl OperatorDispatcher {
             format!("{start_sec}/{duration_sec}/{merchant_id}/{service_id}")
         });
         let catalog = self.app.catalog();
-        let blocks = blocks.into_iter();
+        let blocks = blocks.iter();
         Ok(v1::ListBlocksResponse {
             blocks: blocks
                 .map(|block| to_proto::block(&catalog, block))

@@ -286,7 +286,7 @@ pub(super) fn slot_name(slot: &NamedSlot) -> v1::SlotName {
 }
 
 /// A block.
-pub(super) fn block(catalog: &Catalog, block: SlotBlock) -> v1::Block {
+pub(super) fn block(catalog: &Catalog, block: &SlotBlock) -> v1::Block {
     v1::Block {
         time_zone: time_zone(catalog, &block.slot.merchant_id),
         slot: Some(slot_name(&block.slot)),
@@ -294,7 +294,7 @@ pub(super) fn block(catalog: &Catalog, block: SlotBlock) -> v1::Block {
             BlockedSpots::All => None,
             BlockedSpots::Count(count) => Some(count),
         },
-        reason: block.reason,
+        reason: block.reason.clone(),
         actor: block.actor.as_deref().unwrap_or_default().to_owned(),
         time: Some(timestamp(block.blocked_sec)),
     }
