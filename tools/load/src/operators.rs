@@ -14,7 +14,7 @@ use tonic::{Status, transport::Channel};
 
 use crate::{
     Error,
-    bench::{AT_ONCE, Bench, Scenario},
+    bench::{Bench, Scenario},
     catalog::start_sec,
     proto::operator::{
         CancelOrderRequest, DescribeLifecycleRequest, LifecycleFormat, ListDoorRequest,
@@ -29,11 +29,12 @@ use crate::{
     workload::CallKind,
 };
 
-/// Most elements of one answer.
-const PAGE: i32 = 1000;
+/// Most elements of one answer: the budget of the server for bytes in flight has room for it.
+const PAGE: i32 = 250;
 
-/// Connections of operators.
+/// Connections of operators, and concurrent calls on each.
 const CONNECTIONS: u64 = 4;
+const CALLS_AT_ONCE: u64 = 8;
 
 /// The pause between two looks at what is not done yet.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -202,7 +203,7 @@ impl Operators {
         let mut callers = JoinSet::new();
         for _ in 0..CONNECTIONS {
             let channel = self.connect().await?;
-            for _ in 0..AT_ONCE / CONNECTIONS {
+            for _ in 0..CALLS_AT_ONCE {
                 let client = OrderServiceClient::new(channel.clone());
                 callers.spawn(cancel_one_after_another(
                     client,
