@@ -165,7 +165,12 @@ pub(crate) fn step_name(kind: &StepKind) -> String {
         // Steps that no file can launch by name.
         StepKind::ReverseCharge => "reverse_charge".to_owned(),
         StepKind::EraseCustomer => "erase_personal_data".to_owned(),
-        kind => {
+        StepKind::Charge
+        | StepKind::Capture
+        | StepKind::Void
+        | StepKind::Refund
+        | StepKind::BookDelivery
+        | StepKind::CancelDelivery => {
             let found = STEPS.iter().find(|(_, it, _)| it == kind);
             found.map_or_else(String::new, |(name, ..)| (*name).to_owned())
         }

@@ -478,7 +478,7 @@ impl OperatorDispatcher {
 
     async fn get_stats(&self, request: EncodedRequest) -> Result<v1::GetStatsResponse, ApiError> {
         let v1::GetStatsRequest {} = request.read()?;
-        Ok(to_proto::stats(self.app.order_stats().await?))
+        Ok(to_proto::stats(&self.app.order_stats().await?))
     }
 
     async fn list_steps(&self, request: EncodedRequest) -> Result<v1::ListStepsResponse, ApiError> {

@@ -210,9 +210,9 @@ fn is_in_slot(line: &LineItem, slot: &SlotName) -> bool {
 }
 
 /// Numbers of the server.
-pub(super) fn stats(stats: OrderStats) -> v1::GetStatsResponse {
+pub(super) fn stats(stats: &OrderStats) -> v1::GetStatsResponse {
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-    let OrderStats {
+    let &OrderStats {
         orders,
         open_steps,
         given_up_steps,

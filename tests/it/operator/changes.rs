@@ -482,7 +482,7 @@ async fn items_are_withdrawn_as_a_stream_of_one_answer() {
         "request_id": request_id(1),
     });
     let by_rest = stage.post_streamed::<WithdrawItemsResponse>("orders:withdraw", &body);
-    assert_eq!(by_rest.await.unwrap(), [first.clone()]);
+    assert_eq!(by_rest.await.unwrap(), std::slice::from_ref(&first));
     let order = first.order.unwrap();
     assert_eq!(order.state, "customer_action_required");
     assert_eq!(order.items[0].state, "unavailable");

@@ -168,7 +168,7 @@ fn pending_stories() -> Vec<Story> {
 /// The statuses and the prepayment of an order, as both transports tell them.
 async fn listed(stage: &Stage, id: &str) -> (Vec<BookingStatus>, PrepaymentStatus) {
     let orders = stage.server.list_ids([id]).await.unwrap();
-    let statuses = orders[0].item.iter().map(|item| item.status()).collect();
+    let statuses = orders[0].item.iter().map(LineItem::status).collect();
     let payment = orders[0].payment_information.as_ref().unwrap();
     (statuses, payment.prepayment_status())
 }

@@ -478,32 +478,18 @@ async fn an_audit_log_that_cannot_be_opened_stops_the_start_before_anything_is_k
     }
 }
 
-#[tokio::test]
-async fn every_change_that_is_asked_for_leaves_its_line() {
-    let (keys, dir) = (Keys::new(), TempDir::new().unwrap());
-    let file = dir.path().join("audit");
-    keys.write_scopes(&[("agnes", "role = 'agent'"), ("vera", "role = 'viewer'")]);
-    let mut config = config();
-    config.serving.operator_listen = Some("127.0.0.1:0".parse().unwrap());
-    config.security.operator_credentials = Some(keys.path("users.toml"));
-    config.logging.audit_log = AuditLog::File(file.clone());
-    let server = Setup::with_config(config).start().await;
-    let created = server.send(order("a")).await.unwrap();
-    let id = created.order().order_id;
-    let address = server.server.operator_address().unwrap();
-    let change_id = |number: u32| format!("00000000-0000-4000-8000-{number:012}");
-    let ask = async |name: &str, call: &str, path: String, body: Value| {
-        let mut request = post(&path, body.to_string());
-        let headers = request.headers_mut();
-        headers.insert("authorization", basic(name, name).parse().unwrap());
-        headers.insert("x-request-id", call.parse().unwrap());
-        send(address, request).await.http
-    };
+/// The request id of a change.
+fn change_id(number: u32) -> String {
+    format!("00000000-0000-4000-8000-{number:012}")
+}
+
+/// Requests for changes of an order: user, id of the call, path, body and status of the answer.
+fn asked_changes(id: &str) -> Vec<(&'static str, &'static str, String, Value, u16)> {
     let note = |number: u32| json!({"note": "called", "request_id": change_id(number)});
     let cancel = |number: u32| json!({"refund": {"full": {}}, "request_id": change_id(number)});
     let path = |method: &str| format!("/operator/v1/orders/{id}:{method}");
     let unknown = format!("/operator/v1/orders/{}:addNote", "A".repeat(26));
-    for (name, call, path, body, expected) in [
+    vec![
         ("agnes", "noted", path("addNote"), note(1), 200),
         ("agnes", "again", path("addNote"), note(1), 200),
         ("agnes", "reused", path("cancel"), cancel(1), 400),
@@ -545,17 +531,11 @@ async fn every_change_that_is_asked_for_leaves_its_line() {
         ),
         ("vera", "viewer", path("addNote"), note(7), 403),
         ("agnes", "cancelled", path("cancel"), cancel(8), 200),
-    ] {
-        assert_eq!(ask(name, call, path, body).await, expected, "{call}");
-    }
-    server.stop().await;
-    let (found, _) = lines(&file);
-    let found: Vec<&Value> = found
-        .iter()
-        .filter(|line| {
-            ["order_changed", "access_rejected"].contains(&line["event"].as_str().unwrap())
-        })
-        .collect();
+    ]
+}
+
+/// The lines that those leave in the audit log.
+fn lines_of_changes(id: &str) -> Vec<Value> {
     let line = |call: &str, method: &str, change: Option<u32>, outcome: Value| {
         let mut line = json!({"event": "order_changed", "user": "agnes", "transport": "rest", "request_id": call, "order_id": id, "method": method, "role": "agent"});
         if let Some(number) = change {
@@ -569,7 +549,7 @@ async fn every_change_that_is_asked_for_leaves_its_line() {
     let rejected = |reason: &str| json!({"outcome": "rejected", "reason": reason});
     let mut unknown = line("unknown", "AddNote", Some(2), rejected("ORDER_NOT_FOUND"));
     unknown["order_id"] = "A".repeat(26).into();
-    let expected = [
+    vec![
         line(
             "noted",
             "AddNote",
@@ -606,7 +586,41 @@ async fn every_change_that_is_asked_for_leaves_its_line() {
             Some(8),
             json!({"outcome": "changed", "revision": 2}),
         ),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn every_change_that_is_asked_for_leaves_its_line() {
+    let (keys, dir) = (Keys::new(), TempDir::new().unwrap());
+    let file = dir.path().join("audit");
+    keys.write_scopes(&[("agnes", "role = 'agent'"), ("vera", "role = 'viewer'")]);
+    let mut config = config();
+    config.serving.operator_listen = Some("127.0.0.1:0".parse().unwrap());
+    config.security.operator_credentials = Some(keys.path("users.toml"));
+    config.logging.audit_log = AuditLog::File(file.clone());
+    let server = Setup::with_config(config).start().await;
+    let created = server.send(order("a")).await.unwrap();
+    let id = created.order().order_id;
+    let address = server.server.operator_address().unwrap();
+    let ask = async |name: &str, call: &str, path: String, body: Value| {
+        let mut request = post(&path, body.to_string());
+        let headers = request.headers_mut();
+        headers.insert("authorization", basic(name, name).parse().unwrap());
+        headers.insert("x-request-id", call.parse().unwrap());
+        send(address, request).await.http
+    };
+    for (name, call, path, body, expected) in asked_changes(&id) {
+        assert_eq!(ask(name, call, path, body).await, expected, "{call}");
+    }
+    server.stop().await;
+    let (found, _) = lines(&file);
+    let found: Vec<&Value> = found
+        .iter()
+        .filter(|line| {
+            ["order_changed", "access_rejected"].contains(&line["event"].as_str().unwrap())
+        })
+        .collect();
+    let expected = lines_of_changes(&id);
     for (found, expected) in found.iter().zip(&expected) {
         assert_eq!(*found, expected);
     }

@@ -587,7 +587,7 @@ fn members_with_an_effect_elsewhere_only_are_warnings() {
         (
             entry,
             "price",
-            price.clone(),
+            price,
             "is not acted on here, only as a member of a service or a ticket type",
         ),
         (
@@ -622,6 +622,11 @@ fn members_with_an_effect_elsewhere_only_are_warnings() {
             [format!("{file}: {place}.{name}: {text}")]
         );
     }
+}
+
+#[test]
+fn fees_that_are_not_known_are_warned_of() {
+    let price = json!({"price_micros": 5_000_000, "currency_code": "USD"});
     for (pointer, place) in [
         ("/service/4/per_order_fee", "service[4].per_order_fee"),
         (

@@ -793,7 +793,14 @@ fn blocks_that_are_in_force_too_late_or_too_short_are_found_out() {
                 }
                 shop.make(&is_nothing)
             }
-            _ => shop.make(call),
+            Call::Look(_)
+            | Call::Hold { .. }
+            | Call::ReleaseHold { .. }
+            | Call::EndHold { .. }
+            | Call::Reserve { .. }
+            | Call::Confirm { .. }
+            | Call::Release { .. }
+            | Call::Replace(_) => shop.make(call),
         }
     };
     let too_short = |shop: &Shop, call: &Call| {

@@ -31,9 +31,10 @@ impl AuditedRequest {
         let Err(error) = changed else {
             return;
         };
-        let outcome = match error {
-            ChangeError::Order(OrderError::StoreFailed) => AuditedOutcome::Unknown,
-            error => AuditedOutcome::Rejected(error.reason()),
+        let outcome = if *error == ChangeError::Order(OrderError::StoreFailed) {
+            AuditedOutcome::Unknown
+        } else {
+            AuditedOutcome::Rejected(error.reason())
         };
         record(app, self.method, &self.request, outcome);
     }

@@ -243,7 +243,7 @@ pub(super) fn an_erased_order_leaves_the_others_of_its_person(home: &dyn StoreHo
         assert_eq!(stored.revision(), revision);
         assert_eq!(
             driver.listed(&Selection::User("ada".into())),
-            [other.clone()]
+            std::slice::from_ref(&other)
         );
         assert_eq!(exported(driver, "ada"), placed[1..]);
         assert!(driver.request("one").is_some());

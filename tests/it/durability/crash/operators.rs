@@ -159,8 +159,8 @@ impl Asked {
                     request: self.request(),
                 })
             }
-            (Some(Ok(_)), _) => None,
-            // The first was rejected, or lost: only one of them can be decided.
+            // One was rejected, or lost: only the other can be decided.
+            (Some(Ok(_)), _) | (_, Some(Err(_))) => None,
             (_, made @ Some(Ok(_))) => {
                 self.answer = made;
                 None
@@ -169,7 +169,6 @@ impl Asked {
                 self.answer = None;
                 None
             }
-            (_, Some(Err(_))) => None,
         }
     }
 }
