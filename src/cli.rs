@@ -493,7 +493,7 @@ mod tests {
             (
                 &right,
                 SUCCESS,
-                "lifecycle \"default\"; order: 7 states, 11 transitions; line_item: 6 states",
+                "lifecycle \"default\"; order: 7 states, 12 transitions; line_item: 8 states",
                 "",
             ),
             (&wrong, CATALOG, "", "did you mean delete_shipment?"),

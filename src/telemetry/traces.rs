@@ -33,12 +33,13 @@ use crate::config::Tracing;
 const NAME: &str = env!("CARGO_PKG_NAME");
 
 /// The packages whose spans are traced: the program and its libraries.
-const TRACED: [&str; 9] = [
+const TRACED: [&str; 10] = [
     "boxoffice",
     "boxoffice_catalog",
     "boxoffice_domain",
     "boxoffice_inventory",
     "boxoffice_kernel",
+    "boxoffice_lifecycle_files",
     "boxoffice_orders",
     "boxoffice_payments",
     "boxoffice_store",
