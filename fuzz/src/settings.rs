@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use boxoffice::{
-    api::auth::Credentials,
+    api::auth::{Credentials, UserKind},
     config::{Config, Flags},
     kernel::diagnostics::{Diagnostics, Source},
 };
@@ -70,9 +70,11 @@ fn judge(config: &Config) {
 
 fn credentials(text: &str) {
     let path = scratch::write("credentials.toml", text.as_bytes());
-    match Credentials::read(&path) {
-        Ok(credentials) => assert!(credentials.users() > 0),
-        Err(errors) => judge_errors(&errors, text),
+    for kind in [UserKind::Caller, UserKind::Operator] {
+        match Credentials::read(&path, kind) {
+            Ok(credentials) => assert!(credentials.users() > 0),
+            Err(errors) => judge_errors(&errors, text),
+        }
     }
 }
 
