@@ -182,6 +182,11 @@ impl Simulation {
             let started = Process::start(&self.disk, &self.clock, self.fault);
             self.disk.set_plan(FaultPlan::default());
             match started {
+                // Killed in work of which the start needs no result, such as the room of a spare.
+                Ok(_) if self.disk.has_stopped() => {
+                    self.counts.interrupted += 1;
+                    self.die();
+                }
                 Ok(process) => {
                     self.model.lose_calls();
                     self.failed_before = self.failures();
@@ -355,7 +360,7 @@ impl Simulation {
         let record = match process.read_record() {
             Ok(record) => record,
             Err(_) if self.is_damaged() => return Ok(ControlFlow::Break(())),
-            Err(error) => return Err(format!("cannot be read: {error}")),
+            Err(error) => return Err(format!("cannot be read: {error:?}")),
         };
         let is_damaged = self.is_damaged();
         self.model
