@@ -193,7 +193,7 @@ impl LogReader {
         let (mut updated, mut begun) = (Vec::new(), Vec::new());
         for entry in self.work.orders_with_work() {
             let record = self.read(entry.position)?;
-            let (public, _) = parts(&record)?;
+            let (public, _) = record.parts()?;
             // Without what people have written, which no timer needs: it may be about to be erased.
             if entry.revision > 0 {
                 updated.push(record::decode_update(public, None)?);
