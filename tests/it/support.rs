@@ -23,4 +23,4 @@ pub(crate) use requests::{
     Item, LONG_LETTER, NOW, address_of, museum_visit, order_request, paid_with,
     payment_information, price, request_id, stating_fees, tomorrow_at,
 };
-pub(crate) use server::{Setup, TestServer, Transport, config, open_store};
+pub(crate) use server::{Setup, TestServer, Transport, config, open_store, operator_config};

@@ -160,7 +160,7 @@ impl Sample {
     }
 }
 
-/// Checks that a sold and paid item is confirmed to its caller, whoever is paid. One that its merchant has to confirm may
+/// Checks that a sold and paid item is confirmed to its caller, for every payer. One that its merchant has to confirm may
 /// wait for that.
 pub(crate) fn check_placed(definition: &Definition, at: &Cursor<'_>) {
     let sample = Sample {

@@ -1,7 +1,7 @@
 //! Blocks: spots of slots that operators take off sale.
 //!
 //! One block of a slot is set at a time. What it takes is off sale before it is on record, and what it gives back is for sale
-//! only after that. So whoever is told of a block can rely on it, and whoever is not has lost nothing.
+//! only after that. So a caller who has the answer can rely on the block, and one without an answer has lost nothing.
 
 use std::{
     collections::BTreeMap,
@@ -270,8 +270,8 @@ impl App {
             *count = count.saturating_add(claim.count);
         }
         let mut kept = KeptOffSale::default();
-        // In the order of the slots, the one lock order of slots. The caller has the lock of its order, and whoever has that
-        // of a slot waits for nothing.
+        // In the order of the slots, the one lock order of slots. The caller has the lock of its order, and a holder of
+        // the lock of a slot waits for nothing.
         for (slot, count) in by_slot {
             kept.guards.push(self.lock_slot(&slot).await);
             let before = self.blocks.find(&slot);

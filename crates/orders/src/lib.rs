@@ -14,8 +14,9 @@ use tokio_util::task::TaskTracker;
 use crate::audit::Audit;
 use catalog::SourceFeeds;
 use domain::{
-    catalog::{Catalog, IdInterner},
+    catalog::{Catalog, IdInterner, ServiceIx, TicketIx},
     failure::FailureCause,
+    ids::TicketId,
     lifecycle::Definition,
     openings::Openings,
     order::Order,
@@ -358,20 +359,7 @@ fn named(catalog: &Catalog, claims: &[Claim]) -> Vec<NamedClaim> {
 fn indexed(ids: &mut IdInterner, claims: &[NamedClaim]) -> Vec<Claim> {
     let claim = |named: &NamedClaim| {
         let service = ids.service(&named.merchant_id, &named.service_id);
-        let ticket = match &named.ticket_id {
-            None => Claimed::Appointment,
-            Some(id) => Claimed::Ticket(ids.ticket(service, id)?),
-        };
-        let slot = SlotKey {
-            service,
-            duration_sec: named.duration_sec,
-            start_sec: named.start_sec,
-        };
-        Some(Claim {
-            slot,
-            ticket,
-            count: named.count,
-        })
+        claim_of(named, service, |ticket| ids.ticket(service, ticket))
     };
     claims.iter().filter_map(claim).collect()
 }
@@ -381,22 +369,31 @@ fn indexed(ids: &mut IdInterner, claims: &[NamedClaim]) -> Vec<Claim> {
 fn found(ids: &IdInterner, claims: &[NamedClaim]) -> Vec<Claim> {
     let claim = |named: &NamedClaim| {
         let service = ids.find_service(&named.merchant_id, &named.service_id)?;
-        let ticket = match &named.ticket_id {
-            None => Claimed::Appointment,
-            Some(id) => Claimed::Ticket(ids.find_ticket(service, id)?),
-        };
-        let slot = SlotKey {
-            service,
-            duration_sec: named.duration_sec,
-            start_sec: named.start_sec,
-        };
-        Some(Claim {
-            slot,
-            ticket,
-            count: named.count,
-        })
+        claim_of(named, service, |ticket| ids.find_ticket(service, ticket))
     };
     claims.iter().filter_map(claim).collect()
+}
+
+/// A recorded claim on a service. `ticket` gives the index of a ticket type, if it has one.
+fn claim_of(
+    named: &NamedClaim,
+    service: ServiceIx,
+    ticket: impl FnOnce(&TicketId) -> Option<TicketIx>,
+) -> Option<Claim> {
+    let claimed = match &named.ticket_id {
+        None => Claimed::Appointment,
+        Some(id) => Claimed::Ticket(ticket(id)?),
+    };
+    let slot = SlotKey {
+        service,
+        duration_sec: named.duration_sec,
+        start_sec: named.start_sec,
+    };
+    Some(Claim {
+        slot,
+        ticket: claimed,
+        count: named.count,
+    })
 }
 
 #[cfg(test)]

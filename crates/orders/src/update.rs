@@ -63,7 +63,7 @@ use present::PresentOrder;
 pub(crate) use present::{held_spots, items_of};
 use record::Occasion;
 
-/// A change of an order, by whoever it is.
+/// A change of an order: by a request, a timer or the outcome of a step.
 pub(super) struct UpdateOrder {
     order: OrderId,
     key: OrderKey,

@@ -232,7 +232,7 @@ impl SlotWalk {
         };
         match changed {
             Ok(stored) => {
-                // Whoever has asked may be gone; that ends nothing.
+                // The caller may be gone; that ends nothing.
                 let _ = self.found.send(Ok(stored));
                 Ok(())
             }

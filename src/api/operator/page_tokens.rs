@@ -6,7 +6,7 @@
 use data_encoding::BASE64URL_NOPAD;
 use prost::Message;
 
-/// Bytes of the digest. A token of another request is a mistake of the caller and no attack, so few are enough.
+/// Bytes of the digest. A token of another request is an error of the caller and no attack, so few are enough.
 const DIGEST_BYTES: usize = 8;
 
 /// What is wrong with a page token, as the rest of a sentence that begins with the field.

@@ -160,7 +160,7 @@ impl View<'_> {
         for (item, booked) in (0..).zip(&order.items) {
             let line = &booked.line;
             let now = listed.tree().and_then(|tree| tree.items.get(item as usize));
-            // Whoever has given back the spots does not come.
+            // Nobody comes on spots that were given back.
             let is_there = now.is_none_or(|item| item.spots == Spots::Held);
             if !is_there || !is_in_slot(line, slot) {
                 continue;

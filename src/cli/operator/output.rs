@@ -145,7 +145,7 @@ impl<'w> ReportSeries<'w> {
                 report.print_values(stdout)?;
             }
         }
-        // Each report is for whoever reads now.
+        // Each report is read as it is written.
         stdout.flush()
     }
 }

@@ -7,21 +7,18 @@ use tonic_types::StatusExt;
 
 use super::stage::{Ordered, Stage, message};
 use crate::support::{
-    Setup, config,
+    Setup,
     keys::{Keys, basic},
     process::Program,
     rest_client::{Answer, send, without_body},
 };
 
 async fn with_users(keys: &Keys) -> Stage {
-    keys.write_scopes(&[
+    let config = keys.operator_config(&[
         ("vera", "role = 'viewer'"),
         ("agnes", "role = 'agent'"),
         ("adam", "role = 'admin'"),
     ]);
-    let mut config = config();
-    config.serving.operator_listen = Some("127.0.0.1:0".parse().unwrap());
-    config.security.operator_credentials = Some(keys.path("users.toml"));
     Stage::start_with(Setup::with_config(config)).await
 }
 

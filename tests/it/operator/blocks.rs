@@ -15,10 +15,10 @@ use tonic_types::StatusExt;
 
 use super::stage::{Ordered, Stage, request_id};
 use crate::support::{
-    Item, Setup, agree, config,
+    Item, Setup, agree,
     doubles::SlowStore,
     keys::{Keys, basic},
-    open_store, order_request,
+    open_store, operator_config, order_request,
     process::Program,
     rest_client::{post, send},
     tomorrow_at,
@@ -63,12 +63,6 @@ fn withdrawal(number: u32) -> WithdrawItemsRequest {
         request_id: request_id(number),
         validate_only: false,
     }
-}
-
-fn operated() -> boxoffice::config::Config {
-    let mut config = config();
-    config.serving.operator_listen = Some("127.0.0.1:0".parse().unwrap());
-    config
 }
 
 /// The slot after a block.
@@ -261,9 +255,7 @@ async fn a_block_that_is_not_as_it_has_to_be_is_rejected_and_blocks_nothing() {
 #[tokio::test]
 async fn a_role_decides_who_blocks_and_the_block_has_its_actor() {
     let keys = Keys::new();
-    keys.write_scopes(&[("vera", "role = 'viewer'"), ("agnes", "role = 'agent'")]);
-    let mut config = operated();
-    config.security.operator_credentials = Some(keys.path("users.toml"));
+    let config = keys.operator_config(&[("vera", "role = 'viewer'"), ("agnes", "role = 'agent'")]);
     let stage = Stage::start_with(Setup::with_config(config)).await;
     for (name, expected) in [("vera", Code::PermissionDenied), ("agnes", Code::Ok)] {
         let mut request = tonic::Request::new(block(1, Spots::Count(1)));
@@ -286,7 +278,7 @@ async fn on_disk(dir: &std::path::Path) -> Stage {
     let store: LogStore = open_store(dir).unwrap();
     let setup = Setup {
         store: std::sync::Arc::new(store),
-        ..Setup::with_config(operated())
+        ..Setup::with_config(operator_config())
     };
     Stage::start_with(setup).await
 }
@@ -376,7 +368,7 @@ async fn an_order_in_flight_is_caught_by_a_withdrawal() {
     let store = SlowStore::delaying(|write| matches!(write, Write::OrderPlaced(_)));
     let setup = Setup {
         store: store.clone(),
-        ..Setup::with_config(operated())
+        ..Setup::with_config(operator_config())
     };
     let stage = Stage::start_with(setup).await;
     let entry = Item::museum_entry().tickets(&[("adult", 2)]);

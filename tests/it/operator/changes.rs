@@ -14,7 +14,7 @@ use tonic_types::StatusExt;
 
 use super::stage::{Ordered, Stage, request_id};
 use crate::support::{
-    Setup, agree, config,
+    Setup, agree,
     keys::{Keys, basic},
 };
 
@@ -196,14 +196,11 @@ async fn an_order_says_what_could_be_asked_for() {
 #[tokio::test]
 async fn a_role_decides_who_may_change_what_and_the_history_has_the_actor() {
     let keys = Keys::new();
-    keys.write_scopes(&[
+    let config = keys.operator_config(&[
         ("vera", "role = 'viewer'"),
         ("agnes", "role = 'agent'"),
         ("adam", "role = 'admin'"),
     ]);
-    let mut config = config();
-    config.serving.operator_listen = Some("127.0.0.1:0".parse().unwrap());
-    config.security.operator_credentials = Some(keys.path("users.toml"));
     let stage = Stage::start_with(Setup::with_config(config)).await;
     let id = stage.order("a", 0, Ordered::Museum).await;
     for (name, note_code, state_code) in [

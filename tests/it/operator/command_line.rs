@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::stage::{Ordered, Stage};
 use crate::support::{
-    Setup, config,
+    Setup,
     keys::{Keys, replace},
     process::{Ended, Program},
 };
@@ -189,10 +189,7 @@ async fn slots_and_guests_are_listed() {
 #[tokio::test]
 async fn a_login_comes_from_the_environment_or_a_file() {
     let keys = Keys::new();
-    keys.write_scopes(&[("vera", "role = 'viewer'")]);
-    let mut config = config();
-    config.serving.operator_listen = Some("127.0.0.1:0".parse().unwrap());
-    config.security.operator_credentials = Some(keys.path("users.toml"));
+    let config = keys.operator_config(&[("vera", "role = 'viewer'")]);
     let stage = Stage::start_with(Setup::with_config(config)).await;
     let server = format!("--server=http://{}", stage.address);
     let list = || Program::new().args(["orders", "list"]).args([&*server]);

@@ -16,7 +16,7 @@ use tonic_types::StatusExt;
 
 use super::stage::{Ordered, Stage, request_id};
 use crate::support::{
-    Setup, agree, config,
+    Setup, agree,
     keys::{Keys, basic},
     process::{Ended, Program},
 };
@@ -141,12 +141,10 @@ async fn a_rejection_names_the_field() {
 #[tokio::test]
 async fn only_an_admin_exports_and_erases_and_the_audit_log_has_who_it_was() {
     let keys = Keys::new();
-    keys.write_scopes(&[("agnes", "role = 'agent'"), ("adam", "role = 'admin'")]);
     let dir = TempDir::new().unwrap();
     let log = dir.path().join("audit.log");
-    let mut config = config();
-    config.serving.operator_listen = Some("127.0.0.1:0".parse().unwrap());
-    config.security.operator_credentials = Some(keys.path("users.toml"));
+    let mut config =
+        keys.operator_config(&[("agnes", "role = 'agent'"), ("adam", "role = 'admin'")]);
     config.logging.audit_log = AuditLog::File(log.clone());
     let stage = Stage::start_with(Setup::with_config(config)).await;
     stage.order("a", 0, Ordered::Museum).await;

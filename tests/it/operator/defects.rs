@@ -9,7 +9,7 @@
 //! | cancelled and failed deliveries complete an order | they do not | `lifecycle_files`: `cancelled_and_failed_fulfillments_complete_nothing` |
 //! | a cancellation leaves deliveries, spots and money as they are | all three end with it | `lifecycle_files`: `a_cancellation_ends_fulfillments_gives_spots_back_and_refunds` |
 //! | what is tried again is counted twice | it counts once | here |
-//! | an outage is taken for a refusal | it is neither a decline nor a failed refund | here |
+//! | an outage is taken for a rejection | it is neither a decline nor a failed refund | here |
 //! | a delivery goes backwards, with any word as its state | it does not; words are those of the definition | `lifecycle_files`: `a_delivery_never_goes_backwards` |
 //! | a misspelt name of a part of the server leaves it without its store | the server does not start | here |
 //! | an error is followed by an answer | an answer is one of them | here |
@@ -27,9 +27,8 @@ use super::stage::{Ordered, Stage};
 use crate::support::{
     Setup,
     back_office::{BackOffice, refunded},
-    config,
     doubles::GatewayDouble,
-    museum_visit,
+    museum_visit, operator_config,
     process::Program,
     request_id,
     rest_client::{post, send},
@@ -161,8 +160,7 @@ async fn an_error_is_the_whole_answer() {
 
 #[tokio::test]
 async fn an_error_of_the_payment_is_an_answer_and_sells_nothing() {
-    let mut config = config();
-    config.serving.operator_listen = Some("127.0.0.1:0".parse().unwrap());
+    let config = operator_config();
     let stage = Stage::start_with(Setup::with_config(config)).await;
     for token in ["error", "decline"] {
         let created = stage.server.send(museum_visit(token, token)).await.unwrap();

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tonic::{Status, transport::Channel};
 
 use crate::support::{
-    Item, NOW, Setup, TestServer, config, edited_catalog, museum_visit, order_request,
+    Item, NOW, Setup, TestServer, edited_catalog, museum_visit, operator_config, order_request,
     rest_client::{Answer, post, send, without_body},
     stating_fees,
 };
@@ -34,9 +34,7 @@ pub(super) struct Stage {
 impl Stage {
     /// The concert hall is in Tokyo, nine hours ahead of UTC.
     pub(super) async fn start() -> Self {
-        let mut config = config();
-        config.serving.operator_listen = Some("127.0.0.1:0".parse().unwrap());
-        Self::start_with(Setup::with_config(config)).await
+        Self::start_with(Setup::with_config(operator_config())).await
     }
 
     pub(super) async fn start_with(setup: Setup) -> Self {

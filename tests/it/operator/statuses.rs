@@ -16,7 +16,7 @@ use super::stage::{Stage, request_id};
 use crate::support::{
     Item, NOW, Setup,
     byte_client::ByteClient,
-    config, order_request, paid_with, payment_information, price,
+    operator_config, order_request, paid_with, payment_information, price,
     process::until,
     rest_client::{post, send},
 };
@@ -25,8 +25,7 @@ const DAY: i64 = 86_400;
 
 /// A server at which every booking waits for its merchant.
 async fn asking() -> Stage {
-    let mut config = config();
-    config.serving.operator_listen = Some("127.0.0.1:0".parse().unwrap());
+    let config = operator_config();
     let mode = (
         "CONFIRMATION_MODE_SYNCHRONOUS",
         "CONFIRMATION_MODE_ASYNCHRONOUS",

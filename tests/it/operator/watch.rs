@@ -20,7 +20,7 @@ use tonic_types::StatusExt;
 
 use super::stage::{Ordered, Stage, request_id};
 use crate::support::{
-    NOW, Setup, config,
+    NOW, Setup,
     keys::{Keys, basic},
     process::{Program, with_timeout},
     rest_client::{send, without_body},
@@ -205,10 +205,7 @@ async fn over_rest_each_state_is_a_line_and_the_last_one_says_why_it_ends() {
 #[tokio::test]
 async fn what_cannot_be_watched_is_rejected_as_by_get_order() {
     let keys = Keys::new();
-    keys.write_scopes(&[("vera", "role = 'viewer'"), ("agnes", "role = 'agent'")]);
-    let mut config = config();
-    config.serving.operator_listen = Some("127.0.0.1:0".parse().unwrap());
-    config.security.operator_credentials = Some(keys.path("users.toml"));
+    let config = keys.operator_config(&[("vera", "role = 'viewer'"), ("agnes", "role = 'agent'")]);
     let stage = Stage::start_with(Setup::with_config(config)).await;
     let id = stage.order("a", 0, Ordered::Museum).await;
     let unknown = "A".repeat(id.len());

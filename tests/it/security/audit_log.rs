@@ -593,10 +593,8 @@ fn lines_of_changes(id: &str) -> Vec<Value> {
 async fn every_change_that_is_asked_for_leaves_its_line() {
     let (keys, dir) = (Keys::new(), TempDir::new().unwrap());
     let file = dir.path().join("audit");
-    keys.write_scopes(&[("agnes", "role = 'agent'"), ("vera", "role = 'viewer'")]);
-    let mut config = config();
-    config.serving.operator_listen = Some("127.0.0.1:0".parse().unwrap());
-    config.security.operator_credentials = Some(keys.path("users.toml"));
+    let mut config =
+        keys.operator_config(&[("agnes", "role = 'agent'"), ("vera", "role = 'viewer'")]);
     config.logging.audit_log = AuditLog::File(file.clone());
     let server = Setup::with_config(config).start().await;
     let created = server.send(order("a")).await.unwrap();

@@ -32,9 +32,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::{
-    NOW, Setup, config,
+    NOW, Setup,
     doubles::reads_of,
-    open_store,
+    open_store, operator_config,
     process::{Ended, Program},
 };
 
@@ -392,8 +392,7 @@ async fn a_server_by_plan() {
     let Some(plan) = Plan::from_variable() else {
         return;
     };
-    let mut config = config();
-    config.serving.operator_listen = Some("127.0.0.1:0".parse().unwrap());
+    let mut config = operator_config();
     config.logging = Config::from_layers(
         Flags::default(),
         [("BOXOFFICE_LOG_FORMAT".into(), "json".into())],

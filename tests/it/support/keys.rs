@@ -19,6 +19,8 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
+use super::operator_config;
+
 /// The value of `authorization` for a user.
 pub(crate) fn basic(name: &str, password: &str) -> String {
     format!(
@@ -67,6 +69,14 @@ impl Keys {
             &self.path("users.toml"),
             &users.iter().map(user).collect::<String>(),
         );
+    }
+
+    /// A configuration with the operator's listener open to such users.
+    pub(crate) fn operator_config(&self, users: &[(&str, &str)]) -> Config {
+        self.write_scopes(users);
+        let mut config = operator_config();
+        config.security.operator_credentials = Some(self.path("users.toml"));
+        config
     }
 
     pub(crate) fn write_users(&self, users: &[(&str, &[&str])]) {

@@ -151,6 +151,13 @@ pub(crate) fn config() -> Config {
     config
 }
 
+/// The same with the operator's listener on a free port.
+pub(crate) fn operator_config() -> Config {
+    let mut config = config();
+    config.serving.operator_listen = Some("127.0.0.1:0".parse().unwrap());
+    config
+}
+
 async fn connect(server: &Server) -> Channel {
     Channel::from_shared(format!("http://{}", server.address()))
         .unwrap()

@@ -233,7 +233,7 @@ impl<'d> Run<'d> {
         let mut steps = self.tree.steps.iter();
         let Some(at) = steps.position(|step| step.number == number) else {
             self.skip(OrderPart::ORDER, None, SkipReason::LateStep);
-            // A fact about money, whoever has lost interest in the step.
+            // A fact about money, also if the step was abandoned.
             return match answer.entry {
                 Some(entry) => self.append(OrderPart::ORDER, entry),
                 None => Ok(()),

@@ -175,7 +175,7 @@ fn no_sale_beside_a_block_goes_beyond_what_it_leaves() {
 #[test]
 fn a_block_that_comes_too_late_is_found_out() {
     let mut rounds = 0..200;
-    // Whoever sells may be through before the block is told of.
+    // A sale may be through before the block is told of.
     let is_found = rounds.any(|_| {
         let (sold, limit) = sold_beside_a_block(|_| {});
         sold > limit

@@ -10,7 +10,7 @@ use domain::{
 use payments::{ChangeOutcome, ChargeChange, ChargeKey, GatewayError, PaymentGateway};
 use store::PlacedOrder;
 
-/// A step to be done. Whoever does it has to do it once for each key, however often it is asked.
+/// A step to be done. Its handler has to do it once for each key, however often it is asked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepCall {
     /// The idempotency key.

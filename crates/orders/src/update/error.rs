@@ -182,7 +182,7 @@ impl ChangeError {
         }
     }
 
-    /// What the refusal of the interpreter means, in the names of the lifecycle.
+    /// What a rejection by the interpreter means, in the names of the lifecycle.
     pub(crate) fn refused(refused: &Refused, definition: &Definition) -> Self {
         let name = |part: OrderPart, state: StateIx| {
             let name = definition.state_name(part.entity, state);
