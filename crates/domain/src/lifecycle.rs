@@ -40,7 +40,7 @@ pub use definition::{
 pub use facts::{Facts, ItemFacts};
 pub use invariants::Invariant;
 pub use name::Name;
-pub use naming::UnknownState;
+pub use naming::{StateMap, UnknownState};
 pub use outcome::{
     ActionError, AlertLevel, Effect, Moved, Refused, RunOutcome, SkipReason, Skipped,
 };

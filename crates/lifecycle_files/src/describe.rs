@@ -21,11 +21,26 @@ pub struct DescribeFilter {
 
 /// Why a filter has no meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FilterError(String);
+pub struct FilterError {
+    field: &'static str,
+    text: String,
+}
+
+impl FilterError {
+    /// The field of the filter: `entity`, `state` or `action`.
+    #[must_use]
+    pub fn field(&self) -> &'static str {
+        self.field
+    }
+
+    fn new(field: &'static str, text: String) -> Self {
+        Self { field, text }
+    }
+}
 
 impl std::fmt::Display for FilterError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -89,7 +104,8 @@ fn chosen_entity(filter: &DescribeFilter) -> Result<Option<Entity>, FilterError>
     if entity.is_none() {
         let known = Entity::ALL.map(Entity::name);
         let hint = suggestion("entities", name, known.into_iter());
-        return Err(FilterError(format!("there is no entity {name:?}; {hint}")));
+        let text = format!("there is no entity {name:?}; {hint}");
+        return Err(FilterError::new("entity", text));
     }
     Ok(entity)
 }
@@ -102,7 +118,8 @@ fn chosen_action(filter: &DescribeFilter) -> Result<Option<&'static str>, Filter
     if action.is_none() {
         let known: Vec<&str> = registry::action_names().collect();
         let hint = suggestion("actions", name, known.iter().copied());
-        return Err(FilterError(format!("there is no action {name:?}; {hint}")));
+        let text = format!("there is no action {name:?}; {hint}");
+        return Err(FilterError::new("action", text));
     }
     Ok(action.map(|entry| entry.name))
 }
@@ -123,7 +140,8 @@ fn check_state(definition: &Definition, filter: &DescribeFilter) -> Result<(), F
     known.sort_unstable();
     known.dedup();
     let hint = suggestion("states", name, known.iter().copied());
-    Err(FilterError(format!("there is no state {name:?}; {hint}")))
+    let text = format!("there is no state {name:?}; {hint}");
+    Err(FilterError::new("state", text))
 }
 
 fn describe_entity(

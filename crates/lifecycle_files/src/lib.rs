@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use domain::lifecycle::Definition;
+use domain::lifecycle::{Definition, StateMap};
 use kernel::{
     diagnostics::{Diagnostic, DiagnosticSink, Diagnostics, Location},
     files::{regular, toml::Document},
@@ -28,11 +28,13 @@ mod timers;
 
 mod describe;
 mod mermaid;
+mod text;
 mod words;
 
 pub use describe::{DescribeFilter, Described, DescribedRow, FilterError, describe};
 pub use mermaid::mermaid;
 pub use registry::{ActionType, action_names, condition_names, type_of_action};
+pub use text::text;
 pub use words::explain;
 
 /// The lifecycle of a server that names no other.
@@ -52,14 +54,35 @@ pub fn default() -> Result<Definition, Diagnostics> {
     read(DEFAULT, DEFAULT_NAME)
 }
 
+/// A definition with what it says of the one before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DefinitionFile {
+    /// The definition.
+    pub definition: Definition,
+    /// The states of the definition before that have another name in this one.
+    pub maps: Vec<StateMap>,
+}
+
 /// Reads a file.
 ///
 /// # Errors
 /// Every error that it has, or that it cannot be read.
 pub fn read_file(path: &Path) -> Result<Definition, Diagnostics> {
+    let (_, file) = read_file_with_text(path)?;
+    Ok(file.definition)
+}
+
+/// Reads a file, and returns its text, too.
+///
+/// # Errors
+/// Those of [`read_file`].
+pub fn read_file_with_text(path: &Path) -> Result<(String, DefinitionFile), Diagnostics> {
     let name = path.display().to_string();
     match regular::read_text(path) {
-        Ok(text) => read(&text, &name),
+        Ok(text) => {
+            let file = read_with_maps(&text, &name)?;
+            Ok((text, file))
+        }
         Err(error) => Err(Diagnostics::one(Diagnostic::error(
             "unreadable",
             Location::file(name),
@@ -73,6 +96,15 @@ pub fn read_file(path: &Path) -> Result<Definition, Diagnostics> {
 /// # Errors
 /// Every error that it has.
 pub fn read(text: &str, file: &str) -> Result<Definition, Diagnostics> {
+    let file = read_with_maps(text, file)?;
+    Ok(file.definition)
+}
+
+/// Reads a text with what it says of the definition before; `file` is its name in diagnostics.
+///
+/// # Errors
+/// Every error that it has.
+pub fn read_with_maps(text: &str, file: &str) -> Result<DefinitionFile, Diagnostics> {
     let sink = DiagnosticSink::default();
     let start = sink.file(file);
     if text.len() > MAX_BYTES {

@@ -1,7 +1,7 @@
 //! Reads a file as a whole: entities first, because any of them may name states of any other.
 
 use domain::{
-    lifecycle::{Definition, Entity, Name, StateDef, StateIx, TransitionMode, Verbs},
+    lifecycle::{Definition, Entity, Name, StateDef, StateIx, StateMap, TransitionMode, Verbs},
     order::BookingStatus,
 };
 use kernel::{
@@ -10,7 +10,7 @@ use kernel::{
 };
 
 use super::{
-    actions, checks, conditions,
+    DefinitionFile, actions, checks, conditions,
     draft::{EntityDraft, TransitionDraft},
     names::{self, FileNames},
     registry::suggestion,
@@ -20,7 +20,9 @@ use super::{
 /// The only schema.
 const SCHEMA: &str = "lifecycle/1";
 
-const TOP: &[&str] = &["schema", "name", "steps", "workflow", "entity", "verb"];
+const TOP: &[&str] = &[
+    "schema", "name", "steps", "workflow", "entity", "verb", "map",
+];
 
 const ENTITY: &[&str] = &["start", "on_start", "states", "oms_status", "transition"];
 
@@ -52,7 +54,7 @@ const VERBS: [(&str, Entity, &str); 6] = [
 ];
 
 /// Reads a definition. `None` if an error was reported.
-pub(crate) fn read(document: &Document<'_>) -> Option<Definition> {
+pub(crate) fn read(document: &Document<'_>) -> Option<DefinitionFile> {
     let top = document.table(TOP);
     read_schema(&top);
     let name = top.get("name").map(|value| value.text());
@@ -71,6 +73,7 @@ pub(crate) fn read(document: &Document<'_>) -> Option<Definition> {
         drafts.iter().for_each(checks::check_entity);
     }
     let verbs = read_verbs(&top, &names, &drafts);
+    let maps = top.get("map").map(|value| read_maps(&value, &names));
     let Ok(drafts) = <[EntityDraft<'_>; 4]>::try_from(drafts) else {
         return None;
     };
@@ -86,7 +89,39 @@ pub(crate) fn read(document: &Document<'_>) -> Option<Definition> {
     if top.at.errors_so_far() == 0 {
         checks::check_placed(&definition, &at_items);
     }
-    Some(definition)
+    Some(DefinitionFile {
+        definition,
+        maps: maps.unwrap_or_default(),
+    })
+}
+
+/// The states of the definition before that have another name in this one, by entity.
+fn read_maps<'t>(value: &TomlValue<'t>, names: &FileNames<'t>) -> Vec<StateMap> {
+    let mut maps = Vec::new();
+    for (name, table) in value.members().unwrap_or_default() {
+        let Some(entity) = names::entity(name) else {
+            names::report_entity(name, &table.at);
+            continue;
+        };
+        for (from, to) in table.members().unwrap_or_default() {
+            if names.known(entity, from).is_some() {
+                let text = format!(
+                    "{} has the state {from:?}; only a state that it lacks can have another name",
+                    entity.name()
+                );
+                to.at.error("still_there", text);
+            }
+            let known = names.state(entity, &to).is_some();
+            if let Some(to) = to.text().filter(|_| known) {
+                maps.push(StateMap {
+                    entity,
+                    from: from.into(),
+                    to: to.into(),
+                });
+            }
+        }
+    }
+    maps
 }
 
 fn read_schema(top: &TomlTable<'_>) {

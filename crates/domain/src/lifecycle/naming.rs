@@ -17,6 +17,43 @@ pub struct UnknownState {
     pub state: Name,
 }
 
+/// A state that has another name from one definition to the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateMap {
+    /// What kind of part has it.
+    pub entity: Entity,
+    /// Its name before.
+    pub from: Name,
+    /// Its name from then on.
+    pub to: Name,
+}
+
+impl StateMap {
+    /// The name that a state has from then on.
+    #[must_use]
+    pub fn apply(maps: &[Self], entity: Entity, state: Name) -> Name {
+        let map = maps
+            .iter()
+            .find(|map| map.entity == entity && map.from == state);
+        map.map_or(state, |map| map.to.clone())
+    }
+}
+
+impl NamedTree {
+    /// The same order with other names of its states, and of those that its timers lead to.
+    #[must_use]
+    pub fn renamed(self, mut rename: impl FnMut(Entity, Name) -> Name) -> Self {
+        let mut tree = self;
+        let emitted = std::mem::take(&mut tree.emitted);
+        let renamed = tree.map(emitted, |entity, state| {
+            Ok::<_, Infallible>(rename(entity, state))
+        });
+        match renamed {
+            Ok(renamed) => renamed,
+        }
+    }
+}
+
 impl Definition {
     /// The order with the names of its states and events, as it goes on record.
     #[must_use]

@@ -78,6 +78,24 @@ const BAD: &[Bad] = &[
     ),
     bad("start = \"held\"\n", "", "missing", "`start` is missing"),
     bad(
+        "[entity.line_item]",
+        "[map.order]\nbooked = \"booked\" # !\n[entity.line_item]",
+        "unknown_state",
+        "order has no state \"booked\"; states are pending,",
+    ),
+    bad(
+        "[entity.line_item]",
+        "[map.order]\nprocessing = \"completed\" # !\n[entity.line_item]",
+        "still_there",
+        "order has the state \"processing\"; only a state that it lacks can have another name",
+    ),
+    bad(
+        "[entity.line_item]",
+        "[map.parcle] # !\n[entity.line_item]",
+        "unknown_entity",
+        "there is no entity \"parcle\"",
+    ),
+    bad(
         "\"unavailable\", \"cancelled\", \"no_show\",\n]",
         "\"unavailable\", \"cancelled\", \"no_show\", \"held\", # !\n]",
         "duplicate",
