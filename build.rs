@@ -152,6 +152,8 @@ fn write_parameters(
             Kind::String if field.is_list() => "TextList",
             Kind::String => "Text",
             Kind::Bool => "Flag",
+            // The name of a variant.
+            Kind::Enum(_) if !field.is_list() => "Text",
             Kind::Int32 | Kind::Uint32 | Kind::Int64 if !field.is_list() => "Number",
             Kind::Message(inner) if inner.full_name() == "google.protobuf.Timestamp" => "Time",
             Kind::Message(inner) if inner.full_name() == "google.protobuf.FieldMask" => "Mask",

@@ -32,7 +32,7 @@ use boxoffice::{
         time::{EpochSeconds, Seconds},
     },
     kernel::clock::ManualClock,
-    orders::{App, Cart, Limits, Parts, audit::Audit},
+    orders::{App, Cart, Limits, Parts, audit::Audit, lifecycle::LifecycleSource},
     payments::simulated::SimulatedGateway,
     store::memory::MemoryStore,
 };
@@ -52,7 +52,7 @@ fn main() {
         store: Arc::new(MemoryStore::default()),
         payments: Some(Arc::new(SimulatedGateway::default())),
         clock: Arc::new(ManualClock::at(NOW)),
-        lifecycle: Arc::new(boxoffice::lifecycle_files::default().unwrap()),
+        lifecycle: LifecycleSource::Published,
         audit: Audit::open(&AuditLog::Off, Arc::new(ManualClock::at(NOW))).unwrap(),
         limits: Limits {
             payment_timeout: Duration::from_secs(1),

@@ -151,6 +151,10 @@ fn parse(
             reject_flags(&flags, name)?;
             customers::action(arguments, environment, read_file)
         }
+        LIFECYCLE if operator::lifecycle::asks_server(arguments) => {
+            reject_flags(&flags, name)?;
+            operator::action(name, arguments, environment, read_file)
+        }
         CHECK_CATALOG | LIFECYCLE | STORE | BACKUP | COMPLETIONS | MAN | SETTINGS
         | HASH_PASSWORD => {
             reject_flags(&flags, name)?;

@@ -1,7 +1,8 @@
 //! Settings from defaults, a file, the environment and flags, each layer over the one before.
 //!
 //! Each setting has one name. `max_in_flight` in the file is `BOXOFFICE_MAX_IN_FLIGHT` in the
-//! environment and `--max-in-flight` on the command line, with the same values. All errors are
+//! environment and `--max-in-flight` on the command line, with the same values. A table in the file stands for the beginning
+//! of names: `factor` in `[steps.refund]` is `steps_refund_factor`. All errors are
 //! reported together, including those in values that a later layer overrides.
 
 mod flags;
@@ -11,7 +12,7 @@ mod markdown;
 mod setting;
 mod settings;
 
-use std::{ffi::OsString, io, path::Path};
+use std::{ffi::OsString, io, path::Path, time::Duration};
 
 pub use self::{
     flags::{Flags, args, names},
@@ -20,7 +21,7 @@ pub use self::{
     markdown::table,
     settings::{
         Callers, Calls, Config, Connections, LogFormat, Logging, PaymentsChoice, RuntimeChoice,
-        Sales, Security, Serving, Shutdown, Storage, StoreChoice, Tracing,
+        Sales, Security, Serving, Shutdown, Steps, Storage, StoreChoice, Tracing,
     },
 };
 use self::{layers::Layers, settings::SETTINGS};
@@ -100,6 +101,7 @@ impl Config {
         }
         self.calls.check(layers);
         self.security.check(layers);
+        self.steps.check(layers);
         self.check_operator(layers);
     }
 }
@@ -140,6 +142,67 @@ impl Calls {
                     settings,
                     format!("{name} ({one}) has to fit into {budget} ({all})"),
                 );
+            }
+        }
+    }
+}
+
+/// The settings of a kind of steps that bound each other: the first pause and the longest, an attempt and all of them.
+type StepBounds = [(&'static str, Duration); 4];
+
+impl Steps {
+    fn bounds(&self) -> [StepBounds; 3] {
+        [
+            [
+                ("steps_refund_first_wait", self.steps_refund_first_wait),
+                ("steps_refund_longest_wait", self.steps_refund_longest_wait),
+                (
+                    "steps_refund_attempt_timeout",
+                    self.steps_refund_attempt_timeout,
+                ),
+                (
+                    "steps_refund_give_up_after",
+                    self.steps_refund_give_up_after,
+                ),
+            ],
+            [
+                ("steps_payment_first_wait", self.steps_payment_first_wait),
+                (
+                    "steps_payment_longest_wait",
+                    self.steps_payment_longest_wait,
+                ),
+                (
+                    "steps_payment_attempt_timeout",
+                    self.steps_payment_attempt_timeout,
+                ),
+                (
+                    "steps_payment_give_up_after",
+                    self.steps_payment_give_up_after,
+                ),
+            ],
+            [
+                ("steps_custom_first_wait", self.steps_custom_first_wait),
+                ("steps_custom_longest_wait", self.steps_custom_longest_wait),
+                (
+                    "steps_custom_attempt_timeout",
+                    self.steps_custom_attempt_timeout,
+                ),
+                (
+                    "steps_custom_give_up_after",
+                    self.steps_custom_give_up_after,
+                ),
+            ],
+        ]
+    }
+
+    /// Rejects policies by which no step would be tried as they say.
+    fn check(&self, layers: &mut Layers) {
+        for [first, longest, attempt, all] in self.bounds() {
+            for ((name, short), (bound, long)) in [(first, longest), (attempt, all)] {
+                if short > long {
+                    let text = format!("{name} ({short:?}) has to be at most {bound} ({long:?})");
+                    layers.contradiction([name, bound], text);
+                }
             }
         }
     }
@@ -335,6 +398,39 @@ mod tests {
                 text.starts_with(&format!("{FILE}:{expected}")),
                 "{file:?}: {text}"
             );
+        }
+    }
+
+    #[test]
+    fn settings_of_steps_stand_in_tables() {
+        let file = "[steps.refund]\nfactor = 3\nlongest_wait = '2h'\n\n[steps.custom]\ngive_up_after = '2h'\n";
+        let config = load(&["--config", FILE, "--steps-custom-factor=4"], &[], file).unwrap();
+        let flat = load(
+            &["--steps-refund-factor=3"],
+            &[
+                ("BOXOFFICE_STEPS_REFUND_LONGEST_WAIT", "2h"),
+                ("BOXOFFICE_STEPS_CUSTOM_GIVE_UP_AFTER", "2h"),
+                ("BOXOFFICE_STEPS_CUSTOM_FACTOR", "4"),
+            ],
+            "",
+        );
+        assert_eq!(config, flat.unwrap());
+        assert_ne!(config, Config::default());
+        let file = "[steps.refund]\nfactor = 0\nfirst_wait = '2h'\n[steps.payment]\nwait = 1\nattempt_timeout = '1h'\ngive_up_after = '1m'\n[steps.capture]\nfactor = 2\n";
+        let text = errors(&["--config", FILE], &[], file);
+        let expected = [
+            "/etc/boxoffice.toml:2:10: steps.refund.factor: expected a number from 1 to 10, not \"0\"",
+            "/etc/boxoffice.toml:3:14: steps.refund.first_wait: steps_refund_first_wait (7200s) has to be at most \
+             steps_refund_longest_wait (3600s)",
+            "/etc/boxoffice.toml:5:8: steps.payment.wait: unknown",
+            "/etc/boxoffice.toml:6:19: steps.payment.attempt_timeout: steps_payment_attempt_timeout (3600s) has to be at \
+             most steps_payment_give_up_after (60s)",
+            "steps.capture",
+        ];
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), expected.len(), "{text}");
+        for (line, expected) in lines.iter().zip(expected) {
+            assert!(line.contains(expected), "{expected}: {text}");
         }
     }
 

@@ -20,6 +20,7 @@ use kernel::{
 };
 use orders::{
     audit::AuditEvent,
+    lifecycle::LifecycleStartError,
     {App, OfflineCatalog, Parts, ReloadError, Reloaded, StartupError},
 };
 use store::{
@@ -33,6 +34,7 @@ mod background;
 mod certificates;
 mod deadline_body;
 mod health;
+mod lifecycle;
 mod metrics;
 mod observability;
 mod operator;
@@ -46,10 +48,11 @@ mod startup;
 mod summary;
 mod watcher;
 
-pub use parts::{limits, stopped_store};
+pub use parts::{lifecycle_source, limits, stopped_store};
 
 use admin::Admin;
 use health::HealthReporter;
+use lifecycle::LifecycleReloader;
 use operator::OperatorListener;
 use reload::Reloader;
 use security::Security;
@@ -110,7 +113,11 @@ impl ServeError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Security(_) => exit_code::USAGE,
-            Self::Catalog(_) | Self::Lifecycle(_) => exit_code::CATALOG,
+            Self::Catalog(_)
+            | Self::Lifecycle(_)
+            | Self::Recovery(StartupError::Lifecycle(
+                LifecycleStartError::Invalid(_) | LifecycleStartError::Stranded(_),
+            )) => exit_code::CATALOG,
             Self::Bind { .. } => exit_code::UNAVAILABLE,
             Self::Start(_) => exit_code::INTERNAL,
             Self::NoStore { .. } | Self::OpenStore(_) | Self::Recovery(_) | Self::Audit(_) => {
@@ -198,6 +205,7 @@ pub struct Server {
     app: Arc<App>,
     health: HealthReporter,
     catalog: Arc<Watcher<Reloader>>,
+    lifecycle: Option<Arc<Watcher<LifecycleReloader>>>,
     security: Arc<Watcher<Security>>,
     phase: watch::Sender<Phase>,
     connections: TaskTracker,
@@ -236,6 +244,15 @@ impl Server {
         self.security.watched().reload().await
     }
 
+    /// Reads the file of the setting `lifecycle` again, and says whether there is another definition in force. A file with
+    /// errors, or without a state that orders are in, changes nothing, and the errors are logged.
+    pub async fn reload_lifecycle(&self) -> bool {
+        match &self.lifecycle {
+            Some(watcher) => watcher.watched().reload().await,
+            None => false,
+        }
+    }
+
     /// Opens slots that have come within the horizon and forgets slots that have long been over, as the server
     /// does by itself every hour.
     pub async fn sweep(&self) {
@@ -248,6 +265,9 @@ impl Server {
         self.app.audit().reopen();
         self.catalog.request_reload();
         self.security.request_reload();
+        if let Some(lifecycle) = &self.lifecycle {
+            lifecycle.request_reload();
+        }
     }
 
     /// The address for callers (`listen`).

@@ -6,8 +6,11 @@ use std::error::Error;
 /// The root of the published files and the records.
 const PROTO: &str = "../../proto";
 
-/// The records of the order log; it imports the others.
-const RECORDS: &str = "boxoffice/store/v3/block.proto";
+/// The records of the order log; they import the others.
+const RECORDS: [&str; 2] = [
+    "boxoffice/store/v3/block.proto",
+    "boxoffice/store/v3/lifecycle.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={PROTO}/boxoffice/store");
@@ -15,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     protos
         .include_imports(true)
         .include_source_info(true)
-        .open_file(RECORDS)?;
+        .open_files(RECORDS)?;
     prost_build::Config::new().compile_fds(protos.file_descriptor_set())?;
     Ok(())
 }

@@ -3,10 +3,10 @@
 use boxoffice::store::{
     KeyDeriver, PlacedOrder, Write,
     record::{
-        EncodedRecord, RecordError, RecordFacts, RecordKind, decode_attempt, decode_block,
+        EncodedRecord, RecordError, RecordFacts, RecordKind, decode_attempt, decode_block, decode_draft,
         decode_erasure_completed, decode_facts, decode_hold, decode_hold_released, decode_intent,
-        decode_order_if, decode_person_erased, decode_placed, decode_prices, decode_replay,
-        decode_slots_forgotten, decode_update, encode, encode_erasure_completed,
+        decode_order_if, decode_person_erased, decode_placed, decode_prices, decode_published, decode_replay,
+        decode_slots_forgotten, decode_step_retried, decode_update, encode, encode_erasure_completed,
         encode_person_erased,
     },
 };
@@ -27,7 +27,10 @@ pub fn records(bytes: &[u8]) {
         | RecordKind::HoldReleased
         | RecordKind::Prices
         | RecordKind::SlotsForgotten
-        | RecordKind::Blocked => other(kind, bytes),
+        | RecordKind::Blocked
+        | RecordKind::StepRetried
+        | RecordKind::Lifecycle
+        | RecordKind::LifecycleDraft => other(kind, bytes),
         RecordKind::OrderUpdated => updated(bytes),
         RecordKind::PersonErased => person_erased(bytes),
         RecordKind::ErasureCompleted => erasure_completed(bytes),

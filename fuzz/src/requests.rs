@@ -267,6 +267,7 @@ fn stands_on_record(new: &NewOrder) {
         hold: None,
         bill: None,
         begun: None,
+        lifecycle: 1,
     };
     let record = encode(&Write::OrderPlaced(Box::new(placed)), &keys);
     let read = decode_order_if(&record.public, Some(&record.personal), &|_| true);

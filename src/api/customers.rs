@@ -184,6 +184,8 @@ fn order_json(store: &dyn Store, placed: PlacedOrder) -> Result<Value, ExportErr
         bill: _,
         // States, timers and steps: nothing of the person.
         begun: _,
+        // Says nothing of the customer.
+        lifecycle: _,
     } = placed;
     let history: Vec<Value> = updates.into_iter().map(update_json).collect();
     // As ListOrders answers it over REST: a form that is documented and complete.

@@ -15,6 +15,10 @@ use domain::ids::{MerchantId, OrderId};
 use kernel::diagnostics::quoted;
 use orders::{OrderError, update::ChangeError};
 
+mod changes;
+
+use changes::{change_mapping, changed_field};
+
 /// The domain of our `google.rpc.ErrorInfo` reasons.
 pub const ERROR_DOMAIN: &str = "boxoffice";
 
@@ -91,6 +95,9 @@ error_table! {
         "Operator's service: the lifecycle does not let some orders of a slot be withdrawn; all others are.";
     LIFECYCLE_CONFLICT FailedPrecondition 400 retry NO:
         "Operator's service: the lifecycle has no such change, or cannot make it.";
+    NOT_PUBLISHED FailedPrecondition 400 retry NO:
+        "Operator's service: the lifecycle comes from the setting `lifecycle`, or the draft lacks states that orders are \
+         in, or is in force already.";
     INVALID_HOST InvalidArgument 400 retry NO:
         "HTTP/1.1 without exactly one valid `host`, or `host` and `:authority` differ.";
     CREDENTIALS_MISSING Unauthenticated 401 retry NO:
@@ -119,6 +126,8 @@ error_table! {
         "Operator's service: there is no such slot in the catalogue.";
     STEP_NOT_FOUND NotFound 404 retry NO:
         "Operator's service: the order has no open step of this number.";
+    DRAFT_NOT_FOUND NotFound 404 retry NO:
+        "Operator's service: the lifecycle has no draft.";
     UNKNOWN_SERVICE NotFound 404 retry NO:
         "gRPC: a health check of an unknown service.";
     METHOD_NOT_ALLOWED Unimplemented 405 retry NO:
@@ -209,6 +218,10 @@ pub enum ApiError {
     OrderNotFound(OrderId),
     /// An order is not changed.
     Change(ChangeError),
+    /// The lifecycle has no draft.
+    DraftNotFound,
+    /// The draft of the lifecycle is not put in force; the text says why.
+    NotPublished(String),
     /// The method is published, and this version does not serve it.
     NotServed,
     /// The URL does not take this HTTP method.
@@ -267,6 +280,8 @@ impl ApiError {
             Self::NotFound | Self::AdminNotFound | Self::OperatorNotFound => NOT_FOUND,
             Self::OrderNotFound(_) => ORDER_NOT_FOUND,
             Self::Change(error) => change_mapping(error),
+            Self::DraftNotFound => DRAFT_NOT_FOUND,
+            Self::NotPublished(_) => NOT_PUBLISHED,
             Self::MethodNotAllowed { .. } => METHOD_NOT_ALLOWED,
             Self::UnsupportedMediaType(_) => UNSUPPORTED_MEDIA_TYPE,
             Self::UnknownService => UNKNOWN_SERVICE,
@@ -316,7 +331,7 @@ impl ApiError {
                 );
             }
             Self::Auth(error) => return error.to_string(),
-            Self::Unreadable(text) => return text.clone(),
+            Self::Unreadable(text) | Self::NotPublished(text) => return text.clone(),
             Self::Order(error) => return error.to_string(),
             Self::Change(error) => return error.to_string(),
             Self::RequestTooLarge => "the request exceeds the size limit of this server",
@@ -333,6 +348,7 @@ impl ApiError {
             Self::OperatorNotFound => {
                 "no such URL; /openapi.json describes those of this address, which begin with /operator/v1/"
             }
+            Self::DraftNotFound => "the lifecycle has no draft",
             Self::NotServed => "this version of the server does not serve this method",
             Self::UnsupportedMediaType(text) | Self::InvalidHost(text) => text,
             Self::SecondMessage => "a second message; the method takes one",
@@ -449,63 +465,6 @@ const fn order_mapping(error: &OrderError) -> StatusMapping {
     }
 }
 
-/// The row whose reason is [`ChangeError::reason`]. A match, so that a new error without a row does not compile.
-const fn change_mapping(error: &ChangeError) -> StatusMapping {
-    match error {
-        ChangeError::Invalid(_) => INVALID_REQUEST,
-        ChangeError::UnknownOrder => ORDER_NOT_FOUND,
-        ChangeError::UnknownSlot => SLOT_NOT_FOUND,
-        ChangeError::BlockReplaced => BLOCK_REPLACED,
-        ChangeError::SpotsInFlight => SPOTS_IN_FLIGHT,
-        ChangeError::OrdersKept { .. } => ORDERS_KEPT,
-        ChangeError::RequestReused => REQUEST_ID_REUSED,
-        ChangeError::RevisionChanged { .. } => ORDER_CHANGED,
-        ChangeError::Contended => ORDER_CONTENDED,
-        ChangeError::NotInState { .. } => NOT_IN_STATE,
-        ChangeError::NoTransition { .. } => NO_TRANSITION,
-        ChangeError::Condition { .. } => CONDITION_NOT_MET,
-        ChangeError::NotAwaited | ChangeError::NothingToConfirm => NOT_AWAITED,
-        ChangeError::NoPolicy { .. } => NO_REFUND_TERMS,
-        ChangeError::NoBill
-        | ChangeError::NothingToRefund
-        | ChangeError::AmountTooHigh { .. }
-        | ChangeError::OtherCurrency(_)
-        | ChangeError::OtherAmount { .. } => REFUND_NOT_POSSIBLE,
-        ChangeError::NoStep(_) => STEP_NOT_FOUND,
-        ChangeError::NoSuchState(_) | ChangeError::Lifecycle(_) => LIFECYCLE_CONFLICT,
-        ChangeError::Order(error) => order_mapping(error),
-    }
-}
-
-/// The field of the request that stands against the change; `None` if the order itself does.
-const fn changed_field(error: &ChangeError) -> Option<&'static str> {
-    match error {
-        ChangeError::RequestReused => Some("request_id"),
-        ChangeError::UnknownSlot => Some("slot"),
-        ChangeError::RevisionChanged { .. } => Some("etag"),
-        ChangeError::NotInState { .. } => Some("from_state"),
-        ChangeError::NoPolicy { .. }
-        | ChangeError::NothingToRefund
-        | ChangeError::OtherAmount { .. } => Some("refund"),
-        ChangeError::AmountTooHigh { .. } | ChangeError::OtherCurrency(_) => Some("refund.amount"),
-        ChangeError::NoStep(_) => Some("name"),
-        ChangeError::Invalid(_)
-        | ChangeError::UnknownOrder
-        | ChangeError::BlockReplaced
-        | ChangeError::SpotsInFlight
-        | ChangeError::OrdersKept { .. }
-        | ChangeError::Contended
-        | ChangeError::NoTransition { .. }
-        | ChangeError::Condition { .. }
-        | ChangeError::NotAwaited
-        | ChangeError::NothingToConfirm
-        | ChangeError::NoSuchState(_)
-        | ChangeError::NoBill
-        | ChangeError::Lifecycle(_)
-        | ChangeError::Order(_) => None,
-    }
-}
-
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         Self::Auth(error)
@@ -545,22 +504,6 @@ impl From<Violations> for ApiError {
 impl From<OrderError> for ApiError {
     fn from(error: OrderError) -> Self {
         Self::Order(error)
-    }
-}
-
-impl From<ChangeError> for ApiError {
-    fn from(error: ChangeError) -> Self {
-        if let ChangeError::Order(error) = error {
-            return Self::Order(error);
-        }
-        let ChangeError::Invalid(fields) = error else {
-            return Self::Change(error);
-        };
-        let mut violations = Violations::default();
-        for invalid in fields {
-            violations.add(invalid.field, &invalid.rule);
-        }
-        Self::Invalid(violations)
     }
 }
 

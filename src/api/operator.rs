@@ -9,6 +9,7 @@
 //! | [`requests`] | the rules of requests |
 //! | [`changes`] | the rules of requests that change orders |
 //! | `customers` | everything about a customer, exported or erased |
+//! | [`lifecycle`] | calls of the lifecycle |
 //! | [`masks`] | read masks: which fields are answered |
 //! | [`page_tokens`] | where a list goes on |
 //! | [`to_proto`] | answers |
@@ -22,6 +23,7 @@ pub mod changes;
 mod customers;
 pub mod dispatch;
 pub mod grpc;
+pub mod lifecycle;
 pub mod masks;
 pub mod page_tokens;
 pub mod proto;

@@ -10,7 +10,7 @@ use std::{
 use clap::ArgMatches;
 
 use super::{
-    Action, SUCCESS, USAGE,
+    Action, CATALOG, SUCCESS, USAGE,
     commands::ALL,
     error::CliError,
     table::{Align, count, table},
@@ -85,10 +85,17 @@ impl CheckConfig {
             }
             Err(error) => problems.push(error.to_string()),
         }
-        for problem in &problems {
+        let lifecycle = server::lifecycle_source(&self.config).err();
+        let lifecycle = lifecycle.map(|error| error.to_string());
+        for problem in problems.iter().chain(&lifecycle) {
             writeln!(stderr, "{problem}")?;
         }
-        Ok(if problems.is_empty() { SUCCESS } else { USAGE })
+        Ok(match (problems.is_empty(), lifecycle) {
+            (false, _) => USAGE,
+            // The exit code of a start with such a file.
+            (true, Some(_)) => CATALOG,
+            (true, None) => SUCCESS,
+        })
     }
 
     /// The errors of the directories. Nothing is created or read in them.

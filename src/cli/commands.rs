@@ -233,7 +233,7 @@ fn lifecycle() -> Command {
         Arg::new(name).long(name).value_name("NAME").help(help)
     };
     Command::new(LIFECYCLE)
-        .about("Check or describe what orders go through after their sale")
+        .about("Check, describe or publish what orders go through after their sale")
         .subcommand_required(true)
         .subcommand(
             Command::new(CHECK)
@@ -255,6 +255,8 @@ fn lifecycle() -> Command {
                 .arg(only(STATE, "Limit to transitions from or to a state"))
                 .arg(only(ACTION, "Limit to transitions with an action")),
         )
+        .mut_subcommand(DESCRIBE, operator::lifecycle::or_of_server)
+        .subcommands(operator::lifecycle::commands())
 }
 
 fn format_argument() -> Arg {

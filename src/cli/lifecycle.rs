@@ -13,11 +13,11 @@ use super::{
     check_catalog::{Format, diagnostics_json},
     commands::{ACTION, CHECK, ENTITY, FILE, FORMAT, MERMAID, STATE, invalid_value},
     error::CliError,
-    table::{Align, count, table},
+    table::count,
 };
 use domain::lifecycle::{Definition, Entity};
 use kernel::diagnostics::{Diagnostics, Severity};
-use lifecycle_files::{DescribeFilter, Described};
+use lifecycle_files::DescribeFilter;
 
 /// The version of the JSON of `--format json`: another number is another form.
 const JSON_FORM: u32 = 1;
@@ -134,15 +134,6 @@ fn report_json(file: &Path, found: Result<&Definition, &Diagnostics>) -> serde_j
     })
 }
 
-const STATE_COLUMNS: &[(&str, Align)] = &[("state", Align::Left), ("meaning", Align::Left)];
-
-const COLUMNS: &[(&str, Align)] = &[
-    ("from", Align::Left),
-    ("to", Align::Left),
-    ("kind", Align::Left),
-    ("if, do", Align::Left),
-];
-
 impl DescribeLifecycle {
     /// Prints the description. Returns the exit code.
     pub(super) fn run(&self, stdout: &mut dyn Write, stderr: &mut dyn Write) -> io::Result<u8> {
@@ -162,34 +153,7 @@ impl DescribeLifecycle {
         let described = described.map_err(|error| invalid_value(error.to_string()))?;
         Ok(match self.output {
             Output::Mermaid => lifecycle_files::mermaid(&described),
-            Output::Tables => tables(&described),
+            Output::Tables => lifecycle_files::text(&described),
         })
     }
-}
-
-/// States and transitions of each entity. Conditions and actions stand one below the other.
-fn tables(entities: &[Described]) -> String {
-    let mut texts = Vec::new();
-    for described in entities {
-        let states = described.states.iter();
-        let states = states.map(|(state, meaning)| vec![state.clone(), meaning.clone()]);
-        let mut rows = Vec::new();
-        for row in &described.rows {
-            let condition = (!row.conditions.is_empty()).then(|| format!("if {}", row.conditions));
-            let mut lines = condition.into_iter().chain(row.actions.iter().cloned());
-            let first = lines.next().unwrap_or_default();
-            let from = row.from.clone();
-            rows.push(vec![from, row.to.clone(), row.kind.to_owned(), first]);
-            for line in lines {
-                rows.push(vec![String::new(), String::new(), String::new(), line]);
-            }
-        }
-        texts.push(format!(
-            "{}\n\n{}\n{}",
-            described.entity,
-            table("  ", STATE_COLUMNS, &states.collect::<Vec<_>>()),
-            table("  ", COLUMNS, &rows)
-        ));
-    }
-    texts.join("\n")
 }

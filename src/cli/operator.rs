@@ -10,7 +10,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use http::Uri;
 use tokio::runtime;
 
-use super::{Action, SUCCESS, error::CliError};
+use super::{Action, SUCCESS, commands::LIFECYCLE, error::CliError};
 use crate::config::LOGIN_VARIABLE;
 use connection::{Connection, Login};
 use output::{OutputFormat, Report, ReportSeries};
@@ -19,6 +19,7 @@ mod blocks;
 mod changes;
 mod connection;
 mod customers;
+pub(super) mod lifecycle;
 mod orders;
 mod output;
 mod slots;
@@ -97,6 +98,7 @@ enum Query {
     WithdrawSlot(changes::SlotWithdrawal),
     Block(blocks::BlockChange),
     Blocks(blocks::BlockList),
+    Lifecycle(lifecycle::LifecycleQuery),
 }
 
 /// The commands with their arguments.
@@ -180,6 +182,14 @@ fn limit() -> Arg {
         .default_value(DEFAULT_LIMIT)
 }
 
+/// Most lines.
+fn most(arguments: &ArgMatches) -> usize {
+    let limit: Option<&u32> = arguments.get_one(LIMIT);
+    limit.map_or(usize::MAX, |limit| {
+        usize::try_from(*limit).unwrap_or(usize::MAX)
+    })
+}
+
 /// The text of an argument; empty if it is not given.
 fn given(arguments: &ArgMatches, name: &str) -> String {
     let text: Option<&String> = arguments.get_one(name);
@@ -196,6 +206,10 @@ fn asked<'a>(name: &str, arguments: &'a ArgMatches) -> Result<(Asked, &'a ArgMat
         };
         return Ok((Asked::Once(query), arguments));
     };
+    if name == LIFECYCLE {
+        let (query, arguments) = lifecycle::LifecycleQuery::of(command, arguments)?;
+        return Ok((Asked::Once(Query::Lifecycle(query)), arguments));
+    }
     let query = match (name, command) {
         (ORDERS, WATCH) => {
             let watch = watch::OrderWatch::of(arguments);
@@ -337,6 +351,7 @@ impl Query {
             Self::WithdrawSlot(withdrawal) => withdrawal.make(connection).await,
             Self::Block(change) => change.make(connection).await,
             Self::Blocks(list) => list.read(connection).await,
+            Self::Lifecycle(query) => query.answer(connection).await,
         }
     }
 }

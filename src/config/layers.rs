@@ -154,6 +154,16 @@ impl Layers {
     }
 
     fn add_entry(&mut self, location: Location, name: &str, value: &TomlValue<'_>) {
+        if let Some(members) = self.table_of(name, value) {
+            for (key, member) in members {
+                let location = Location {
+                    path: format!("{}.{key}", location.path),
+                    ..member.at.location()
+                };
+                self.add_entry(location, &format!("{name}_{key}"), &member);
+            }
+            return;
+        }
         let Some(setting) = self.settings.iter().find(|setting| setting.name == name) else {
             let known = self.settings.iter().map(|setting| setting.name.to_owned());
             let unknown = Diagnostic::unknown(UNKNOWN_SETTING, location, name, known);
@@ -167,6 +177,22 @@ impl Layers {
                 self.error("wrong_value", location, text);
             }
         }
+    }
+
+    /// The members of a table, if its name is what names of settings begin with.
+    fn table_of<'t>(
+        &self,
+        name: &str,
+        value: &TomlValue<'t>,
+    ) -> Option<Vec<(&'t str, TomlValue<'t>)>> {
+        let is_beginning = self.settings.iter().any(|setting| {
+            let rest = setting.name.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with('_'))
+        });
+        // What is no table is reported as an unknown setting.
+        (is_beginning && value.scalar().is_err())
+            .then(|| value.members())
+            .flatten()
     }
 
     /// Adds the variables of this program.

@@ -195,6 +195,43 @@ settings! {
             OneOf(&[("off", PaymentsChoice::Off), ("simulated", PaymentsChoice::Simulated)]);
         /// Time within which a charge must have an outcome; shorter than `call_timeout`.
         payment_timeout: Duration = "10s", DurationRange("1ms", "1h");
+        /// TOML file with the lifecycle of orders, read at the start and on SIGHUP; `off`: the one that operators have
+        /// published, at first the one that is built in.
+        lifecycle: Option<PathBuf> = "off", OrOff(FilePath);
+    }
+
+    /// Steps of orders in the outside world.
+    steps: Steps {
+        /// Maximum duration of an attempt at a refund.
+        steps_refund_attempt_timeout: Duration = "2m", DurationRange("1s", "1h");
+        /// Pause after the first attempt at a refund.
+        steps_refund_first_wait: Duration = "5s", DurationRange("1s", "1d");
+        /// How many times longer each further pause is.
+        steps_refund_factor: u32 = "2", WholeNumber(1..=10);
+        /// Longest pause between attempts at a refund.
+        steps_refund_longest_wait: Duration = "1h", DurationRange("1s", "7d");
+        /// Time after which a refund is given up.
+        steps_refund_give_up_after: Duration = "7d", DurationRange("1s", "365d");
+        /// Maximum duration of an attempt at a void, a capture or a charge in the background.
+        steps_payment_attempt_timeout: Duration = "2m", DurationRange("1s", "1h");
+        /// Pause after the first attempt at a void, a capture or a charge in the background.
+        steps_payment_first_wait: Duration = "5s", DurationRange("1s", "1d");
+        /// How many times longer each further pause is.
+        steps_payment_factor: u32 = "2", WholeNumber(1..=10);
+        /// Longest pause between attempts at a void, a capture or a charge in the background.
+        steps_payment_longest_wait: Duration = "5m", DurationRange("1s", "7d");
+        /// Time after which a void, a capture or a charge in the background is given up.
+        steps_payment_give_up_after: Duration = "1d", DurationRange("1s", "365d");
+        /// Maximum duration of an attempt at a step of your own.
+        steps_custom_attempt_timeout: Duration = "30s", DurationRange("1s", "1h");
+        /// Pause after the first attempt at a step of your own.
+        steps_custom_first_wait: Duration = "1s", DurationRange("1s", "1d");
+        /// How many times longer each further pause is.
+        steps_custom_factor: u32 = "2", WholeNumber(1..=10);
+        /// Longest pause between attempts at a step of your own.
+        steps_custom_longest_wait: Duration = "100s", DurationRange("1s", "7d");
+        /// Time after which a step of your own is given up.
+        steps_custom_give_up_after: Duration = "1d", DurationRange("1s", "365d");
     }
 
     /// Storage.

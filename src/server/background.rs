@@ -13,6 +13,8 @@ use tokio::{sync::watch, task::JoinSet};
 
 use super::{
     health::{self, HealthReporter, Readiness},
+    lifecycle::LifecycleReloader,
+    parts,
     reload::Reloader,
     security::{Access, Security},
     watcher::{FromFiles, Watcher},
@@ -41,12 +43,19 @@ const CALLERS_SWEEP: Duration = Duration::from_secs(10);
 /// A reloadable part, and the snapshot of its files from before they were read.
 pub(super) type Watched<T> = (Arc<Watcher<T>>, Snapshot);
 
+/// The parts that are reloaded: access, the catalogue, and the lifecycle where it comes from a file.
+pub(super) type WatchedParts<'w> = (
+    &'w Watched<Security>,
+    &'w Watched<Reloader>,
+    Option<&'w Arc<Watcher<LifecycleReloader>>>,
+);
+
 /// Starts the background tasks: health follows the store, the horizon moves on, steps and timers of orders run, state of idle
 /// callers is dropped, and changed files are reloaded.
 pub(super) fn spawn(
     config: &Config,
     (app, health): (&Arc<App>, &HealthReporter),
-    (security, catalog): (&Watched<Security>, &Watched<Reloader>),
+    (security, catalog, lifecycle): WatchedParts<'_>,
     phase: &watch::Receiver<Phase>,
 ) -> JoinSet<()> {
     let watched = security.0.watched();
@@ -58,7 +67,8 @@ pub(super) fn spawn(
         Readiness::new(phase.clone(), app.store().health()),
     ));
     tasks.spawn(sweep_slots(Arc::clone(app), phase.clone()));
-    tasks.spawn(run_steps(Arc::clone(app), phase.clone()));
+    let settings = parts::step_settings(config);
+    tasks.spawn(run_steps(Arc::clone(app), settings, phase.clone()));
     if let Some(retention) = config.storage.customer_retention {
         tasks.spawn(erase_old_visits(
             Arc::clone(app),
@@ -69,6 +79,10 @@ pub(super) fn spawn(
     tasks.spawn(forget_callers([access, operators], phase.clone()));
     tasks.spawn(run_watcher(security, config.security.security_watch, phase));
     tasks.spawn(run_watcher(catalog, config.sales.catalog_watch, phase));
+    if let Some(lifecycle) = lifecycle {
+        let watched = (Arc::clone(lifecycle), Snapshot::default());
+        tasks.spawn(run_watcher(&watched, None, phase));
+    }
     tasks
 }
 
@@ -95,8 +109,8 @@ async fn sweep_slots(app: Arc<App>, phase: watch::Receiver<Phase>) {
 }
 
 /// Does what happens to orders by itself, until the server drains.
-async fn run_steps(app: Arc<App>, mut phase: watch::Receiver<Phase>) {
-    let (settings, custom) = (StepSettings::default(), CustomSteps::new());
+async fn run_steps(app: Arc<App>, settings: StepSettings, mut phase: watch::Receiver<Phase>) {
+    let custom = CustomSteps::new();
     let runner = Arc::new(StepRunner::new(app, settings, custom, fastrand::Rng::new()));
     tokio::select! {
         () = runner.run() => {}

@@ -5,7 +5,7 @@ use std::{io, path::Path, sync::Arc, time::Duration};
 use super::{ServeError, admin, observability::CallMetrics, operator, reload};
 use crate::{
     api::{booking::requests::RequestLimits, dispatch::CallLimits, responses::Responses},
-    config::{Config, PaymentsChoice, StoreChoice},
+    config::{Config, PaymentsChoice, Steps, StoreChoice},
     net::{
         self, ConnectionLimits,
         budgets::Budget,
@@ -15,13 +15,16 @@ use crate::{
     },
 };
 use catalog::{self, CatalogSummary, Loaded};
-use domain::lifecycle::Definition;
 use kernel::{
     blocking,
     clock::{Clock, SystemClock},
     descriptors,
 };
-use orders::Limits;
+use orders::{
+    Limits,
+    lifecycle::{LifecycleFile, LifecycleSource},
+    steps::{RetryPolicy, StepSettings},
+};
 use payments::{PaymentGateway, simulated::SimulatedGateway};
 use store::{
     Store,
@@ -41,10 +44,67 @@ pub(super) async fn load_catalog(config: &Config) -> Result<(Loaded, CatalogSumm
     loaded.map_err(ServeError::Catalog)
 }
 
-/// The lifecycle of orders.
-pub(super) fn lifecycle() -> Result<Arc<Definition>, ServeError> {
-    let definition = lifecycle_files::default().map_err(ServeError::Lifecycle)?;
-    Ok(Arc::new(definition))
+/// Where the lifecycle of orders comes from. A file of the settings is read.
+///
+/// # Errors
+/// [`ServeError::Lifecycle`] with every error of the file.
+pub fn lifecycle_source(config: &Config) -> Result<LifecycleSource, ServeError> {
+    match &config.sales.lifecycle {
+        None => Ok(LifecycleSource::Published),
+        Some(path) => match LifecycleFile::read(path) {
+            Ok(file) => Ok(LifecycleSource::File(file)),
+            Err(errors) => Err(ServeError::Lifecycle(errors)),
+        },
+    }
+}
+
+/// How often and how long steps are tried.
+pub(super) fn step_settings(config: &Config) -> StepSettings {
+    let Steps {
+        steps_refund_attempt_timeout,
+        steps_refund_first_wait,
+        steps_refund_factor,
+        steps_refund_longest_wait,
+        steps_refund_give_up_after,
+        steps_payment_attempt_timeout,
+        steps_payment_first_wait,
+        steps_payment_factor,
+        steps_payment_longest_wait,
+        steps_payment_give_up_after,
+        steps_custom_attempt_timeout,
+        steps_custom_first_wait,
+        steps_custom_factor,
+        steps_custom_longest_wait,
+        steps_custom_give_up_after,
+    } = config.steps;
+    let defaults = StepSettings::default();
+    StepSettings {
+        refund: RetryPolicy {
+            attempt_timeout: steps_refund_attempt_timeout,
+            first_pause: steps_refund_first_wait.into(),
+            factor: steps_refund_factor,
+            longest_pause: steps_refund_longest_wait.into(),
+            gives_up_after: steps_refund_give_up_after.into(),
+            ..defaults.refund
+        },
+        payment: RetryPolicy {
+            attempt_timeout: steps_payment_attempt_timeout,
+            first_pause: steps_payment_first_wait.into(),
+            factor: steps_payment_factor,
+            longest_pause: steps_payment_longest_wait.into(),
+            gives_up_after: steps_payment_give_up_after.into(),
+            ..defaults.payment
+        },
+        custom: RetryPolicy {
+            attempt_timeout: steps_custom_attempt_timeout,
+            first_pause: steps_custom_first_wait.into(),
+            factor: steps_custom_factor,
+            longest_pause: steps_custom_longest_wait.into(),
+            gives_up_after: steps_custom_give_up_after.into(),
+            ..defaults.custom
+        },
+        ..defaults
+    }
 }
 
 pub(super) fn gateway(config: &Config) -> Option<Arc<dyn PaymentGateway>> {

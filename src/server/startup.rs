@@ -13,6 +13,7 @@ use super::{
     admission::AllowedHosts,
     background::{self, Watched},
     health::{HealthReporter, Readiness},
+    lifecycle::LifecycleReloader,
     metrics::{Metrics, ReloadSources},
     observability::ObservabilityLayer,
     operator::{OperatorListener, OperatorService, Shared},
@@ -83,6 +84,8 @@ impl Bound {
         // Before the store: certificates and credentials are cheap to check, and their errors are
         // common.
         let security = Security::open(config, clock.clone())?;
+        // Before the store, too: its errors are as common.
+        let lifecycle = parts::lifecycle_source(config)?;
         let parts = Parts {
             loaded,
             store: parts::open_store(config)?,
@@ -90,7 +93,7 @@ impl Bound {
             clock,
             limits: parts::limits(config),
             audit,
-            lifecycle: parts::lifecycle()?,
+            lifecycle,
         };
         self.open_app(security, parts).await
     }
@@ -155,6 +158,10 @@ impl Opened {
         let started_sec = clock.now_sec();
         let access = security.watched().access();
         let catalog = Arc::new(Watcher::new(Reloader::new(&app, access, config, clock)));
+        let lifecycle = config.sales.lifecycle.as_ref().map(|file| {
+            let reloader = LifecycleReloader::new(&app, file.clone());
+            Arc::new(Watcher::new(reloader))
+        });
         let phase = watch::Sender::new(Phase::Serving);
         let readiness = Readiness::new(phase.subscribe(), app.store().health());
         let health = HealthReporter::new();
@@ -212,6 +219,7 @@ impl Opened {
             health,
             security: (security, security_files),
             catalog: (catalog, catalog_files),
+            lifecycle,
             table,
             traffic,
             phase,
@@ -262,6 +270,7 @@ pub(super) struct Wired {
     health: HealthReporter,
     security: Watched<Security>,
     catalog: Watched<Reloader>,
+    lifecycle: Option<Arc<Watcher<LifecycleReloader>>>,
     table: Arc<ConnectionTable>,
     traffic: CallTraffic,
     phase: watch::Sender<Phase>,
@@ -292,7 +301,7 @@ impl Wired {
         let mut background_tasks = background::spawn(
             config,
             (&self.app, &self.health),
-            (&self.security, &self.catalog),
+            (&self.security, &self.catalog, self.lifecycle.as_ref()),
             &watching,
         );
         let connections = TaskTracker::new();
@@ -345,6 +354,7 @@ impl Wired {
             app: self.app,
             health: self.health,
             catalog: self.catalog.0,
+            lifecycle: self.lifecycle,
             security: self.security.0,
             phase: self.phase,
             connections,

@@ -7,6 +7,7 @@ mod command_line;
 mod customers;
 mod defects;
 mod documents;
+mod lifecycle;
 mod openapi;
 mod orders;
 mod slots;

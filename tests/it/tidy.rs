@@ -159,6 +159,7 @@ const PACKAGES: [(&str, &[&str]); 10] = [
             "domain",
             "inventory",
             "kernel",
+            "lifecycle_files",
             "payments",
             "store",
             "types",

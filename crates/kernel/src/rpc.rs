@@ -91,11 +91,23 @@ pub enum OperatorRpc {
     EraseCustomer,
     /// Reads numbers of the server.
     GetStats,
+    /// Describes the lifecycle in force.
+    DescribeLifecycle,
+    /// Reads the draft of the lifecycle.
+    GetDraft,
+    /// Checks a definition and keeps it as the draft.
+    PutDraft,
+    /// Removes the draft.
+    DiscardDraft,
+    /// Puts the draft in force.
+    PublishDraft,
+    /// Lists the revisions of the lifecycle.
+    ListRevisions,
 }
 
 impl OperatorRpc {
     /// All methods.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 28] = [
         Self::GetOrder,
         Self::WatchOrder,
         Self::SearchOrders,
@@ -118,6 +130,12 @@ impl OperatorRpc {
         Self::ExportCustomer,
         Self::EraseCustomer,
         Self::GetStats,
+        Self::DescribeLifecycle,
+        Self::GetDraft,
+        Self::PutDraft,
+        Self::DiscardDraft,
+        Self::PublishDraft,
+        Self::ListRevisions,
     ];
 
     /// The published name.
@@ -146,6 +164,12 @@ impl OperatorRpc {
             Self::ExportCustomer => "ExportCustomer",
             Self::EraseCustomer => "EraseCustomer",
             Self::GetStats => "GetStats",
+            Self::DescribeLifecycle => "DescribeLifecycle",
+            Self::GetDraft => "GetDraft",
+            Self::PutDraft => "PutDraft",
+            Self::DiscardDraft => "DiscardDraft",
+            Self::PublishDraft => "PublishDraft",
+            Self::ListRevisions => "ListRevisions",
         }
     }
 
@@ -174,6 +198,12 @@ impl OperatorRpc {
             Self::ListSlots | Self::ListDoor | Self::ListBlocks | Self::SetBlock => {
                 "boxoffice.operator.v1.SlotService"
             }
+            Self::DescribeLifecycle
+            | Self::GetDraft
+            | Self::PutDraft
+            | Self::DiscardDraft
+            | Self::PublishDraft
+            | Self::ListRevisions => "boxoffice.operator.v1.LifecycleService",
         }
     }
 
@@ -198,7 +228,9 @@ impl OperatorRpc {
             | Self::ListSlots
             | Self::ListDoor
             | Self::ListBlocks
-            | Self::ListSteps => Permission::Read,
+            | Self::ListSteps
+            | Self::DescribeLifecycle
+            | Self::ListRevisions => Permission::Read,
             Self::CancelOrder
             | Self::RefundItems
             | Self::WithdrawItems
@@ -208,7 +240,12 @@ impl OperatorRpc {
             | Self::AddNote
             | Self::RetryStep
             | Self::SetBlock => Permission::ChangeOrders,
-            Self::ChangeState | Self::AbandonStep => Permission::Intervene,
+            Self::ChangeState
+            | Self::AbandonStep
+            | Self::GetDraft
+            | Self::PutDraft
+            | Self::DiscardDraft
+            | Self::PublishDraft => Permission::Intervene,
             Self::ExportCustomer | Self::EraseCustomer => Permission::ManageCustomers,
         }
     }

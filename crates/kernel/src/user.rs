@@ -84,7 +84,7 @@ pub enum Permission {
     SeeCustomers,
     /// Changing orders by the operations of a box office.
     ChangeOrders,
-    /// Changing states past those operations, and giving up work that is not done.
+    /// Changing states past those operations, giving up work that is not done, and changing the lifecycle itself.
     Intervene,
     /// Exporting everything about a customer, and erasing it.
     ManageCustomers,

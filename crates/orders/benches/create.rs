@@ -32,9 +32,9 @@ use domain::{
 use futures_util::FutureExt;
 use kernel::{clock::ManualClock, diagnostics::Diagnostics};
 use store::{
-    BlockSink, CommitFuture, EraseFuture, HoldId, NamedSlot, OrderFilter, OrderKey, OrderSink,
-    PlacedSink, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats,
-    StoredHold, StoredOrder, UnitOfWork, UpdateSink, memory::MemoryStore,
+    BlockSink, CommitFuture, EraseFuture, HoldId, LifecycleSink, NamedSlot, OrderFilter, OrderKey,
+    OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection, StatesInUse, Store,
+    StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink, memory::MemoryStore,
 };
 use tokio::{sync::watch, time::Instant};
 
@@ -73,6 +73,14 @@ impl Store for NoStore {
 
     fn block_history(&self, slot: &NamedSlot, take: BlockSink<'_>) -> Result<(), ReadError> {
         self.0.block_history(slot, take)
+    }
+
+    fn lifecycle_changes(&self, take: LifecycleSink<'_>) -> Result<(), ReadError> {
+        self.0.lifecycle_changes(take)
+    }
+
+    fn states_in_use(&self) -> StatesInUse {
+        self.0.states_in_use()
     }
 
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {
@@ -148,7 +156,7 @@ fn river(cart_hold: Option<CartHold>) -> Arc<App> {
         },
         store: Arc::new(NoStore::default()),
         payments: None,
-        lifecycle: Arc::new(lifecycle_files::default().unwrap()),
+        lifecycle: boxoffice_orders::lifecycle::LifecycleSource::Published,
         audit: Audit::open(&AuditLog::Off, clock.clone()).unwrap(),
         clock,
         limits: Limits {

@@ -7,11 +7,11 @@ use std::{borrow::Cow, sync::OnceLock};
 
 use smallvec::SmallVec;
 
-use super::{App, OrderError, lifecycle::ActiveLifecycle, update::ChangeError};
+use super::{App, CHANNEL, OrderError, lifecycle::ActiveLifecycle, update::ChangeError};
 use domain::{
     ids::{MerchantId, ServiceId},
     ledger::{LedgerEntry, LedgerKind, PaidBy, PaymentLedger},
-    lifecycle::{Definition, Facts, ItemFacts, OrderTree, Spots, Trigger, run},
+    lifecycle::{Definition, Entity, Facts, ItemFacts, OrderTree, Spots, StateIx, Trigger, run},
     money::{Currency, Money},
     order::{BookingStatus, LineItem, PaymentProcessor, PriceTag},
     refunds::RefundFees,
@@ -20,9 +20,6 @@ use domain::{
     time::EpochSeconds,
 };
 use store::PlacedOrder;
-
-/// The channel of orders that come by the booking contract.
-const CHANNEL: &str = "google";
 
 /// The usual beginnings of orders with so many items at most are kept.
 const KEPT_ITEMS: usize = 8;
@@ -34,12 +31,13 @@ const FAR: EpochSeconds = EpochSeconds::new(1 << 40);
 /// for the first time.
 #[derive(Debug, Default)]
 pub(super) struct UsualBeginnings {
-    kept: [[OnceLock<Option<OrderTree>>; KEPT_ITEMS]; 4],
+    /// Boxed: it is large, and a lifecycle is moved while it is made.
+    kept: Box<[[OnceLock<Option<OrderTree>>; KEPT_ITEMS]; 4]>,
 }
 
 impl UsualBeginnings {
-    /// How an order usually begins, but for its ledger. `None` if it follows from more than this, or if timers and steps
-    /// belong to it.
+    /// How an order usually begins, but for its ledger. `None` if it follows from more than this, if timers and steps
+    /// belong to it, or if it is in other states than most.
     pub(super) fn get(
         &self,
         definition: &Definition,
@@ -62,8 +60,31 @@ impl UsualBeginnings {
     }
 }
 
-/// How an order begins of which nothing else is known.
+/// The states of most orders and of each of their items when they begin: those of an order of one item that is paid
+/// elsewhere.
+pub(super) fn usual_states(definition: &Definition) -> (StateIx, StateIx) {
+    if let Some(begun) = unremarkable(definition, PaidBy::Google, 1)
+        && let [item] = &begun.items[..]
+    {
+        return (begun.state, item.state);
+    }
+    // No order begins so: each has its own beginning on record.
+    let start = |entity| definition.entity(entity).start;
+    (start(Entity::Order), start(Entity::LineItem))
+}
+
+/// How an order begins of which nothing needs to be on record.
 fn usual(definition: &Definition, paid_by: PaidBy, items: u16) -> Option<OrderTree> {
+    let begun = unremarkable(definition, paid_by, items)?;
+    // One pair of states for all of these orders: who lists them, or counts them, knows no more of them.
+    let (state, item_state) = usual_states(definition);
+    let is_in_states =
+        begun.state == state && begun.items.iter().all(|item| item.state == item_state);
+    (is_in_states && !begun.has_work()).then_some(begun)
+}
+
+/// How an order begins of which nothing else is known.
+fn unremarkable(definition: &Definition, paid_by: PaidBy, items: u16) -> Option<OrderTree> {
     let due = Money::from_micros(1_000_000, Currency::from_code("USD")?);
     let captured = LedgerEntry::new(LedgerKind::Captured, due, EpochSeconds::default());
     let entries = (paid_by == PaidBy::Partner).then_some(captured);
@@ -89,8 +110,7 @@ fn usual(definition: &Definition, paid_by: PaidBy, items: u16) -> Option<OrderTr
         authorization_ends: None,
     };
     let tree = OrderTree::new(definition, items, ledger);
-    let begun = run(definition, tree, begin(), &facts).ok()?.tree;
-    (!begun.has_work()).then_some(begun)
+    Some(run(definition, tree, begin(), &facts).ok()?.tree)
 }
 
 fn begin() -> Trigger {
@@ -100,17 +120,17 @@ fn begin() -> Trigger {
 }
 
 impl App {
-    /// Has an order begin that is about to be recorded: what its caller hears of each item, and how it begins unless that
-    /// is as usual. `confirmations` says who confirms each item.
+    /// Has an order begin that is about to be recorded, by the lifecycle that it is placed under: what its caller hears of
+    /// each item, and how it begins unless that is as usual. `confirmations` says who confirms each item.
     ///
     /// # Errors
     /// [`OrderError::Bug`] if the lifecycle does not let it begin. The cause is logged, at most once a second.
     pub(super) fn begin(
         &self,
+        lifecycle: &ActiveLifecycle,
         placed: &mut PlacedOrder,
         confirmations: impl Iterator<Item = Confirmation>,
     ) -> Result<(), OrderError> {
-        let lifecycle = &self.lifecycle;
         let tree = begun(lifecycle, placed, confirmations).and_then(all_held);
         let tree = tree.map_err(|error| {
             if let Some(times) = self.write_errors.due(self.now()) {
@@ -124,7 +144,7 @@ impl App {
             item.status = status.unwrap_or(BookingStatus::Confirmed);
         }
         if !lifecycle.is_usual(&tree) {
-            placed.begun = Some(Box::new(lifecycle.definition.named(tree)));
+            placed.begun = Some(Box::new(lifecycle.definition().named(tree)));
         }
         Ok(())
     }
@@ -147,22 +167,38 @@ impl ActiveLifecycle {
             return false;
         };
         let paid_by = tree.ledger.paid_by();
-        let usual = self.usual.get(&self.definition, paid_by, items);
+        let usual = self.usual().get(self.definition(), paid_by, items);
         usual.is_some_and(|usual| tree.stands_like(&usual))
     }
 
-    /// An order as it has begun that was stored without it.
+    /// An order as it has begun that was stored without it, in the states of the definition in force.
     pub(super) fn as_placed(&self, placed: &PlacedOrder) -> Result<OrderTree, ChangeError> {
         let ledger = ledger(placed)?;
         let items = u16::try_from(placed.order.items.len()).map_err(|_| OrderError::Unreadable)?;
-        match self.usual.get(&self.definition, ledger.paid_by(), items) {
+        if let Some(tree) = self.usual_under(placed.lifecycle, &ledger, items) {
+            return Ok(tree);
+        }
+        match self.usual().get(self.definition(), ledger.paid_by(), items) {
             Some(usual) => Ok(OrderTree {
                 ledger,
                 ..usual.into_owned()
             }),
-            // Placed under another definition, by which orders began like that: then as they would by this one.
+            // Placed under a definition that cannot be read any more: then as it would begin by this one.
             None => begun(self, placed, confirmations(placed)),
         }
+    }
+
+    /// How an order usually began under a revision before the one in force, by the names in force. `None` if the revision
+    /// is in force, cannot be read, or has states that have no name any more.
+    fn usual_under(&self, revision: u32, ledger: &PaymentLedger, items: u16) -> Option<OrderTree> {
+        let (definition, usual) = self.before(revision)?;
+        let usual = usual.get(definition, ledger.paid_by(), items)?;
+        let tree = OrderTree {
+            ledger: ledger.clone(),
+            ..usual.into_owned()
+        };
+        let named = self.renamed(revision, definition.named(tree));
+        self.definition().interned(named).ok()
     }
 }
 
@@ -200,7 +236,7 @@ fn begun(
             answers: line.answers.as_deref().unwrap_or_default(),
         });
     }
-    let definition = &lifecycle.definition;
+    let definition = lifecycle.definition();
     let count = u16::try_from(items.len()).map_err(|_| OrderError::Unreadable)?;
     let tree = OrderTree::new(definition, count, ledger(placed)?);
     let facts = facts(placed, &items, placed.created_sec);

@@ -11,6 +11,7 @@ use super::{
     assess::Asked,
     execute::{Command, CommitFailure, Decided},
     hold::hold_id,
+    lifecycle::{ActiveLifecycle, LifecycleGuard},
     named,
     payment::{ChargeRequest, PaymentError},
     tokens::{RequestKey, TokenGuard},
@@ -64,6 +65,8 @@ pub(super) struct SoldOrder {
     method: Option<PaymentMethod>,
     /// The payment details of the request, where the order has others.
     details: Option<Box<PaymentDetails>>,
+    /// Until the order is on record, and in the agenda: the lifecycle by which it has begun stays in force.
+    lifecycle: LifecycleGuard,
 }
 
 /// An order that can be fulfilled and whose spots are sold.
@@ -314,7 +317,9 @@ impl Command for Creation {
         };
         match app.pay_if_due(&self.command, self.key, &plan).await {
             Ok(payment) => {
-                let (unit, taken, begun) = self.sold(app, plan, payment);
+                // After the payment, which may take long: a publication waits for all who keep the lifecycle.
+                let (lifecycle, kept) = app.lifecycles.hold().await;
+                let (unit, taken, begun) = self.sold(app, (&lifecycle, kept), plan, payment);
                 if let Err(error) = begun {
                     Self::revert(app, unit, taken).await?;
                     return Err(error);
@@ -347,6 +352,7 @@ impl Command for Creation {
         if let Some(begun) = begun {
             app.agenda.note(&order.id, 0, &begun);
         }
+        drop(taken.lifecycle);
         let spots = claims.iter().map(|claim| u64::from(claim.count)).sum();
         app.metrics.count_order(&order.merchant_id, spots);
         // After the commit: the audit log must not name an order that is not on record.
@@ -426,6 +432,7 @@ impl Creation {
     fn sold(
         self,
         app: &App,
+        (lifecycle, kept): (&ActiveLifecycle, LifecycleGuard),
         plan: Plan,
         payment: Option<PaymentAttempt>,
     ) -> (UnitOfWork, SoldOrder, Result<(), OrderError>) {
@@ -443,6 +450,8 @@ impl Creation {
         } = *self.command;
         let mut requires = Preconditions::new();
         requires.push(Precondition::NewRequest(self.key));
+        // Another server on the same store may have published since.
+        requires.push(Precondition::LifecycleRevision(lifecycle.number()));
         let consumed = reservation.consumed();
         // Where money has been taken, the order stands with or without the hold that it was decided on.
         if let (Some(consumed), None) = (consumed, &payment) {
@@ -472,9 +481,10 @@ impl Creation {
             payment,
             hold,
             bill,
+            lifecycle: lifecycle.number(),
             begun: None,
         };
-        let begun = app.begin(&mut placed, judgement.confirmations());
+        let begun = app.begin(lifecycle, &mut placed, judgement.confirmations());
         let unit = UnitOfWork {
             requires,
             writes: smallvec![Write::OrderPlaced(Box::new(placed))],
@@ -486,6 +496,7 @@ impl Creation {
             key: self.key,
             method,
             details,
+            lifecycle: kept,
         };
         (unit, taken, begun)
     }

@@ -260,7 +260,10 @@ fn records_money(unit: &UnitOfWork) -> bool {
         | Write::SlotsForgotten(_)
         // The step is open until its outcome is on record, and has the same outcome again under its key.
         | Write::OrderUpdated(_)
-        | Write::Blocked(_) => false,
+        | Write::Blocked(_)
+        | Write::StepRetried(_)
+        | Write::Lifecycle(_)
+        | Write::LifecycleDraft(_) => false,
     })
 }
 

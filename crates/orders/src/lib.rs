@@ -17,7 +17,6 @@ use domain::{
     catalog::{Catalog, IdInterner, ServiceIx, TicketIx},
     failure::FailureCause,
     ids::TicketId,
-    lifecycle::Definition,
     openings::Openings,
     order::Order,
     slot::{CartKey, Claim, Claimed, Revision, SlotKey, Stale, Viewer},
@@ -43,7 +42,7 @@ pub mod customers;
 mod execute;
 mod export;
 mod hold;
-mod lifecycle;
+pub mod lifecycle;
 mod list;
 mod lookup;
 pub mod metrics;
@@ -76,11 +75,14 @@ pub use watch::OrderWatch;
 
 use block::Blocks;
 use customers::AnsweredErasures;
-use lifecycle::ActiveLifecycle;
+use lifecycle::Lifecycles;
 use metrics::OrderMetrics;
 use steps::Agenda;
 use tokens::{TokenGuard, Tokens};
 use watch::WatchedOrders;
+
+/// The channel of orders that come by the booking contract.
+const CHANNEL: &str = "google";
 
 /// The outcome of CreateOrder: the order, or the cause of its failure.
 pub type Created = Result<Box<Order>, FailureCause>;
@@ -174,7 +176,7 @@ pub struct App {
     payments: Option<Arc<dyn PaymentGateway>>,
     clock: Arc<dyn Clock>,
     /// Decides what becomes of an order after its sale.
-    lifecycle: ActiveLifecycle,
+    lifecycles: Lifecycles,
     tokens: Tokens,
     /// The timers and steps of orders.
     agenda: Agenda,
@@ -278,12 +280,6 @@ impl App {
     #[must_use]
     pub fn metrics(&self) -> &OrderMetrics {
         &self.metrics
-    }
-
-    /// The lifecycle of orders.
-    #[must_use]
-    pub fn lifecycle(&self) -> &Definition {
-        &self.lifecycle.definition
     }
 
     /// The audit log.

@@ -2,11 +2,10 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use super::{App, OrderError};
+use super::{App, OrderError, lifecycle::ActiveLifecycle};
 use crate::audit::AuditEvent;
 use domain::{
     ledger::PaymentStatus,
-    lifecycle::Definition,
     order::{Order, OrderId, PrepaymentStatus},
 };
 use kernel::{blocking, user::User};
@@ -37,12 +36,13 @@ impl App {
         };
         let app = Arc::clone(self);
         let read = move || {
+            let lifecycle = app.lifecycle();
             let may_see = |order: Provenance<'_>| match &user {
                 Some(user) => user.may_see(order.created_by, order.merchant_id),
                 None => true,
             };
             let listed = app.store.list(&selection, &may_see, &mut |listed| {
-                list.take(present(&app.lifecycle.definition, listed))
+                list.take(present(&lifecycle, listed))
             });
             listed.map(|()| list)
         };
@@ -59,7 +59,8 @@ impl App {
 }
 
 /// The order as it stands: its items as the lifecycle tells them, and its prepayment as the ledger does.
-fn present(lifecycle: &Definition, listed: ListedOrder) -> Order {
+fn present(lifecycle: &ActiveLifecycle, mut listed: ListedOrder) -> Order {
+    lifecycle.present_listed(&mut listed);
     let ListedOrder {
         mut order,
         begun,
@@ -73,7 +74,7 @@ fn present(lifecycle: &Definition, listed: ListedOrder) -> Order {
     };
     for (item, state) in order.items.iter_mut().zip(&tree.items) {
         // An item that callers hear nothing of, and one in a state of another definition, is as they know it.
-        if let Some(status) = lifecycle.booking_status(state.state.as_str()) {
+        if let Some(status) = lifecycle.definition().booking_status(state.state.as_str()) {
             item.status = status;
         }
     }

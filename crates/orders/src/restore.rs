@@ -68,6 +68,23 @@ impl RestoredHolds {
     }
 }
 
+/// The payments that are pending, each with the reservation of its order.
+pub(super) fn reserve_pending(
+    pending: Vec<PaymentIntent>,
+    catalog: &mut Catalog,
+    inventory: &Inventory,
+    now: EpochSeconds,
+) -> Vec<(PaymentIntent, Reservation)> {
+    let mut reserved = Vec::with_capacity(pending.len());
+    for intent in pending {
+        // Interned while the catalogue is still mutable; it is shared and immutable from here on. The store has recovered
+        // the spots of orders only.
+        let reservation = pending_reservation(&intent, catalog, inventory, now);
+        reserved.push((intent, reservation));
+    }
+    reserved
+}
+
 /// The reservation of an order whose payment is pending. It has consumed the hold of its cart, so that its spots are not
 /// counted twice.
 pub(super) fn pending_reservation(

@@ -11,7 +11,7 @@ use std::{
 
 use jiff::{civil::Date, tz::TimeZone};
 
-use super::{App, OrderError};
+use super::{App, OrderError, lifecycle::ActiveLifecycle};
 use crate::audit::AuditEvent;
 use domain::{
     catalog::Catalog,
@@ -29,9 +29,6 @@ const MAX_EXAMINED: usize = 50_000;
 
 /// The longest time between a moment in UTC and the same time of day in another zone, and a day for the day itself.
 const ZONE_MARGIN: Seconds = Seconds::new(15 * 3_600);
-
-/// The state of an order that nothing has happened to, and of its items.
-pub const PLACED: (&str, &str) = ("processing", "confirmed");
 
 /// Conditions of a search. An order is found if it meets all that are set.
 #[derive(Debug, Clone, Default)]
@@ -147,10 +144,10 @@ impl App {
     ) -> Result<FoundOrders, OrderError> {
         let selection = search.selection();
         let zones = Zones::of(&self.catalog());
-        let lifecycle = Arc::clone(&self.lifecycle.definition);
+        let lifecycle = self.lifecycle();
         let is_met = move |listed: &ListedOrder| {
-            search.is_met_by(listed, &zones)
-                && (!search.needs_attention || needs_attention(listed, &lifecycle))
+            search.is_met_by(listed, &zones, &lifecycle)
+                && (!search.needs_attention || needs_attention(listed, lifecycle.definition()))
         };
         self.read_page(selection, PageReader::new(page, MAX_EXAMINED, is_met))
             .await
@@ -167,9 +164,11 @@ impl App {
     {
         let app = Arc::clone(self);
         let read = move || {
-            let read = app
-                .store
-                .list(&selection, &|_| true, &mut |listed| reader.take(listed));
+            let lifecycle = app.lifecycle();
+            let read = app.store.list(&selection, &|_| true, &mut |mut listed| {
+                lifecycle.present_listed(&mut listed);
+                reader.take(listed)
+            });
             read.map(|()| reader.found)
         };
         let found = blocking::run(read).await?;
@@ -266,7 +265,7 @@ impl OrderSearch {
         }
     }
 
-    fn is_met_by(&self, listed: &ListedOrder, zones: &Zones) -> bool {
+    fn is_met_by(&self, listed: &ListedOrder, zones: &Zones, lifecycle: &ActiveLifecycle) -> bool {
         let ListedOrder {
             order, created_sec, ..
         } = listed;
@@ -280,8 +279,11 @@ impl OrderSearch {
             .merchant_id
             .as_ref()
             .is_none_or(|merchant_id| order.merchant_id == *merchant_id);
-        let is_in_state =
-            self.states.is_empty() || self.states.iter().any(|it| it == state_of(listed));
+        let is_in_state = self.states.is_empty()
+            || self
+                .states
+                .iter()
+                .any(|it| it == state_of(listed, lifecycle));
         let is_met = is_created_then && has_id && is_of_merchant && is_in_state;
         if !(is_met && self.is_of_customer(&order.customer)) {
             return false;
@@ -332,8 +334,12 @@ impl OrderSearch {
 
 /// The state of an order.
 #[must_use]
-pub fn state_of(listed: &ListedOrder) -> &str {
-    listed.tree().map_or(PLACED.0, |tree| tree.state.as_str())
+pub fn state_of<'l>(listed: &'l ListedOrder, lifecycle: &'l ActiveLifecycle) -> &'l str {
+    let state = match listed.tree() {
+        Some(tree) => &tree.state,
+        None => &lifecycle.placed(listed).order,
+    };
+    state.as_str()
 }
 
 /// Whether an order has an alert, or waits for an answer of its customer or of the merchant.

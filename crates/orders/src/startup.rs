@@ -10,11 +10,11 @@ use super::{
     block::{self, Blocks},
     calendar::{Calendar, Sweeps},
     clock_check, indexed,
-    lifecycle::ActiveLifecycle,
+    lifecycle::{self, LifecycleSource, LifecycleStartError, Lifecycles},
     payment::PendingPayment,
     prices,
     reconcile::{Reconciler, Reloaded},
-    restore::{RestoredHolds, pending_reservation},
+    restore::{RestoredHolds, pending_reservation, reserve_pending},
     steps::Agenda,
     tokens::{LockedFor, RequestKey, TokenGuard, TokenLock},
     watch::WatchedOrders,
@@ -23,7 +23,6 @@ use crate::audit::Audit;
 use catalog::Loaded;
 use domain::{
     catalog::{Catalog, IdInterner},
-    lifecycle::Definition,
     openings::{Openings, Span},
     slot::{Claim, Revision, SlotKey},
     time::{EpochSeconds, Seconds},
@@ -32,9 +31,6 @@ use inventory::{Inventory, Reservation};
 use kernel::clock::{Clock, OncePerSecond};
 use payments::PaymentGateway;
 use store::{CommitError, PaymentIntent, ReadError, Recovered, Store, Write};
-
-/// The number of the first lifecycle.
-const DEFAULT_LIFECYCLE: u32 = 1;
 
 /// Why the use cases cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +41,9 @@ pub enum StartupError {
     /// The prices of the catalogue, or the ends of expired holds, cannot be recorded.
     #[error(transparent)]
     Commit(#[from] CommitError),
+    /// There is no lifecycle to decide by.
+    #[error(transparent)]
+    Lifecycle(LifecycleStartError),
 }
 
 /// The parts of an [`App`].
@@ -62,8 +61,8 @@ pub struct Parts {
     pub limits: Limits,
     /// The audit log.
     pub audit: Arc<Audit>,
-    /// The lifecycle of orders.
-    pub lifecycle: Arc<Definition>,
+    /// Where the lifecycle of orders comes from.
+    pub lifecycle: LifecycleSource,
 }
 
 /// The catalogue and the sales of a server that does not run.
@@ -153,6 +152,9 @@ impl App {
             sold: _,
             updated,
             begun,
+            retried,
+            lifecycle: revisions,
+            draft,
             pending,
             holds,
             blocks,
@@ -160,6 +162,10 @@ impl App {
             newest_order_sec,
             slots_forgotten_until,
         } = recovered;
+        // Boxed: it has definitions in it, and is over long before the rest.
+        let in_force = Box::pin(lifecycle::open(&*store, revisions, &lifecycle, now))
+            .await
+            .map_err(StartupError::Lifecycle)?;
         // Warned before the slots are opened by this clock.
         clock_check::at_start(now, slots_forgotten_until, newest_order_sec);
         let prices = prices::remember(&mut catalog, &known);
@@ -174,13 +180,7 @@ impl App {
             store.commit(&unit).await?;
         }
         let calendar = Calendar::open(Arc::clone(&openings), &inventory, now, limits.horizon);
-        let mut pending_payments = Vec::with_capacity(pending.len());
-        for intent in pending {
-            // Interned while the catalogue is still mutable; it is shared and immutable from here
-            // on. The store has recovered the spots of orders only.
-            let reservation = pending_reservation(&intent, &mut catalog, &inventory, now);
-            pending_payments.push((intent, reservation));
-        }
+        let pending_payments = reserve_pending(pending, &mut catalog, &inventory, now);
         warn_of_what_was_sold(&catalog, &openings, &inventory, sold, now);
         let revision = Revision::default();
         let (catalog, source_feeds) = (Arc::new(catalog), Arc::new(source_feeds));
@@ -203,9 +203,9 @@ impl App {
             store,
             payments,
             clock,
-            lifecycle: ActiveLifecycle::new(DEFAULT_LIFECYCLE, lifecycle),
+            lifecycles: Lifecycles::new(in_force, draft, &lifecycle),
             tokens: Tokens::default(),
-            agenda: Agenda::of(&updated, &begun),
+            agenda: Agenda::of(&updated, &begun, &retried),
             blocks: Blocks::of(blocks),
             watched: WatchedOrders::default(),
             erasures: tokio::sync::Mutex::default(),

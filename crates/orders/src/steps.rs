@@ -30,7 +30,7 @@ use domain::{
     order::OrderId,
     time::{EpochSeconds, Seconds},
 };
-use store::{OrderKey, StoredOrder};
+use store::{CommitError, OrderKey, Precondition, StepRetry, StoredOrder, UnitOfWork, Write};
 
 mod agenda;
 mod handlers;
@@ -47,6 +47,9 @@ use agenda::{DueWork, WorkName, WorkProgress};
 
 /// A step whose handler has panicked so often is given up.
 const MAX_PANICS: u32 = 3;
+
+/// Most characters of the reason of an attempt on record.
+const MAX_ERROR: usize = 500;
 
 /// The pause after work that could not be recorded.
 const RECORD_PAUSE: Seconds = Seconds::new(5);
@@ -161,7 +164,9 @@ impl StepRunner {
                 )
             }
             StepOutcome::Retry(why) => {
-                self.retry_later(work, progress, &policy, why);
+                let tried = self.retry_later(work, progress, &policy, why);
+                self.record_attempt(work, (number, stored.revision()), tried)
+                    .await;
                 return Ok(());
             }
         };
@@ -216,7 +221,7 @@ impl StepRunner {
         mut progress: WorkProgress,
         policy: &RetryPolicy,
         why: String,
-    ) {
+    ) -> WorkProgress {
         let pause = {
             let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
             policy.pause(progress.attempts, &mut random)
@@ -230,7 +235,39 @@ impl StepRunner {
         );
         progress.error = why;
         progress.due = self.app.now().saturating_add(pause);
-        self.app.agenda.postpone(&work.key, &work.name, progress);
+        self.app
+            .agenda
+            .postpone(&work.key, &work.name, progress.clone());
+        progress
+    }
+
+    /// Records an attempt, so that the next process goes on from there.
+    async fn record_attempt(
+        &self,
+        work: &DueWork,
+        (step, revision): (u16, u32),
+        progress: WorkProgress,
+    ) {
+        let retry = StepRetry {
+            order: work.order.clone(),
+            step,
+            step_due_sec: progress.recorded_due,
+            attempts: progress.attempts,
+            due_sec: progress.due,
+            error: progress.error.chars().take(MAX_ERROR).collect(),
+        };
+        // The step is open in this revision; in a later one it may have ended.
+        let has_step = Precondition::OrderRevision {
+            order: work.key,
+            revision,
+        };
+        let unit = UnitOfWork::write(Write::StepRetried(Box::new(retry))).requiring(has_step);
+        match self.app.commit(&unit).await {
+            // The order has changed meanwhile, and the agenda with it.
+            Ok(()) | Err(CommitError::Stale(_)) => {}
+            // Best effort: without the record, the next process tries sooner and counts fewer attempts.
+            Err(error) => drop(self.app.commit_failed(&error)),
+        }
     }
 
     /// Records what work has led to.
@@ -271,7 +308,7 @@ impl StepRunner {
 }
 
 impl App {
-    /// The attempts at an open step since the start of the process; `None` for one that is not open.
+    /// The attempts at a step since it was opened; `None` for one that is not open.
     #[must_use]
     pub fn step_attempts(&self, order: &OrderId, step: u16) -> Option<StepAttempts> {
         self.agenda.attempts(&OrderKey::of_id(order)?, step)

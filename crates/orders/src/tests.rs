@@ -90,7 +90,7 @@ pub(super) fn parts_on(store: Arc<dyn Store>, clock: Arc<ManualClock>, loaded: L
         loaded,
         store,
         payments: Some(Arc::new(SimulatedGateway::default())),
-        lifecycle: Arc::new(lifecycle_files::default().unwrap()),
+        lifecycle: lifecycle::LifecycleSource::Published,
         audit: Audit::open(&AuditLog::Off, clock.clone()).unwrap(),
         clock,
         limits: Limits {

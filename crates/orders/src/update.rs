@@ -23,6 +23,7 @@ use super::{
     block::{BlockOccasion, KeptOffSale},
     execute::{Command, CommitFailure, Decided},
     found,
+    lifecycle::{ActiveLifecycle, LifecycleGuard},
     tokens::{LockedFor, RequestKey, TokenGuard, TokenLock, released},
 };
 use domain::{
@@ -98,6 +99,8 @@ pub(super) struct DecidedUpdate {
     placed: PlacedOrder,
     /// What is blocked together with it.
     kept: KeptOffSale,
+    /// Until the change is on record, and in the agenda: the lifecycle that has decided stays in force.
+    lifecycle: LifecycleGuard,
 }
 
 /// An order as it stands after a change, or why it is not changed.
@@ -195,7 +198,11 @@ impl App {
     /// [`OrderError::Unreadable`].
     pub async fn stored_order(&self, id: &OrderId) -> Result<Option<StoredOrder>, OrderError> {
         let stored = self.store.find_order(id).get().await;
-        stored.map_err(|error| self.read_failed(&error))
+        let mut stored = stored.map_err(|error| self.read_failed(&error))?;
+        if let Some(stored) = &mut stored {
+            self.lifecycle().present_stored(stored);
+        }
+        Ok(stored)
     }
 
     /// The order as it stood after a request that was answered before; `None` if it was not.
@@ -222,9 +229,10 @@ impl App {
         if answered.is_none() && newest.revision > 1 {
             answered = self.answered_in_history(request).await?;
         }
-        let Some(update) = answered else {
+        let Some(mut update) = answered else {
             return Ok(None);
         };
+        self.lifecycle().present(&mut update);
         let fingerprint = update.answer.as_ref().map(|answer| answer.fingerprint);
         if fingerprint != Some(request.fingerprint) {
             return Ok(Some(Err(ChangeError::RequestReused)));
@@ -302,13 +310,15 @@ impl Command for UpdateOrder {
     }
 
     async fn decide(self, app: &App) -> Result<Decided<Self>, OrderError> {
+        // Before the order is read: its states then have the names of the lifecycle that decides.
+        let (lifecycle, guard) = app.lifecycles.hold().await;
         let Some(stored) = app.stored_order(&self.order).await? else {
             return Ok(Decided::Answer(Err(ChangeError::UnknownOrder)));
         };
         if let Some(answer) = self.answered(app, &stored).await? {
             return Ok(Decided::Answer(answer));
         }
-        let update = match self.decide_on(app, &stored) {
+        let update = match self.decide_on(app, &lifecycle, &stored) {
             Ok(Some(update)) => update,
             Ok(None) => return Ok(Decided::Answer(Ok(Box::new(stored)))),
             Err(ChangeError::Order(error)) => return Err(error),
@@ -323,10 +333,14 @@ impl Command for UpdateOrder {
         }
         let kept = self.keep_off_sale(app, &update).await?;
         let mut unit = UnitOfWork {
-            requires: smallvec![Precondition::OrderRevision {
-                order: self.key,
-                revision,
-            }],
+            requires: smallvec![
+                Precondition::OrderRevision {
+                    order: self.key,
+                    revision,
+                },
+                // Another server on the same store may have published since.
+                Precondition::LifecycleRevision(lifecycle.number()),
+            ],
             writes: smallvec![Write::OrderUpdated(Box::new(update))],
         };
         for block in &kept.blocks {
@@ -336,6 +350,7 @@ impl Command for UpdateOrder {
             command: self,
             placed: stored.placed,
             kept,
+            lifecycle: guard,
         };
         Ok(Decided::Change(unit, taken))
     }
@@ -361,6 +376,7 @@ impl Command for UpdateOrder {
         if taken.command.gives_up_a_step() {
             app.metrics.steps_given_up.inc();
         }
+        drop(taken.lifecycle);
         tracing::debug!(
             order_id = update.order.as_str(),
             revision = update.revision,
@@ -437,9 +453,10 @@ impl UpdateOrder {
     fn decide_on(
         &self,
         app: &App,
+        lifecycle: &ActiveLifecycle,
         stored: &StoredOrder,
     ) -> Result<Option<OrderUpdate>, ChangeError> {
-        let present = PresentOrder::new(app, stored)?;
+        let present = PresentOrder::new(app, lifecycle, stored)?;
         let outcome = match &self.asked {
             AskedChange::Request(asked) => {
                 let change = &asked.1;

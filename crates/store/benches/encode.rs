@@ -76,6 +76,7 @@ fn placed(items: usize) -> Write {
         hold: None,
         bill: None,
         begun: None,
+        lifecycle: 1,
         token,
     }))
 }

@@ -117,6 +117,7 @@ fn placed(store: &LogStore, number: u64) -> PlacedOrder {
         hold: None,
         bill: None,
         begun: None,
+        lifecycle: 1,
         token,
     }
 }

@@ -23,6 +23,7 @@ mod driver;
 mod erasures;
 mod histories;
 mod holds;
+mod lifecycle;
 mod lists;
 mod model;
 mod payments;
@@ -130,6 +131,13 @@ checks! {
         the_last_block_of_a_slot_is_recovered,
         a_history_of_blocks_is_whole_and_newest_first,
         blocks_of_forgotten_slots_are_forgotten;
+    lifecycle:
+        changes_of_the_lifecycle_are_kept,
+        a_stale_publication_writes_nothing,
+        publications_at_once_are_written_in_turn,
+        states_in_use_are_those_of_the_newest_updates,
+        an_order_that_began_otherwise_is_in_use_by_its_own_states,
+        attempts_at_open_steps_are_recovered;
     concurrency:
         one_of_many_orders_of_a_token_is_placed,
         one_of_many_renewals_of_a_hold_is_placed,

@@ -10,6 +10,7 @@
 //! | `commit` | the result of a commit |
 //! | `update` | what becomes of an order after its sale |
 //! | `block` | spots that are off sale without an order |
+//! | `lifecycle` | the revisions of the lifecycle, its draft, the states in use, attempts at steps |
 //! | `read` | what is answered, and what a server needs when it starts |
 //! | `stats` | health and statistics |
 //! | [`record`] | the records on disk: encoded, decoded strictly |
@@ -34,6 +35,7 @@ mod commit;
 pub mod conformance;
 mod error;
 mod latest_prices;
+mod lifecycle;
 pub mod log;
 pub mod memory;
 mod order_key;
@@ -44,14 +46,19 @@ mod unit;
 mod update;
 
 use claim_totals::ClaimTotals;
+use lifecycle::StateSums;
 
 pub use block::{NamedSlot, SlotBlock};
 pub use commit::CommitFuture;
 pub use error::{CommitError, EraseError, ErrorChain, ReadError};
+pub use lifecycle::{
+    LifecycleChange, LifecycleDigest, LifecycleDraft, LifecycleRevision, StateCount, StateProfile,
+    StatesInUse, StepRetry,
+};
 pub use order_key::{BlockKey, KeyDeriver, OrderKey, UserKey};
 pub use read::{
-    BlockSink, OrderFilter, OrderPlace, OrderSink, PlacedSink, Provenance, Read, ReadFuture,
-    Recovered, Replay, Selection, SlotName, UpdateSink,
+    BlockSink, LifecycleSink, OrderFilter, OrderPlace, OrderSink, PlacedSink, Provenance, Read,
+    ReadFuture, Recovered, Replay, Selection, SlotName, UpdateSink,
 };
 pub use stats::{DiskUsage, ScrubStats, StoreHealth, StoreStats, WriteStats};
 pub use unit::{
@@ -101,6 +108,15 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`ReadError`].
     fn block_history(&self, slot: &NamedSlot, take: BlockSink<'_>) -> Result<(), ReadError>;
+    /// Hands over the changes of the lifecycle itself one by one, newest first, until `take` breaks. It may block: to be
+    /// called where blocking is allowed.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn lifecycle_changes(&self, take: LifecycleSink<'_>) -> Result<(), ReadError>;
+
+    /// The states of all orders, as far as they are on record. It takes a time that does not depend on the number of orders.
+    fn states_in_use(&self) -> StatesInUse;
 
     /// A hold, if it is on record, as it was placed last. One that ended is found for [`HOLD_RETENTION`], as long as
     /// [`ENDED_HOLDS_MAX`] others have not ended since.

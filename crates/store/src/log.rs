@@ -12,7 +12,7 @@
 //! | `segment`, `frame`, `record_header`, `checksum`, `position` | the format |
 //! | `appender`, `spares` | writing: the end of the log, segments prepared ahead |
 //! | `scan`, `survey`, `cut_segment`, `recovery` | reading segments, and opening the log |
-//! | `index`, `open_work`, `ended_holds`, `summary`, `fold` | what is in memory, and how it gets there |
+//! | `index`, `open_work`, `ended_holds`, `state_profiles`, `summary`, `fold` | what is in memory, and how it gets there |
 //! | `reader` | orders, holds and payments by the index |
 //! | `ledger`, `commit_queue`, `commit_writer` | commits: the state machine, its queue, its thread |
 //! | `eraser`, `overwriting` | erasing personal data in place |
@@ -30,9 +30,10 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    BlockSink, CommitError, CommitFuture, EraseError, EraseFuture, ErrorChain, HoldId, NamedSlot,
-    OrderFilter, OrderKey, OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection,
-    Store, StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink,
+    BlockSink, CommitError, CommitFuture, EraseError, EraseFuture, ErrorChain, HoldId,
+    LifecycleSink, NamedSlot, OrderFilter, OrderKey, OrderSink, PlacedSink, Read, ReadError,
+    Recovered, Replay, Selection, StatesInUse, Store, StoreHealth, StoreStats, StoredHold,
+    StoredOrder, UnitOfWork, UpdateSink,
 };
 use domain::{
     ids::{Token, UserId},
@@ -83,6 +84,7 @@ mod segment_times;
 #[cfg(any(test, feature = "simulation"))]
 pub mod simulated_store;
 mod spares;
+mod state_profiles;
 mod store_files;
 mod store_lock;
 mod summarizer;
@@ -431,6 +433,14 @@ impl Store for LogStore {
 
     fn block_history(&self, slot: &NamedSlot, take: BlockSink<'_>) -> Result<(), ReadError> {
         self.reader.each_block(slot, take)
+    }
+
+    fn lifecycle_changes(&self, take: LifecycleSink<'_>) -> Result<(), ReadError> {
+        self.reader.each_lifecycle_change(take)
+    }
+
+    fn states_in_use(&self) -> StatesInUse {
+        self.reader.states_in_use()
     }
 
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {

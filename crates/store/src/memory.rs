@@ -9,10 +9,11 @@ use tokio::sync::watch;
 
 use super::{
     BegunOrder, BlockSink, ClaimTotals, CommitError, CommitFuture, EraseError, EraseFuture, HoldId,
-    HoldRecord, HoldState, ListedOrder, NamedSlot, OrderFilter, OrderPlace, OrderSink, OrderUpdate,
-    PaymentIntent, PlacedOrder, PlacedSink, Precondition, Provenance, Read, ReadError, Recovered,
-    Replay, Selection, SlotBlock, Store, StoreHealth, StoreStats, StoredHold, StoredOrder,
-    UnitOfWork, UpdateSink, UpdateTexts, Write,
+    HoldRecord, HoldState, LifecycleChange, LifecycleRevision, LifecycleSink, ListedOrder,
+    NamedSlot, OrderFilter, OrderPlace, OrderSink, OrderUpdate, PaymentIntent, PlacedOrder,
+    PlacedSink, Precondition, Provenance, Read, ReadError, Recovered, Replay, Selection, SlotBlock,
+    StateProfile, StateSums, StatesInUse, StepRetry, Store, StoreHealth, StoreStats, StoredHold,
+    StoredOrder, UnitOfWork, UpdateSink, UpdateTexts, Write,
     latest_prices::LatestPrices,
     order_key::{KeyDeriver, OrderKey},
     record::erased_customer,
@@ -51,6 +52,10 @@ struct MemoryContents {
     updates: HashMap<OrderKey, Vec<Arc<OrderUpdate>>>,
     /// The blocks of each slot that is not forgotten, oldest first.
     blocks: HashMap<NamedSlot, Vec<SlotBlock>>,
+    /// The newest attempt without an outcome at each step that was tried.
+    retried: HashMap<(OrderKey, u16), StepRetry>,
+    /// In the order of their commits.
+    lifecycle: Vec<LifecycleChange>,
     holds: HashMap<HoldId, StoredHold>,
     /// Which placement of all was the last one of each hold.
     placements: HashMap<HoldId, usize>,
@@ -160,6 +165,10 @@ impl MemoryContents {
             Precondition::OrderRevision { order, revision } => {
                 self.revision_of(order) == Some(*revision)
             }
+            Precondition::LifecycleRevision(number) => {
+                let newest = self.revisions().last();
+                newest.map_or(0, |revision| revision.number) == *number
+            }
         }
     }
 
@@ -205,7 +214,50 @@ impl MemoryContents {
                     updates.push(Arc::new(OrderUpdate::clone(update)));
                 }
             }
+            Write::StepRetried(retry) => {
+                if let Some(key) = OrderKey::of_id(&retry.order) {
+                    self.retried
+                        .insert((key, retry.step), StepRetry::clone(retry));
+                }
+            }
+            Write::Lifecycle(revision) => {
+                let revision = LifecycleRevision::clone(revision);
+                self.lifecycle.push(LifecycleChange::Published(revision));
+            }
+            Write::LifecycleDraft(draft) => {
+                let drafted = LifecycleChange::Drafted((**draft).clone());
+                self.lifecycle.push(drafted);
+            }
         }
+    }
+
+    /// The revisions of the lifecycle, oldest first.
+    fn revisions(&self) -> impl DoubleEndedIterator<Item = &LifecycleRevision> {
+        self.lifecycle.iter().filter_map(|change| match change {
+            LifecycleChange::Published(revision) => Some(revision),
+            LifecycleChange::Drafted(_) => None,
+        })
+    }
+
+    /// The draft of the lifecycle.
+    fn draft(&self) -> Option<String> {
+        let mut drafts = self.lifecycle.iter().filter_map(|change| match change {
+            LifecycleChange::Drafted(draft) => Some(draft),
+            LifecycleChange::Published(_) => None,
+        });
+        drafts.next_back()?.text.clone()
+    }
+
+    /// The newest attempts at the steps that are open.
+    fn open_retries(&self) -> Vec<StepRetry> {
+        let mut open = Vec::new();
+        for ((key, step), retry) in &self.retried {
+            let steps = self.tree(key).map(|tree| &tree.steps);
+            if steps.into_iter().flatten().any(|open| open.number == *step) {
+                open.push(retry.clone());
+            }
+        }
+        open
     }
 
     /// How often an order was updated; `None` for one that is not on record.
@@ -214,6 +266,14 @@ impl MemoryContents {
             Some(newest) => Some(newest.revision),
             None => self.by_key.contains_key(key).then_some(0),
         }
+    }
+
+    /// The order as it stands; `None` if that follows from its sale.
+    fn tree(&self, key: &OrderKey) -> Option<&NamedTree> {
+        if let Some(newest) = self.newest_update(key) {
+            return Some(&newest.tree);
+        }
+        self.orders[*self.by_key.get(key)?].begun.as_deref()
     }
 
     fn newest_update(&self, key: &OrderKey) -> Option<&Arc<OrderUpdate>> {
@@ -364,6 +424,9 @@ impl MemoryContents {
             sold: sold.less(&released).into_claims(),
             updated: updated.map(|update| without_texts(update)).collect(),
             begun: self.begun(),
+            retried: self.open_retries(),
+            lifecycle: self.revisions().cloned().collect(),
+            draft: self.draft(),
             pending: self.pending.values().cloned().collect(),
             holds,
             blocks: in_force.cloned().collect(),
@@ -472,6 +535,37 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn lifecycle_changes(&self, take: LifecycleSink<'_>) -> Result<(), ReadError> {
+        // As in `list`.
+        let changes = self.lock().lifecycle.clone();
+        for change in changes.into_iter().rev() {
+            if take(change).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn states_in_use(&self) -> StatesInUse {
+        let contents = self.lock();
+        let mut sums = StateSums::default();
+        let mut placed = 0;
+        for (key, at) in &contents.by_key {
+            let order = &contents.orders[*at];
+            if let Some(newest) = contents.newest_update(key) {
+                sums.add(&StateProfile::of(newest.entry.lifecycle, &newest.tree), 1);
+            } else if let Some(begun) = &order.begun {
+                sums.add(&StateProfile::of(order.lifecycle, begun), 1);
+            } else {
+                placed += 1;
+            }
+        }
+        StatesInUse {
+            placed,
+            counts: sums.into_counts(),
+        }
+    }
+
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {
         Read::Now(Ok(self.lock().holds.get(&id).cloned()))
     }
@@ -489,6 +583,7 @@ impl Store for MemoryStore {
                 begun: selected.placed.begun.clone(),
                 update: selected.newest.map(|newest| OrderUpdate::clone(&newest)),
                 created_sec: selected.placed.created_sec,
+                lifecycle: selected.placed.lifecycle,
                 // Saturating only where a pointer has more than 64 bits.
                 place: OrderPlace(u64::try_from(selected.at).unwrap_or(u64::MAX)),
             };

@@ -10,8 +10,9 @@ use domain::{
 };
 
 use super::{
-    BegunOrder, Fingerprint, HoldRecord, ListedOrder, NamedClaim, OrderUpdate, PaymentIntent,
-    PlacedOrder, PriceBook, ReadError, SlotBlock,
+    BegunOrder, Fingerprint, HoldRecord, LifecycleChange, LifecycleRevision, ListedOrder,
+    NamedClaim, OrderUpdate, PaymentIntent, PlacedOrder, PriceBook, ReadError, SlotBlock,
+    StepRetry,
 };
 
 /// An answer that is there at once, or needs the disk or a network. A store never blocks the thread that asks.
@@ -139,6 +140,12 @@ pub struct Recovered {
     pub updated: Vec<OrderUpdate>,
     /// The other orders that have timers or steps, in no particular order.
     pub begun: Vec<BegunOrder>,
+    /// The newest attempts without an outcome at the steps that are open, in no particular sequence.
+    pub retried: Vec<StepRetry>,
+    /// The revisions of the lifecycle, oldest first.
+    pub lifecycle: Vec<LifecycleRevision>,
+    /// The draft of the next revision of the lifecycle, if there is one.
+    pub draft: Option<String>,
     /// Payments without an outcome on record.
     pub pending: Vec<PaymentIntent>,
     /// Holds that are neither consumed nor released, whatever their time, in the order in which they were placed last.
@@ -161,6 +168,8 @@ pub type OrderSink<'t> = &'t mut (dyn FnMut(ListedOrder) -> ControlFlow<()> + 't
 
 /// Receives the blocks of a slot one by one, until it wants no more.
 pub type BlockSink<'t> = &'t mut (dyn FnMut(SlotBlock) -> ControlFlow<()> + 't);
+/// Receives the changes of the lifecycle one by one, until it wants no more.
+pub type LifecycleSink<'t> = &'t mut (dyn FnMut(LifecycleChange) -> ControlFlow<()> + 't);
 
 /// Receives the updates of an order one by one, until it wants no more.
 pub type UpdateSink<'t> = &'t mut (dyn FnMut(OrderUpdate) -> ControlFlow<()> + 't);

@@ -11,14 +11,17 @@
 //! | `decode` | records to values |
 //! | `update` | updates of orders, both ways |
 //! | `block` | blocks of slots, both ways |
+//! | `lifecycle` | the lifecycle and attempts at steps, both ways |
 //! | `erasures` | the records of erasures, which are no writes of a unit |
 //! | `facts` | what index and summaries need of a record, without the rest |
 //! | [`proto`] | the generated messages |
 
+use std::sync::Arc;
+
 use prost::DecodeError;
 
 use super::{
-    HoldId, OrderUpdate, PlacedOrder, ReleaseReason, SlotBlock, Write,
+    HoldId, OrderUpdate, PlacedOrder, ReleaseReason, SlotBlock, StateProfile, Write,
     order_key::{BlockKey, KeyDeriver, OrderKey, UserKey},
 };
 use domain::{money::Money, time::EpochSeconds};
@@ -28,6 +31,7 @@ mod decode;
 mod encode;
 mod erasures;
 mod facts;
+mod lifecycle;
 pub mod proto;
 mod update;
 mod writer;
@@ -43,9 +47,10 @@ pub use erasures::{
     encode_erasure_completed, encode_person_erased,
 };
 pub use facts::{
-    OrderFacts, RecordFacts, UpdateFacts, created_sec, decode_facts, has_claim, is_of_user,
-    order_key, visit_end_sec,
+    BegunFacts, OrderFacts, RecordFacts, UpdateFacts, created_sec, decode_facts, has_claim,
+    is_of_user, order_key, visit_end_sec,
 };
+pub use lifecycle::{decode_draft, decode_published, decode_step_retried};
 pub use update::decode_update;
 
 /// Why bytes are not a record that some version of this program has written.
@@ -110,11 +115,17 @@ pub enum RecordKind {
     OrderUpdated = 10,
     /// [`Write::Blocked`].
     Blocked = 11,
+    /// [`Write::StepRetried`].
+    StepRetried = 12,
+    /// [`Write::Lifecycle`].
+    Lifecycle = 13,
+    /// [`Write::LifecycleDraft`].
+    LifecycleDraft = 14,
 }
 
 impl RecordKind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::OrderPlaced,
         Self::PaymentIntent,
         Self::PaymentEnded,
@@ -126,6 +137,9 @@ impl RecordKind {
         Self::ErasureCompleted,
         Self::OrderUpdated,
         Self::Blocked,
+        Self::StepRetried,
+        Self::Lifecycle,
+        Self::LifecycleDraft,
     ];
 
     /// Whether records of this kind have a personal part.
@@ -167,7 +181,7 @@ pub struct EncodedRecord {
 
 /// What the index and the open work need of a record that is written. It is what [`decode_facts`] reads of the record
 /// later, without the claims.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordKeys {
     /// An order.
     Order {
@@ -181,8 +195,8 @@ pub enum RecordKeys {
         hold: Option<HoldId>,
         /// Whether its payment's intent ends with it.
         ends_intent: bool,
-        /// Whether it began with timers or steps.
-        has_work: bool,
+        /// How it began; `None` if that follows from its sale.
+        begun: Option<BegunFacts>,
     },
     /// The payment of this order begins.
     Intent(OrderKey),
@@ -222,9 +236,22 @@ pub enum RecordKeys {
         revision: u32,
         /// Whether it has timers or steps.
         has_work: bool,
+        /// The states that it is in.
+        states: Arc<StateProfile>,
     },
     /// A slot has this block now.
     Block(BlockFacts),
+    /// A step of an order was tried.
+    StepRetried {
+        /// The order.
+        order: OrderKey,
+        /// The number of the step.
+        step: u16,
+    },
+    /// The lifecycle has this revision now.
+    Lifecycle(u32),
+    /// The lifecycle has another draft, or none.
+    LifecycleDraft,
 }
 
 /// What an index and a summary need of a block.
@@ -256,6 +283,24 @@ pub fn encode(write: &Write, keys: &KeyDeriver) -> EncodedRecord {
     let (kind, public, record_keys) = match write {
         Write::OrderPlaced(placed) => return encode_order(placed, keys),
         Write::OrderUpdated(update) => return encode_update(update),
+        Write::StepRetried(retry) => {
+            // As in `encode_update`.
+            let order = OrderKey::of_id(&retry.order).unwrap_or_default();
+            let public = lifecycle::step_retried(retry, &order);
+            let step = retry.step;
+            let record_keys = RecordKeys::StepRetried { order, step };
+            (RecordKind::StepRetried, public, record_keys)
+        }
+        Write::Lifecycle(revision) => {
+            let record_keys = RecordKeys::Lifecycle(revision.number);
+            let public = lifecycle::published(revision);
+            (RecordKind::Lifecycle, public, record_keys)
+        }
+        Write::LifecycleDraft(draft) => {
+            let public = lifecycle::drafted(draft);
+            let record_keys = RecordKeys::LifecycleDraft;
+            (RecordKind::LifecycleDraft, public, record_keys)
+        }
         Write::PaymentIntent(intent) => {
             let key = keys.order_key(&intent.token);
             let public = encode::intent(intent, &key);
@@ -321,7 +366,7 @@ fn encode_order(placed: &PlacedOrder, keys: &KeyDeriver) -> EncodedRecord {
             created_sec: placed.created_sec,
             hold: placed.hold,
             ends_intent: placed.payment.is_some(),
-            has_work: placed.begun.as_ref().is_some_and(|begun| begun.has_work()),
+            begun: BegunFacts::of(placed),
         },
     }
 }
@@ -338,6 +383,7 @@ fn encode_update(change: &OrderUpdate) -> EncodedRecord {
             order: key,
             revision: change.revision,
             has_work: change.tree.has_work(),
+            states: Arc::new(StateProfile::of(change.entry.lifecycle, &change.tree)),
         },
     }
 }

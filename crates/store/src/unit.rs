@@ -18,13 +18,13 @@ use domain::{
     time::{EpochSeconds, Seconds},
 };
 
-use crate::{OrderUpdate, SlotBlock};
+use crate::{LifecycleDraft, LifecycleRevision, OrderUpdate, SlotBlock, StepRetry};
 
 /// A digest of a request; equal requests have equal fingerprints, whatever their encoding.
 pub type Fingerprint = [u8; 32];
 
 /// What a unit requires: as much as an order does, without an allocation.
-pub type Preconditions = SmallVec<[Precondition; 2]>;
+pub type Preconditions = SmallVec<[Precondition; 3]>;
 
 /// What a unit writes. Nearly all units have one record.
 pub type Writes = SmallVec<[Write; 1]>;
@@ -89,6 +89,8 @@ pub enum Precondition {
         /// The expected revision; 0 for one that was only placed.
         revision: u32,
     },
+    /// This is the newest revision of the lifecycle; 0: none is on record.
+    LifecycleRevision(u32),
 }
 
 /// One record of a unit.
@@ -119,6 +121,12 @@ pub enum Write {
     OrderUpdated(Box<OrderUpdate>),
     /// Spots of a slot are off sale, in place of what was off sale of it before.
     Blocked(Box<SlotBlock>),
+    /// An attempt at a step has ended without an outcome. The unit requires the revision of the order that has the step.
+    StepRetried(Box<StepRetry>),
+    /// A definition of the lifecycle is published. The unit requires the revision before.
+    Lifecycle(Box<LifecycleRevision>),
+    /// The draft of the next definition of the lifecycle, in place of the one before.
+    LifecycleDraft(Box<LifecycleDraft>),
 }
 
 /// An order with everything that belongs to it.
@@ -144,6 +152,8 @@ pub struct PlacedOrder {
     pub bill: Option<Box<PlacedBill>>,
     /// The order as it began, where that does not follow from its sale alone. Boxed: few orders have one.
     pub begun: Option<Box<NamedTree>>,
+    /// The revision of the lifecycle that it was placed under, from 1.
+    pub lifecycle: u32,
 }
 
 /// What an order was billed, with the terms of the sale.

@@ -57,6 +57,8 @@ pub struct ListedOrder {
     pub update: Option<OrderUpdate>,
     /// When it was created.
     pub created_sec: EpochSeconds,
+    /// The revision of the lifecycle that it was placed under.
+    pub lifecycle: u32,
     /// Its place among all orders.
     pub place: OrderPlace,
 }

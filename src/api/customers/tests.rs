@@ -32,6 +32,7 @@ fn placed(store: &MemoryStore) -> PlacedOrder {
         hold: None,
         bill: None,
         begun: None,
+        lifecycle: 1,
         token,
     }
 }

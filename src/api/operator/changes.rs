@@ -489,10 +489,13 @@ mod tests {
             items: vec![0],
             ..request.clone()
         };
-        let expected = fingerprint(&request, None);
-        assert_eq!(fingerprint(&dry_run, None), expected);
-        assert_ne!(fingerprint(&other, None), expected);
+        let of = |request: &v1::CancelOrderRequest, user: Option<&User>| {
+            digest(OperatorRpc::CancelOrder, &request.in_earnest(), user)
+        };
+        let expected = of(&request, None);
+        assert_eq!(of(&dry_run, None), expected);
+        assert_ne!(of(&other, None), expected);
         let user = User::new("ada".into(), kernel::user::Scope::default());
-        assert_ne!(fingerprint(&request, Some(&user)), expected);
+        assert_ne!(of(&request, Some(&user)), expected);
     }
 }

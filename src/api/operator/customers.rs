@@ -88,7 +88,7 @@ impl OperatorDispatcher {
         let catalog = self.app.catalog();
         let order = self.view(&catalog, CustomerShown::Yes).order(&listed);
         let mut history: Vec<_> = updates.into_iter().map(to_proto::history_entry).collect();
-        history.push(to_proto::creation(&listed));
+        history.push(to_proto::creation(&listed, &self.app.lifecycle()));
         v1::ExportCustomerResponse {
             order: Some(order),
             history,

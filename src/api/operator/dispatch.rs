@@ -110,6 +110,7 @@ impl OperatorDispatcher {
     ///
     /// # Errors
     /// [`ApiError`], if there is no response of the service.
+    #[expect(clippy::too_many_lines, reason = "one arm for each method")]
     pub async fn dispatch(
         &self,
         rpc: OperatorRpc,
@@ -199,6 +200,30 @@ impl OperatorDispatcher {
             OperatorRpc::ExportCustomer => self.export_customer(request, encoding, deadline).await,
             OperatorRpc::EraseCustomer => {
                 let work = self.erase_customer(request);
+                self.answer(rpc, deadline, format, work).await
+            }
+            OperatorRpc::DescribeLifecycle => {
+                let work = async { self.describe_lifecycle(request) };
+                self.answer(rpc, deadline, format, work).await
+            }
+            OperatorRpc::GetDraft => {
+                let work = self.get_draft(request);
+                self.answer(rpc, deadline, format, work).await
+            }
+            OperatorRpc::PutDraft => {
+                let work = self.put_draft(request);
+                self.answer(rpc, deadline, format, work).await
+            }
+            OperatorRpc::DiscardDraft => {
+                let work = self.discard_draft(request);
+                self.answer(rpc, deadline, format, work).await
+            }
+            OperatorRpc::PublishDraft => {
+                let work = self.publish_draft(request);
+                self.answer(rpc, deadline, format, work).await
+            }
+            OperatorRpc::ListRevisions => {
+                let work = async { self.list_revisions(request) };
                 self.answer(rpc, deadline, format, work).await
             }
         }
@@ -364,7 +389,7 @@ impl OperatorDispatcher {
         let stored = found.ok_or(ApiError::OrderNotFound(id))?;
         let updates = self.app.updates_of(stored.order.id.clone()).await?;
         let mut entries: Vec<_> = updates.into_iter().map(to_proto::history_entry).collect();
-        entries.push(to_proto::creation(&stored));
+        entries.push(to_proto::creation(&stored, &self.app.lifecycle()));
         let (entries, next_page_token) = page.cut(entries, |entry| entry.revision.to_string());
         Ok(v1::ListHistoryResponse {
             entries,
@@ -562,7 +587,7 @@ fn shown(is_shown: bool) -> CustomerShown {
 impl AskedPage {
     /// The elements of the page, of a list in the order of all its pages, and the token of the next one; empty if there is
     /// none. `key` tells the elements apart.
-    fn cut<T>(self, mut list: Vec<T>, key: impl Fn(&T) -> String) -> (Vec<T>, String) {
+    pub(super) fn cut<T>(self, mut list: Vec<T>, key: impl Fn(&T) -> String) -> (Vec<T>, String) {
         let begin = match &self.after {
             None => 0,
             // An element that is gone leaves no place to go on from: then the list is over.

@@ -60,5 +60,11 @@ responses! {
     AbandonStepResponse,
     ExportCustomerResponse,
     EraseCustomerResponse,
-    GetStatsResponse
+    GetStatsResponse,
+    DescribeLifecycleResponse,
+    GetDraftResponse,
+    PutDraftResponse,
+    DiscardDraftResponse,
+    PublishDraftResponse,
+    ListRevisionsResponse
 }

@@ -101,6 +101,18 @@ pub(super) fn watch_order(
     get_order(v1::GetOrderRequest { name, read_mask }, user)
 }
 
+pub(super) fn list_revisions(request: &v1::ListRevisionsRequest) -> Result<AskedPage, ApiError> {
+    let mut violations = Violations::default();
+    let scope = scope(
+        OperatorRpc::ListRevisions,
+        &v1::ListRevisionsRequest::default(),
+    );
+    let (page_size, page_token) = (request.page_size, &request.page_token);
+    let page = page(scope, page_size, page_token, &mut violations);
+    violations.into_result()?;
+    Ok(page)
+}
+
 pub(super) fn list_history(
     request: v1::ListHistoryRequest,
 ) -> Result<(OrderId, AskedPage), ApiError> {

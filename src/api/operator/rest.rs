@@ -49,7 +49,7 @@ pub enum Source {
 }
 
 /// All routes.
-pub const ROUTES: [Route; 24] = [
+pub const ROUTES: [Route; 30] = [
     Route {
         source: Source::Query,
         path: "operator/v1/orders",
@@ -113,6 +113,45 @@ pub const ROUTES: [Route; 24] = [
         request: "ListStepsRequest",
         name_field: None,
     },
+    Route {
+        source: Source::Query,
+        path: "operator/v1/lifecycle",
+        rpc: OperatorRpc::DescribeLifecycle,
+        request: "DescribeLifecycleRequest",
+        name_field: None,
+    },
+    Route {
+        source: Source::Query,
+        path: "operator/v1/lifecycle/revisions",
+        rpc: OperatorRpc::ListRevisions,
+        request: "ListRevisionsRequest",
+        name_field: None,
+    },
+    Route {
+        source: Source::Query,
+        path: "operator/v1/lifecycle/draft",
+        rpc: OperatorRpc::GetDraft,
+        request: "GetDraftRequest",
+        name_field: None,
+    },
+    write(
+        "operator/v1/lifecycle/draft:put",
+        OperatorRpc::PutDraft,
+        "PutDraftRequest",
+        None,
+    ),
+    write(
+        "operator/v1/lifecycle/draft:discard",
+        OperatorRpc::DiscardDraft,
+        "DiscardDraftRequest",
+        None,
+    ),
+    write(
+        "operator/v1/lifecycle/draft:publish",
+        OperatorRpc::PublishDraft,
+        "PublishDraftRequest",
+        None,
+    ),
     write(
         "operator/v1/slots:block",
         OperatorRpc::SetBlock,
@@ -429,6 +468,19 @@ mod tests {
                 "/operator/v1/orders:withdraw",
                 Some((OperatorRpc::WithdrawItems, None)),
             ),
+            (
+                "/operator/v1/lifecycle",
+                Some((OperatorRpc::DescribeLifecycle, None)),
+            ),
+            (
+                "/operator/v1/lifecycle/draft",
+                Some((OperatorRpc::GetDraft, None)),
+            ),
+            (
+                "/operator/v1/lifecycle/draft:publish",
+                Some((OperatorRpc::PublishDraft, None)),
+            ),
+            ("/operator/v1/lifecycle/drafts", None),
             ("/operator/v1/orders/:cancel", None),
             ("/operator/v1/orders/a:b:cancel", None),
             ("/operator/v1/orders/a:nothing", None),

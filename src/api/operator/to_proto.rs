@@ -20,10 +20,7 @@ use domain::{
     time::EpochSeconds,
 };
 use orders::{
-    App,
-    search::{PLACED, state_of},
-    slots::SlotReport,
-    stats::OrderStats,
+    App, lifecycle::ActiveLifecycle, search::state_of, slots::SlotReport, stats::OrderStats,
 };
 use store::{ListedOrder, NamedSlot, OrderPlace, SlotBlock, SlotName, StoredOrder};
 
@@ -33,9 +30,6 @@ pub(super) use updates::entry as history_entry;
 
 /// The channel of every order.
 const CHANNEL: &str = "google";
-
-/// The revision of the lifecycle that every order was placed under.
-const LIFECYCLE_REVISION: u32 = 1;
 
 /// Bytes of an etag.
 const ETAG_BYTES: usize = 9;
@@ -71,15 +65,17 @@ impl View<'_> {
             created_sec,
             begun: _,
             update,
+            lifecycle: _,
             place: _,
         } = listed;
         let is_shown = self.customer == CustomerShown::Yes;
         let now = self.app.now();
+        let lifecycle = self.app.lifecycle();
         let items = (0..).zip(&order.items);
         let end = |item: &BookedItem| item.line.start_sec.saturating_add(item.line.duration_sec);
         v1::Order {
             name: order_name(&order.id),
-            state: state_of(listed).to_owned(),
+            state: state_of(listed, &lifecycle).to_owned(),
             merchant_id: order.merchant_id.to_string(),
             channel: CHANNEL.to_owned(),
             items: items
@@ -134,12 +130,14 @@ impl View<'_> {
         let now = listed
             .tree()
             .and_then(|tree| tree.items.get(index as usize));
-        let stated = now.and_then(|item| self.app.lifecycle().booking_status(item.state.as_str()));
+        let lifecycle = self.app.lifecycle();
+        let definition = lifecycle.definition();
+        let stated = now.and_then(|item| definition.booking_status(item.state.as_str()));
         let is_shown = self.customer == CustomerShown::Yes;
         let answers = line.answers.as_deref().filter(|_| is_shown);
         v1::Item {
             index,
-            state: item_state(listed, index).to_owned(),
+            state: item_state(listed, index, &lifecycle).to_owned(),
             booking_status: booking_status(stated.unwrap_or(*status)).to_owned(),
             service_id: line.service_id.to_string(),
             service_name: service.map_or_else(String::new, |service| service.name.value.clone()),
@@ -155,6 +153,7 @@ impl View<'_> {
     /// The items of an order in a slot, for which somebody comes. Names are shown to everybody who may see the list.
     pub(super) fn guests(&self, listed: &ListedOrder, slot: &SlotName) -> Vec<v1::DoorEntry> {
         let order = &listed.order;
+        let lifecycle = self.app.lifecycle();
         let is_shown = self.customer == CustomerShown::Yes;
         let mut guests = Vec::new();
         for (item, booked) in (0..).zip(&order.items) {
@@ -170,7 +169,7 @@ impl View<'_> {
             guests.push(v1::DoorEntry {
                 order: order_name(&order.id),
                 item,
-                state: item_state(listed, item).to_owned(),
+                state: item_state(listed, item, &lifecycle).to_owned(),
                 given_name: order.customer.given_name.clone(),
                 family_name: order.customer.family_name.clone(),
                 tickets: tickets(service, &line.tickets),
@@ -189,17 +188,22 @@ pub(super) fn listed(stored: StoredOrder) -> ListedOrder {
         begun: placed.begun,
         update,
         created_sec: placed.created_sec,
+        lifecycle: placed.lifecycle,
         // Only pages ask for it.
         place: OrderPlace(0),
     }
 }
 
 /// The state of an item.
-fn item_state(listed: &ListedOrder, index: u32) -> &str {
+fn item_state<'l>(listed: &'l ListedOrder, index: u32, lifecycle: &'l ActiveLifecycle) -> &'l str {
     let now = listed
         .tree()
         .and_then(|tree| tree.items.get(index as usize));
-    now.map_or(PLACED.1, |item| item.state.as_str())
+    let state = match now {
+        Some(item) => &item.state,
+        None => &lifecycle.placed(listed).item,
+    };
+    state.as_str()
 }
 
 fn is_in_slot(line: &LineItem, slot: &SlotName) -> bool {
@@ -230,26 +234,27 @@ pub(super) fn stats(stats: &OrderStats) -> v1::GetStatsResponse {
 }
 
 /// The creation, which is the first entry of every history.
-pub(super) fn creation(listed: &ListedOrder) -> v1::HistoryEntry {
+pub(super) fn creation(listed: &ListedOrder, lifecycle: &ActiveLifecycle) -> v1::HistoryEntry {
     let name = order_name(&listed.order.id);
     let becomes = |target: String, state: &str| v1::Transition {
         target,
         from_state: String::new(),
         to_state: state.to_owned(),
     };
+    let placed = lifecycle.at_sale(listed);
     let begun = listed.begun.as_deref();
-    let state = begun.map_or(PLACED.0, |begun| begun.state.as_str());
-    let mut transitions = vec![becomes(name.clone(), state)];
+    let state = begun.map_or(&placed.order, |begun| &begun.state);
+    let mut transitions = vec![becomes(name.clone(), state.as_str())];
     for (index, _) in listed.order.items.iter().enumerate() {
         let item = begun.and_then(|begun| begun.items.get(index));
-        let state = item.map_or(PLACED.1, |item| item.state.as_str());
-        transitions.push(becomes(format!("{name}/items/{index}"), state));
+        let state = item.map_or(&placed.item, |item| &item.state);
+        transitions.push(becomes(format!("{name}/items/{index}"), state.as_str()));
     }
     v1::HistoryEntry {
         revision: 0,
         time: Some(timestamp(listed.created_sec)),
         cause: "created".to_owned(),
-        lifecycle_revision: LIFECYCLE_REVISION,
+        lifecycle_revision: listed.lifecycle,
         transitions,
         ..v1::HistoryEntry::default()
     }

@@ -38,7 +38,7 @@ pub(super) const REASON: &str = "reason";
 const ETAG: &str = "etag";
 const KEEP_OFF_SALE: &str = "keep-off-sale";
 pub(super) const REQUEST_ID: &str = "request-id";
-const DRY_RUN: &str = "dry-run";
+pub(super) const DRY_RUN: &str = "dry-run";
 const DECISION: &str = "decision";
 const STEP: &str = "step";
 

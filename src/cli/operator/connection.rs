@@ -13,7 +13,8 @@ use tonic::{
 
 use crate::{
     api::operator::proto::v1::{
-        order_service_client::OrderServiceClient, slot_service_client::SlotServiceClient,
+        lifecycle_service_client::LifecycleServiceClient, order_service_client::OrderServiceClient,
+        slot_service_client::SlotServiceClient,
     },
     cli::error::CliError,
     config::LOGIN_VARIABLE,
@@ -163,6 +164,15 @@ impl Connection {
 
     pub(super) fn slots(&self) -> SlotServiceClient<InterceptedService<Channel, WithLogin>> {
         SlotServiceClient::with_interceptor(self.channel.clone(), self.login.clone())
+            .max_decoding_message_size(usize::MAX)
+    }
+}
+
+impl Connection {
+    pub(super) fn lifecycle(
+        &self,
+    ) -> LifecycleServiceClient<InterceptedService<Channel, WithLogin>> {
+        LifecycleServiceClient::with_interceptor(self.channel.clone(), self.login.clone())
             .max_decoding_message_size(usize::MAX)
     }
 }

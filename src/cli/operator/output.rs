@@ -70,12 +70,23 @@ impl Report {
         }
     }
 
+    /// A report of a text.
+    pub(super) fn of_text(text: String, answer: &impl Serialize) -> Self {
+        Self {
+            title: text,
+            ..Self::new(Vec::new(), Vec::new(), answer)
+        }
+    }
+
     pub(super) fn print(&self, format: OutputFormat, stdout: &mut dyn Write) -> io::Result<()> {
         match format {
             OutputFormat::Table => self.print_table(stdout),
             OutputFormat::Json => {
                 serde_json::to_writer_pretty(&mut *stdout, &self.json)?;
                 writeln!(stdout)
+            }
+            OutputFormat::Csv if self.columns.is_empty() => {
+                write!(stdout, "{}", printable_lines(&self.title))
             }
             OutputFormat::Csv => {
                 self.print_names(stdout)?;
@@ -92,6 +103,9 @@ impl Report {
             .map(|row| row.iter().map(|cell| printable(cell)).collect())
             .collect();
         write!(stdout, "{}", printable_lines(&self.title))?;
+        if columns.is_empty() {
+            return Ok(());
+        }
         write!(stdout, "{}", table::table("", &columns, &rows))
     }
 

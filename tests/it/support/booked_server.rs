@@ -330,7 +330,10 @@ fn fault_of(write: &Write) -> Option<PlannedFault> {
         | Write::HoldReleased { .. }
         | Write::Prices(_)
         | Write::SlotsForgotten(_)
-        | Write::Blocked(_) => None,
+        | Write::Blocked(_)
+        | Write::StepRetried(_)
+        | Write::Lifecycle(_)
+        | Write::LifecycleDraft(_) => None,
     }
 }
 
@@ -354,7 +357,10 @@ fn points_of(write: &Write) -> Option<(Point, Point)> {
         | Write::HoldReleased { .. }
         | Write::Prices(_)
         | Write::SlotsForgotten(_)
-        | Write::Blocked(_) => None,
+        | Write::Blocked(_)
+        | Write::StepRetried(_)
+        | Write::Lifecycle(_)
+        | Write::LifecycleDraft(_) => None,
     }
 }
 

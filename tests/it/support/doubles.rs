@@ -185,6 +185,17 @@ macro_rules! reads_of {
             self.$store.block_history(slot, take)
         }
 
+        fn lifecycle_changes(
+            &self,
+            take: boxoffice::store::LifecycleSink<'_>,
+        ) -> Result<(), ReadError> {
+            self.$store.lifecycle_changes(take)
+        }
+
+        fn states_in_use(&self) -> boxoffice::store::StatesInUse {
+            self.$store.states_in_use()
+        }
+
         fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {
             self.$store.find_hold(id)
         }

@@ -131,7 +131,7 @@ impl Setup {
             clock,
             limits: server::limits(&config),
             audit,
-            lifecycle: Arc::new(boxoffice::lifecycle_files::default().unwrap()),
+            lifecycle: server::lifecycle_source(&config)?,
         };
         config.sales.catalog = catalog;
         Server::start(&config, parts).await

@@ -18,7 +18,7 @@ use kernel::{
     rpc::Transport,
     user::{Role, User},
 };
-use store::{PaymentOutcome, SlotBlock};
+use store::{LifecycleRevision, PaymentOutcome, SlotBlock};
 
 /// Orders that one line names. A longer list takes several lines.
 const MAX_IDS_PER_LINE: usize = 1_000;
@@ -79,6 +79,8 @@ pub enum AuditEvent<'e> {
     },
     /// Spots of a slot were taken off sale or put back, by an operator.
     SlotBlocked(&'e SlotBlock),
+    /// Another revision of the lifecycle is in force.
+    LifecyclePublished(&'e LifecycleRevision),
     /// Somebody has asked for a change of an order.
     OrderChanged(AuditedChange<'e>),
     /// Orders were listed.
@@ -226,6 +228,7 @@ impl AuditEvent<'_> {
             Self::OrderFailed { .. } => "order_failed",
             Self::PaymentReversed { .. } => "payment_reversed",
             Self::SlotBlocked(_) => "slot_blocked",
+            Self::LifecyclePublished(_) => "lifecycle_published",
             Self::OrderChanged(_) => "order_changed",
             Self::OrdersListed(_) => "orders_listed",
             Self::CustomerErased { .. } => "customer_erased",
@@ -275,6 +278,11 @@ impl<'e> AuditEvent<'e> {
                     BlockedSpots::All => "all".to_owned(),
                     BlockedSpots::Count(count) => count.to_string(),
                 });
+            }
+            Self::LifecyclePublished(published) => {
+                record.revision = Some(published.number);
+                let answer = published.answer.as_ref();
+                record.change_id = answer.map(|answer| answer.request_id.as_str());
             }
             Self::OrderChanged(change) => change.fill(&mut record),
             Self::CustomerErased { orders } => {
@@ -387,6 +395,22 @@ mod tests {
         }
     }
 
+    fn revision(change_id: Option<&str>) -> LifecycleRevision {
+        LifecycleRevision {
+            number: 2,
+            digest: LifecycleRevision::digest_of(""),
+            name: "next".to_owned(),
+            text: String::new(),
+            published_sec: EpochSeconds::new(0),
+            by: None,
+            maps: Vec::new(),
+            answer: change_id.map(|id| store::RequestAnswer {
+                request_id: id.to_owned(),
+                fingerprint: [0; 32],
+            }),
+        }
+    }
+
     #[test]
     fn a_line_has_its_time_its_event_and_what_it_says() {
         let (address, transport) = ("::ffff:192.0.2.7".parse().unwrap(), Some(Transport::Rest));
@@ -427,6 +451,14 @@ mod tests {
             (
                 AuditEvent::SlotBlocked(&block(BlockedSpots::Count(8))),
                 r#""event":"slot_blocked","merchant_id":"m","service_id":"s","slot":"2026-01-15T06:00:00Z","blocked":"8""#,
+            ),
+            (
+                AuditEvent::LifecyclePublished(&revision(Some("C"))),
+                r#""event":"lifecycle_published","change_id":"C","revision":2"#,
+            ),
+            (
+                AuditEvent::LifecyclePublished(&revision(None)),
+                r#""event":"lifecycle_published","revision":2"#,
             ),
             (
                 AuditEvent::OrderChanged(AuditedChange {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     CreateOrder, Parts,
+    lifecycle::{LifecycleFile, LifecycleSource},
     steps::StepOutcome,
     tests::{SPOTS, played},
     update::{
@@ -52,12 +53,19 @@ fn with_lifecycle(books: Books, changes: &[(&str, &str)]) -> Office {
         assert!(text.contains(old), "{old}");
         text = text.replacen(old, new, 1);
     }
-    let definition = lifecycle_files::read(&text, "lifecycle.toml").unwrap_or_else(|errors| {
+    let file = LifecycleFile::of_text(&text, "lifecycle.toml").unwrap_or_else(|errors| {
         panic!("{errors}");
     });
     Office::opened(books, with_terms, |parts| {
-        parts.lifecycle = Arc::new(definition);
+        parts.lifecycle = LifecycleSource::File(file);
     })
+}
+
+/// A server that decides by this definition.
+fn with_definition(books: Books, definition: &Definition) -> Office {
+    let office = Office::opened(books, with_terms, |_| {});
+    office.app.lifecycles.replace(definition.clone());
+    office
 }
 
 fn decide(items: &[u32], decision: MerchantDecision) -> OrderChange {
@@ -161,9 +169,9 @@ async fn what_is_left_out_is_what_the_lifecycle_makes_of_the_order() {
         let order = new_order(&vec![1; items], processed_by);
         let order = try_to_order(&office, token, order).unwrap().unwrap();
         let stored = played(office.stored(&order.id));
-        let lifecycle = &office.app.lifecycle;
+        let lifecycle = office.app.lifecycle();
         let placed = &stored.placed;
-        let run = super::begun(lifecycle, placed, confirmations(placed)).unwrap();
+        let run = super::begun(&lifecycle, placed, confirmations(placed)).unwrap();
         assert_eq!(lifecycle.as_placed(placed).unwrap(), run, "{token}");
     }
 }
@@ -171,7 +179,7 @@ async fn what_is_left_out_is_what_the_lifecycle_makes_of_the_order() {
 #[test]
 fn usual_beginnings_of_any_size_are_alike() {
     let office = Office::new();
-    let lifecycle = &office.app.lifecycle;
+    let lifecycle = office.app.lifecycle();
     for paid_by in [
         PaidBy::Google,
         PaidBy::Partner,
@@ -180,7 +188,9 @@ fn usual_beginnings_of_any_size_are_alike() {
     ] {
         // Kept ones and others.
         for items in [1, 7, 8, 30] {
-            let usual = lifecycle.usual.get(&lifecycle.definition, paid_by, items);
+            let usual = lifecycle
+                .usual()
+                .get(lifecycle.definition(), paid_by, items);
             let usual = usual.unwrap();
             assert_eq!(usual.items.len(), usize::from(items));
             assert!(!usual.has_work());
@@ -331,15 +341,13 @@ async fn orders_of_a_lifecycle_with_timers_are_stored_as_they_begin() {
             to,
         }),
     });
-    let definition = Arc::new(definition);
-    let with_timers = |parts: &mut Parts| parts.lifecycle = Arc::clone(&definition);
-    let office = Office::opened(books(), with_terms, with_timers);
+    let office = with_definition(books(), &definition);
     let order = ordered(&office, "a", &[2]);
     assert_eq!(order.items[0].status, BookingStatus::Confirmed);
     let stored = office.stored(&order.id).await;
     assert_eq!(begun(&stored), ("processing", vec!["confirmed"]));
     let books = (office.store, office.gateway, office.clock);
-    let office = Office::opened(books, with_terms, with_timers);
+    let office = with_definition(books, &definition);
     assert_eq!(office.app.timers_and_steps(), (1, 0));
     let end = START.saturating_add(Seconds::new(2 * 3_600));
     office.clock.set(end);
@@ -357,10 +365,7 @@ async fn an_order_that_may_not_begin_is_neither_sold_nor_charged() {
         conditions: Vec::new(),
         action: LifecycleAction::ReleaseSpots,
     });
-    let definition = Arc::new(definition);
-    let office = Office::opened(books(), with_terms, |parts| {
-        parts.lifecycle = Arc::clone(&definition);
-    });
+    let office = with_definition(books(), &definition);
     let order = || new_order(&[2], Some(PaymentProcessor::Partner));
     for _ in 0..2 {
         let refused = try_to_order(&office, "a", order());

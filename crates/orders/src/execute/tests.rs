@@ -27,9 +27,10 @@ use kernel::{
     user::{Scope, User},
 };
 use store::{
-    BlockSink, CommitFuture, EraseFuture, HoldState, NamedSlot, OrderFilter, OrderKey, OrderSink,
-    PaymentOutcome, PlacedSink, Precondition, Read, ReadError, Recovered, Replay, Selection, Store,
-    StoreHealth, StoreStats, StoredHold, StoredOrder, UpdateSink, memory::MemoryStore,
+    BlockSink, CommitFuture, EraseFuture, HoldState, LifecycleSink, NamedSlot, OrderFilter,
+    OrderKey, OrderSink, PaymentOutcome, PlacedSink, Precondition, Read, ReadError, Recovered,
+    Replay, Selection, StatesInUse, Store, StoreHealth, StoreStats, StoredHold, StoredOrder,
+    UpdateSink, memory::MemoryStore,
 };
 use testkit::schedules::{Stage, every_schedule};
 
@@ -112,6 +113,14 @@ impl Store for FatedStore {
 
     fn block_history(&self, slot: &NamedSlot, take: BlockSink<'_>) -> Result<(), ReadError> {
         self.inner.block_history(slot, take)
+    }
+
+    fn lifecycle_changes(&self, take: LifecycleSink<'_>) -> Result<(), ReadError> {
+        self.inner.lifecycle_changes(take)
+    }
+
+    fn states_in_use(&self) -> StatesInUse {
+        self.inner.states_in_use()
     }
 
     fn find_hold(&self, id: store::HoldId) -> Read<Option<StoredHold>> {
@@ -233,6 +242,9 @@ fn writes(units: &[UnitOfWork]) -> Vec<&'static str> {
             Write::SlotsForgotten(_) => "forgotten",
             Write::OrderUpdated(_) => "update",
             Write::Blocked(_) => "block",
+            Write::StepRetried(_) => "retry",
+            Write::Lifecycle(_) => "lifecycle",
+            Write::LifecycleDraft(_) => "draft",
         })
         .collect()
 }
@@ -318,7 +330,8 @@ fn the_unit_of_an_order_requires_what_it_was_decided_on() {
         panic!("{units:?}")
     };
     let hold = Precondition::HoldRevision { id, revision: 2 };
-    assert_eq!(unit.requires[..], [new_request, hold]);
+    let lifecycle = Precondition::LifecycleRevision(1);
+    assert_eq!(unit.requires[..], [new_request, lifecycle, hold]);
     let [Write::OrderPlaced(placed)] = &unit.writes[..] else {
         panic!("{unit:?}")
     };
@@ -426,7 +439,10 @@ fn a_reversed_charge_is_on_record_with_its_attempt() {
                 | Write::Prices(_)
                 | Write::SlotsForgotten(_)
                 | Write::OrderUpdated(_)
-                | Write::Blocked(_) => continue,
+                | Write::Blocked(_)
+                | Write::StepRetried(_)
+                | Write::Lifecycle(_)
+                | Write::LifecycleDraft(_) => continue,
             };
             attempts.push((attempt.intent.attempt, attempt.outcome));
         }
@@ -869,8 +885,9 @@ fn a_change_of_an_order_is_decided_anew_three_times_at_most() {
             order: harbour.store.order_key(&"cart".into()),
             revision: 0,
         };
+        let lifecycle = Precondition::LifecycleRevision(1);
         for unit in units {
-            assert_eq!(unit.requires[..], [revision]);
+            assert_eq!(unit.requires[..], [revision, lifecycle]);
         }
         // The caller asks again, and whatever has happened, there is one note in the end.
         let again = note(&harbour, 1).map(|stored| stored.revision());

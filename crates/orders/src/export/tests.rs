@@ -47,7 +47,7 @@ async fn open(dir: &Path) -> Arc<App> {
         clock,
         limits,
         audit,
-        lifecycle: Arc::new(lifecycle_files::default().unwrap()),
+        lifecycle: crate::lifecycle::LifecycleSource::Published,
     })
     .await
     .unwrap()

@@ -66,7 +66,8 @@ impl Desk {
         let ledger =
             PaymentLedger::with_entries(PaidBy::Partner, dollars(15_000_000), entries).unwrap();
         let lifecycle = self.app.lifecycle();
-        let mut tree = lifecycle.named(OrderTree::new(lifecycle, 1, ledger));
+        let definition = lifecycle.definition();
+        let mut tree = definition.named(OrderTree::new(definition, 1, ledger));
         tree.state = state.into();
         tree.items[0].state = item.into();
         self.revision += 1;

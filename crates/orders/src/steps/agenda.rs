@@ -12,7 +12,7 @@ use domain::{
     order::OrderId,
     time::EpochSeconds,
 };
-use store::{BegunOrder, OrderKey, OrderUpdate};
+use store::{BegunOrder, OrderKey, OrderUpdate, StepRetry};
 
 /// The timers and open steps of all orders. Filled from the record, and by every update that is on record.
 #[derive(Debug, Default)]
@@ -98,7 +98,7 @@ pub(super) struct DueWork {
     pub(super) progress: WorkProgress,
 }
 
-/// The attempts at an open step since the start of the process.
+/// The attempts at an open step since it was opened.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StepAttempts {
     /// How many.
@@ -110,8 +110,8 @@ pub struct StepAttempts {
 }
 
 impl Agenda {
-    /// What is due of these orders.
-    pub(crate) fn of(updates: &[OrderUpdate], begun: &[BegunOrder]) -> Self {
+    /// What is due of these orders, with the attempts so far.
+    pub(crate) fn of(updates: &[OrderUpdate], begun: &[BegunOrder], retried: &[StepRetry]) -> Self {
         let agenda = Self::default();
         for update in updates {
             agenda.note(&update.order, update.revision, &update.tree);
@@ -119,6 +119,11 @@ impl Agenda {
         for BegunOrder { order, tree } in begun {
             agenda.note(order, 0, tree);
         }
+        let mut state = agenda.lock();
+        for retry in retried {
+            state.resume(retry);
+        }
+        drop(state);
         agenda
     }
 
@@ -236,6 +241,27 @@ impl AgendaState {
                 work,
             };
             self.orders.insert(key, agenda);
+        }
+    }
+
+    /// Goes on with an open step where the last process has left it.
+    fn resume(&mut self, retry: &StepRetry) {
+        let Some(key) = OrderKey::of_id(&retry.order) else {
+            return;
+        };
+        let name = WorkName::Step(retry.step);
+        let Some(agenda) = self.orders.get_mut(&key) else {
+            return;
+        };
+        let Some(progress) = agenda.work.get_mut(&name) else {
+            return;
+        };
+        progress.attempts = retry.attempts;
+        progress.error.clone_from(&retry.error);
+        if progress.recorded_due == retry.step_due_sec {
+            self.by_due.remove(&(progress.due, key, name.clone()));
+            progress.due = retry.due_sec;
+            self.by_due.insert((progress.due, key, name));
         }
     }
 

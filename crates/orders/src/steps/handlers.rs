@@ -23,7 +23,7 @@ pub struct StepCall {
     pub amount: Option<Money>,
     /// The charge of the order, if this server charged.
     pub charge: Option<ChargeKey>,
-    /// Which attempt since the start of the process, from 1.
+    /// Which attempt since the step was opened, from 1.
     pub attempt: u32,
 }
 
@@ -34,7 +34,8 @@ pub enum StepOutcome {
     Done,
     /// It is not done and never will be; why, for operators.
     Failed(String),
-    /// It may be done or not, and is to be tried again under the same key; why, for operators.
+    /// It may be done or not, and is to be tried again under the same key; why, for operators. The reason stays on record
+    /// for good, so it has nothing of the customer.
     Retry(String),
 }
 

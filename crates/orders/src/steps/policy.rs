@@ -13,16 +13,15 @@ const JITTER: std::ops::RangeInclusive<i64> = 800..=1_200;
 /// A pause of this many thousandths is a whole one.
 const WHOLE: i64 = 1_000;
 
-/// Doublings after which a pause has certainly reached its longest.
-const MAX_DOUBLINGS: u32 = 32;
-
 /// How a kind of step is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// Longest time of an attempt.
     pub attempt_timeout: Duration,
-    /// The pause after the first attempt; each further one is twice as long.
+    /// The pause after the first attempt.
     pub first_pause: Seconds,
+    /// How many times longer each further pause is.
+    pub factor: u32,
     /// The longest pause.
     pub longest_pause: Seconds,
     /// The step is given up this long after it was opened.
@@ -35,6 +34,7 @@ pub struct RetryPolicy {
 const ERASURE: RetryPolicy = RetryPolicy {
     attempt_timeout: Duration::from_secs(120),
     first_pause: Seconds::new(5),
+    factor: 2,
     longest_pause: Seconds::new(300),
     gives_up_after: Seconds::MAX,
     max_attempts: u32::MAX,
@@ -60,6 +60,7 @@ impl Default for StepSettings {
         let payment = RetryPolicy {
             attempt_timeout: Duration::from_secs(120),
             first_pause: Seconds::new(5),
+            factor: 2,
             longest_pause: Seconds::new(300),
             gives_up_after: Seconds::DAY,
             max_attempts: 1_000,
@@ -105,10 +106,10 @@ impl RetryPolicy {
     /// The pause after so many attempts, with a jitter that spreads the retries of many steps after an outage.
     #[must_use]
     pub fn pause(&self, attempts: u32, random: &mut fastrand::Rng) -> Seconds {
-        let doublings = attempts.saturating_sub(1).min(MAX_DOUBLINGS);
         // Saturating: a longest pause of centuries is one that never ends.
-        let doubled = self.first_pause.get().saturating_mul(1 << doublings);
-        let pause = doubled.min(self.longest_pause.get());
+        let growth = i64::from(self.factor).saturating_pow(attempts.saturating_sub(1));
+        let grown = self.first_pause.get().saturating_mul(growth);
+        let pause = grown.min(self.longest_pause.get());
         let jittered = pause.saturating_mul(random.i64(JITTER)) / WHOLE;
         // Whole seconds, and never none: a step that fails at once would else be tried without a pause.
         Seconds::new(jittered.max(1))

@@ -5,7 +5,6 @@ use std::{
 
 use super::*;
 use crate::{
-    lifecycle::ActiveLifecycle,
     tests::played,
     update::{
         OrderChange, RefundChoice,
@@ -72,7 +71,7 @@ fn office_that_tells() -> Office {
 
 /// A server whose lifecycle has a step of the partner's when a part enters a state.
 fn office_that_tells_of(entity: Entity, state: &str) -> Office {
-    let mut office = Office::new();
+    let office = Office::new();
     let mut definition = lifecycle_files::default().unwrap();
     let state = definition.entity(entity).state(state).unwrap();
     let index = Entity::ALL.iter().position(|it| *it == entity).unwrap();
@@ -87,8 +86,7 @@ fn office_that_tells_of(entity: Entity, state: &str) -> Office {
             });
         }
     }
-    let app = Arc::get_mut(&mut office.app).unwrap();
-    app.lifecycle = ActiveLifecycle::new(2, Arc::new(definition));
+    office.app.lifecycles.replace(definition);
     office
 }
 
@@ -162,6 +160,51 @@ async fn a_refund_without_an_answer_is_asked_for_again_and_given_once() {
         refunds(&office.stored(&order).await),
         [("done", cents(15_000))]
     );
+}
+
+#[tokio::test]
+async fn attempts_count_on_and_wait_on_over_restarts() {
+    let mut office = Office::new();
+    let order = office.order("a", &[2], Some("refund-fails-3"));
+    office
+        .changed(&order, cancel(&[], RefundChoice::Full))
+        .await;
+    for attempts in 1..=3 {
+        office.work().await;
+        let before = office.app.step_attempts(&order, 1).unwrap();
+        assert_eq!(before.attempts, attempts);
+        office = office.restarted();
+        let after = office.app.step_attempts(&order, 1);
+        assert_eq!(after.as_ref(), Some(&before));
+        // Not before its pause is over, also in another process.
+        office.work().await;
+        assert_eq!(office.app.step_attempts(&order, 1).as_ref(), Some(&before));
+        office.clock.set(before.due);
+    }
+    office.work().await;
+    assert_eq!(office.given(&order), [cents(15_000)]);
+    // Nothing of it comes back with the next process.
+    let office = office.restarted();
+    assert_eq!(office.app.step_attempts(&order, 1), None);
+}
+
+#[tokio::test]
+async fn a_step_that_is_due_anew_is_tried_then_and_counts_on() {
+    let office = Office::new();
+    let order = office.order("a", &[2], Some("refund-fails-3"));
+    office
+        .changed(&order, cancel(&[], RefundChoice::Full))
+        .await;
+    office.work().await;
+    office.clock.advance(Seconds::ONE);
+    office
+        .changed(&order, OrderChange::RetryStep { step: 1 })
+        .await;
+    let office = office.restarted();
+    let waiting = office.app.step_attempts(&order, 1).unwrap();
+    assert_eq!((waiting.attempts, waiting.due), (1, office.app.now()));
+    office.work().await;
+    assert_eq!(office.app.step_attempts(&order, 1).unwrap().attempts, 2);
 }
 
 #[tokio::test]
@@ -475,18 +518,21 @@ proptest! {
     #[test]
     fn pauses_double_up_to_the_longest_within_their_jitter(
         attempts in 0_u32..u32::MAX,
+        factor in 1_u32..=10,
         first in 1_i64..1_000,
         longest in 1_i64..100_000,
         seed: u64,
     ) {
         let policy = RetryPolicy {
             first_pause: Seconds::new(first),
+            factor,
             longest_pause: Seconds::new(longest),
             ..StepSettings::default().refund
         };
         let mut random = fastrand::Rng::with_seed(seed);
         let pause = policy.pause(attempts, &mut random).get();
-        let whole = first.saturating_mul(1 << attempts.saturating_sub(1).min(32)).min(longest);
+        let growth = i64::from(factor).saturating_pow(attempts.saturating_sub(1));
+        let whole = first.saturating_mul(growth).min(longest);
         prop_assert!(pause >= 1);
         prop_assert!(pause <= (whole * 12 / 10).max(1), "{} of {}", pause, whole);
         prop_assert!(pause >= whole * 8 / 10, "{} of {}", pause, whole);

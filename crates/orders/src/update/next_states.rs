@@ -43,13 +43,14 @@ impl App {
     /// # Errors
     /// [`ChangeError::Lifecycle`] if the lifecycle does not know the states of the order.
     pub fn next_states(&self, stored: &StoredOrder) -> Result<Vec<NextState>, ChangeError> {
-        let present = PresentOrder::new(self, stored)?;
+        let lifecycle = self.lifecycle();
+        let present = PresentOrder::new(self, &lifecycle, stored)?;
         let mut next = Vec::new();
         for part in present.parts() {
             let Some(state) = present.tree.state_of(part) else {
                 continue;
             };
-            for to in present.lifecycle.definition.targets(part, state).iter() {
+            for to in present.lifecycle.definition().targets(part, state).iter() {
                 next.push(present.next(part, to));
             }
         }
@@ -84,7 +85,7 @@ impl PresentOrder<'_> {
             // Without terms of the sale the caller has to say how much, which is no reason not to ask.
             refund: Some(RefundShare::Percent(Percent::FULL)),
         };
-        let definition = &self.lifecycle.definition;
+        let definition = self.lifecycle.definition();
         NextState {
             part,
             to: definition.name_of(part.entity, to).as_str().to_owned(),
@@ -94,7 +95,7 @@ impl PresentOrder<'_> {
     }
 
     fn action(&self, part: OrderPart, to: StateIx) -> OrderAction {
-        let verbs = &self.lifecycle.definition.verbs;
+        let verbs = &self.lifecycle.definition().verbs;
         match part.entity {
             Entity::Order if to == verbs.cancel => OrderAction::Cancel,
             Entity::Order if to == verbs.amend => OrderAction::Amend,

@@ -75,7 +75,7 @@ impl PresentOrder<'_> {
             return Ok(vec![Trigger::Transition {
                 part: OrderPart::ORDER,
                 from: None,
-                to: self.lifecycle.definition.verbs.cancel,
+                to: self.lifecycle.definition().verbs.cancel,
                 reason: Some(reason),
                 refund: Some(self.share(refund)),
             }]);
@@ -94,7 +94,7 @@ impl PresentOrder<'_> {
             let item = self.placed.order.items.get(usize::from(*item));
             item.map(|item| item.line.start_sec)
         });
-        let to = self.lifecycle.definition.verbs.withdraw;
+        let to = self.lifecycle.definition().verbs.withdraw;
         moves(&items, to, Some(&Name::from(BY_MERCHANT)))
     }
 
@@ -102,7 +102,7 @@ impl PresentOrder<'_> {
         if !self.lifecycle.awaits_customer(self.tree.state) {
             return Err(ChangeError::NotAwaited);
         }
-        let verbs = &self.lifecycle.definition.verbs;
+        let verbs = &self.lifecycle.definition().verbs;
         let to = match decision {
             CustomerDecision::Amend => verbs.amend,
             CustomerDecision::Cancel => verbs.cancel,
@@ -206,7 +206,7 @@ impl PresentOrder<'_> {
         name: &str,
         field: &'static str,
     ) -> Result<StateIx, ChangeError> {
-        let entity_def = self.lifecycle.definition.entity(entity);
+        let entity_def = self.lifecycle.definition().entity(entity);
         entity_def.state(name).ok_or_else(|| {
             let states = entity_def.states.iter();
             let states: Vec<&str> = states.map(|state| state.name.as_str()).collect();

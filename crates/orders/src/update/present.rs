@@ -27,8 +27,11 @@ pub(super) struct PresentOrder<'a> {
 
 impl<'a> PresentOrder<'a> {
     /// The order on record, at this moment.
-    pub(super) fn new(app: &'a App, stored: &'a StoredOrder) -> Result<Self, ChangeError> {
-        let lifecycle = &app.lifecycle;
+    pub(super) fn new(
+        app: &App,
+        lifecycle: &'a ActiveLifecycle,
+        stored: &'a StoredOrder,
+    ) -> Result<Self, ChangeError> {
         let placed = &stored.placed;
         let claims = claims_by_item(placed);
         let mut items = Vec::with_capacity(claims.len());
@@ -45,9 +48,16 @@ impl<'a> PresentOrder<'a> {
                 answers: line.answers.as_deref().unwrap_or_default(),
             });
         }
-        let tree = match stored.tree() {
-            Some(tree) => lifecycle.definition.interned(tree.clone())?,
-            None => lifecycle.as_placed(placed)?,
+        let tree = match (&stored.update, placed.begun.as_deref()) {
+            (Some(update), _) => {
+                let tree = lifecycle.renamed(update.entry.lifecycle, update.tree.clone());
+                lifecycle.definition().interned(tree)?
+            }
+            (None, Some(begun)) => {
+                let tree = lifecycle.renamed(placed.lifecycle, begun.clone());
+                lifecycle.definition().interned(tree)?
+            }
+            (None, None) => lifecycle.as_placed(placed)?,
         };
         if tree.items.len() != items.len() {
             return Err(OrderError::Unreadable.into());
@@ -64,7 +74,7 @@ impl<'a> PresentOrder<'a> {
 
     /// What becomes of the order by these triggers.
     pub(super) fn after(&self, triggers: Vec<Trigger>) -> Result<RunOutcome, ChangeError> {
-        let definition = &self.lifecycle.definition;
+        let definition = self.lifecycle.definition();
         let facts = facts(self.placed, &self.items, self.now);
         run_all(definition, self.tree.clone(), triggers, &facts)
             .map_err(|refused| ChangeError::refused(&refused, definition))

@@ -26,7 +26,7 @@ impl PresentOrder<'_> {
         outcome: RunOutcome,
         occasion: Occasion,
     ) -> OrderUpdate {
-        let definition = &self.lifecycle.definition;
+        let definition = self.lifecycle.definition();
         let released_items = released_items(&outcome);
         let mut released = Vec::new();
         for item in &released_items {
@@ -38,7 +38,7 @@ impl PresentOrder<'_> {
         let entry = HistoryEntry {
             cause: occasion.cause,
             actor: occasion.actor,
-            lifecycle: self.lifecycle.number,
+            lifecycle: self.lifecycle.number(),
             changes: changes(definition, &outcome),
             skipped: skipped(definition, &outcome),
             events: events(definition, &outcome),

@@ -44,6 +44,15 @@ pub(crate) fn with_terms(fixture: &mut Fixture) {
 
 fn without_terms(_: &mut Fixture) {}
 
+/// An order of some seats, one item each, that is charged to a card.
+pub(crate) fn command(token: &str, seats: &[i32], card: Option<&str>) -> Box<CreateOrder> {
+    Box::new(CreateOrder {
+        token: Token::from(token),
+        fingerprint: [0; 32],
+        order: new_order(seats, card),
+    })
+}
+
 impl Office {
     pub(crate) fn new() -> Self {
         Self::with(with_terms)
@@ -95,12 +104,7 @@ impl Office {
 
     /// An order of some seats, one item each, that is charged to a card.
     pub(crate) fn order(&self, token: &str, seats: &[i32], card: Option<&str>) -> OrderId {
-        let order = new_order(seats, card);
-        let command = Box::new(CreateOrder {
-            token: Token::from(token),
-            fingerprint: [0; 32],
-            order,
-        });
+        let command = command(token, seats, card);
         let created = crate::tests::played(self.app.create(command, None, far()));
         created.unwrap().unwrap().id.clone()
     }

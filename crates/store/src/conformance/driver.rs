@@ -6,10 +6,10 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::StoreHome;
 use crate::{
-    CommitError, HoldId, HoldRecord, ListedOrder, NamedClaim, NamedSlot, OrderFilter, OrderKey,
-    OrderUpdate, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder, Precondition, Read,
-    ReadError, Recovered, ReleaseReason, Replay, Selection, SlotBlock, Store, StoredHold,
-    StoredOrder, UnitOfWork, Write,
+    CommitError, HoldId, HoldRecord, LifecycleChange, ListedOrder, NamedClaim, NamedSlot,
+    OrderFilter, OrderKey, OrderUpdate, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder,
+    Precondition, Read, ReadError, Recovered, ReleaseReason, Replay, Selection, SlotBlock, Store,
+    StoredHold, StoredOrder, UnitOfWork, Write,
 };
 use domain::{
     money::{Currency, Money},
@@ -138,6 +138,17 @@ impl<'h> Driver<'h> {
         blocks
     }
 
+    /// The changes of the lifecycle, as they come.
+    pub(super) fn lifecycle_changes(&self) -> Vec<LifecycleChange> {
+        let mut changes = Vec::new();
+        let take = &mut |change| {
+            changes.push(change);
+            ControlFlow::Continue(())
+        };
+        self.store().lifecycle_changes(take).unwrap();
+        changes
+    }
+
     pub(super) fn hold(&self, id: HoldId) -> Option<StoredHold> {
         self.read(|store| store.find_hold(id))
     }
@@ -210,6 +221,7 @@ impl<'h> Driver<'h> {
             hold: None,
             bill: None,
             begun: None,
+            lifecycle: 1,
         }
     }
 

@@ -144,8 +144,10 @@ impl Script {
 
     /// A unit that the server might commit. Some of what it requires is not so.
     fn unit(&mut self, model: &Model, order_key: impl Fn(&Token) -> OrderKey) -> UnitOfWork {
-        match self.random.u8(..17) {
-            15.. => self.block(),
+        match self.random.u8(..20) {
+            15 | 16 => self.block(),
+            17 => self.lifecycle(model),
+            18 | 19 => self.retry(model, order_key),
             0..5 => self.order(model, order_key),
             12..15 => self.update(model, order_key),
             5 => self.payment(model, order_key),
@@ -215,6 +217,40 @@ impl Script {
         };
         UnitOfWork::from(Write::OrderUpdated(Box::new(update)))
             .requiring(order_revision(&id, expected))
+    }
+
+    /// A revision of the lifecycle, a draft, or both.
+    fn lifecycle(&mut self, model: &Model) -> UnitOfWork {
+        let current = model.lifecycle_revision();
+        let draft = Write::LifecycleDraft(Box::new(samples::draft(&mut self.random)));
+        if self.random.bool() {
+            return draft.into();
+        }
+        let revision = samples::revision(&mut self.random, current + 1);
+        let expected = current + u32::from(self.random.u8(..4) == 0);
+        let unit = UnitOfWork::from(Write::Lifecycle(Box::new(revision)))
+            .requiring(Precondition::LifecycleRevision(expected));
+        if self.random.bool() {
+            unit.and(draft)
+        } else {
+            unit
+        }
+    }
+
+    /// An attempt at a step that is open.
+    fn retry(&mut self, model: &Model, order_key: impl Fn(&Token) -> OrderKey) -> UnitOfWork {
+        for token in &self.tokens {
+            let id = order_key(token).order_id();
+            let (steps, revision) = model.steps_of(&id);
+            if let Some(step) = steps.first()
+                && self.random.bool()
+            {
+                let retry = samples::step_retry(&mut self.random, id.clone(), *step);
+                return UnitOfWork::from(Write::StepRetried(Box::new(retry)))
+                    .requiring(order_revision(&id, revision));
+            }
+        }
+        self.any_prices()
     }
 
     /// The payment of an order: that of the pending intent, if there is one.

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::driver::Driver;
 use crate::{
-    BegunOrder, HoldId, HoldRecord, HoldState, NamedClaim, NamedSlot, OrderUpdate, PaymentIntent,
-    PlacedOrder, Precondition, PriceBook, PriceEntry, Recovered, Replay, Selection, SlotBlock,
-    StoredHold, StoredOrder, UnitOfWork, UpdateTexts, Write,
+    BegunOrder, HoldId, HoldRecord, HoldState, LifecycleChange, LifecycleRevision, NamedClaim,
+    NamedSlot, OrderUpdate, PaymentIntent, PlacedOrder, Precondition, PriceBook, PriceEntry,
+    Recovered, Replay, Selection, SlotBlock, StateCount, StatesInUse, StepRetry, StoredHold,
+    StoredOrder, UnitOfWork, UpdateTexts, Write,
 };
 use domain::{
     ids::{MerchantId, ServiceId, TicketId, Token, UserId},
-    lifecycle::NamedTree,
+    lifecycle::{Entity, Name, NamedTree},
     order::{Customer, Order, OrderId},
     time::EpochSeconds,
 };
@@ -26,6 +27,10 @@ pub(super) struct Model {
     updates: Vec<OrderUpdate>,
     /// In the order of their commits.
     blocks: Vec<SlotBlock>,
+    /// The newest attempt at each step.
+    retried: BTreeMap<(OrderId, u16), StepRetry>,
+    /// In the order of their commits.
+    lifecycle: Vec<LifecycleChange>,
     holds: BTreeMap<HoldId, StoredHold>,
     pending: BTreeMap<Token, PaymentIntent>,
     /// The last payments that ended without an order.
@@ -41,6 +46,9 @@ pub(super) struct SortedContents {
     sold: Vec<(String, u32)>,
     updated: Vec<OrderUpdate>,
     begun: Vec<BegunOrder>,
+    retried: Vec<StepRetry>,
+    lifecycle: Vec<LifecycleRevision>,
+    draft: Option<String>,
     pending: Vec<PaymentIntent>,
     holds: Vec<HoldRecord>,
     blocks: Vec<SlotBlock>,
@@ -56,6 +64,9 @@ pub(super) fn sorted(recovered: &Recovered) -> SortedContents {
         sold,
         updated,
         begun,
+        retried,
+        lifecycle,
+        draft,
         pending,
         holds,
         blocks,
@@ -71,6 +82,9 @@ pub(super) fn sorted(recovered: &Recovered) -> SortedContents {
             .collect(),
         updated: updated.clone(),
         begun: begun.clone(),
+        retried: retried.clone(),
+        lifecycle: lifecycle.clone(),
+        draft: draft.clone(),
         pending: pending.clone(),
         holds: holds.clone(),
         blocks: blocks.clone(),
@@ -85,6 +99,9 @@ pub(super) fn sorted(recovered: &Recovered) -> SortedContents {
     contents
         .begun
         .sort_by(|left, right| left.order.cmp(&right.order));
+    contents
+        .retried
+        .sort_by_key(|retry| (retry.order.clone(), retry.step));
     contents
         .pending
         .sort_by(|left, right| left.token.cmp(&right.token));
@@ -144,6 +161,7 @@ impl Model {
             Precondition::OrderRevision { order, revision } => {
                 self.revision_of(&order.order_id()) == Some(*revision)
             }
+            Precondition::LifecycleRevision(number) => self.lifecycle_revision() == *number,
         }
     }
 
@@ -197,6 +215,96 @@ impl Model {
             Write::SlotsForgotten(until) => self.forgotten = self.forgotten.max(Some(until)),
             Write::OrderUpdated(update) => self.updates.push(*update),
             Write::Blocked(block) => self.blocks.push(*block),
+            Write::StepRetried(retry) => {
+                self.retried
+                    .insert((retry.order.clone(), retry.step), *retry);
+            }
+            Write::Lifecycle(revision) => {
+                self.lifecycle.push(LifecycleChange::Published(*revision));
+            }
+            Write::LifecycleDraft(draft) => self.lifecycle.push(LifecycleChange::Drafted(*draft)),
+        }
+    }
+
+    /// The revisions of the lifecycle, oldest first.
+    fn revisions(&self) -> Vec<LifecycleRevision> {
+        let mut revisions = Vec::new();
+        for change in &self.lifecycle {
+            if let LifecycleChange::Published(revision) = change {
+                revisions.push(revision.clone());
+            }
+        }
+        revisions
+    }
+
+    /// The number of the newest revision of the lifecycle; 0 if there is none.
+    pub(super) fn lifecycle_revision(&self) -> u32 {
+        self.revisions()
+            .last()
+            .map_or(0, |revision| revision.number)
+    }
+
+    fn draft(&self) -> Option<String> {
+        let mut newest_first = self.lifecycle.iter().rev();
+        newest_first.find_map(|change| match change {
+            LifecycleChange::Drafted(draft) => Some(draft.text.clone()),
+            LifecycleChange::Published(_) => None,
+        })?
+    }
+
+    /// The newest attempts at the steps that are open.
+    fn open_retries(&self) -> Vec<StepRetry> {
+        let mut open = Vec::new();
+        for ((order, step), retry) in &self.retried {
+            let (steps, _) = self.steps_of(order);
+            if steps.contains(step) {
+                open.push(retry.clone());
+            }
+        }
+        open
+    }
+
+    /// The steps of an order that are open, and how often it was updated.
+    pub(super) fn steps_of(&self, order: &OrderId) -> (Vec<u16>, u32) {
+        let newest = self.updates_of(order).next();
+        let mut placed = self.orders.iter().filter(|it| it.order.id == *order);
+        let begun = placed.next().and_then(|placed| placed.begun.as_deref());
+        let tree = newest.map(|newest| &newest.tree).or(begun);
+        let steps = tree.into_iter().flat_map(|tree| &tree.steps);
+        let revision = newest.map_or(0, |newest| newest.revision);
+        (steps.map(|step| step.number).collect(), revision)
+    }
+
+    fn states_in_use(&self) -> StatesInUse {
+        let mut unchanged = 0;
+        let mut counts: BTreeMap<(u32, Entity, Name), BTreeSet<&OrderId>> = BTreeMap::new();
+        for placed in &self.orders {
+            let newest = self.updates_of(&placed.order.id).next();
+            let newest = newest.map(|newest| (newest.entry.lifecycle, &newest.tree));
+            let begun = placed.begun.as_deref().map(|tree| (placed.lifecycle, tree));
+            let Some((decided_by, tree)) = newest.or(begun) else {
+                unchanged += 1;
+                continue;
+            };
+            let mut states = vec![(Entity::Order, &tree.state)];
+            states.extend(tree.items.iter().map(|it| (Entity::LineItem, &it.state)));
+            let timers = tree.timers.iter();
+            states.extend(timers.map(|timer| (timer.part.entity, &timer.to)));
+            for (entity, state) in states {
+                let key = (decided_by, entity, state.clone());
+                counts.entry(key).or_default().insert(&placed.order.id);
+            }
+        }
+        let counts = counts.into_iter();
+        let counts = counts.map(|((lifecycle, entity, state), orders)| StateCount {
+            lifecycle,
+            entity,
+            state,
+            orders: orders.len() as u64,
+        });
+        StatesInUse {
+            placed: unchanged,
+            counts: counts.collect(),
         }
     }
 
@@ -321,6 +429,9 @@ impl Model {
             sold: sold.into_iter().collect(),
             updated: self.updated(),
             begun: self.begun(),
+            retried: self.open_retries(),
+            lifecycle: self.revisions(),
+            draft: self.draft(),
             pending: self.pending.values().cloned().collect(),
             holds: active.map(|stored| stored.hold.clone()).collect(),
             blocks: self.blocks_in_force(),
@@ -389,6 +500,10 @@ impl Model {
         }
         self.assert_blocks(driver);
         assert_eq!(driver.store().stats().orders, self.count());
+        let mut changes = self.lifecycle.clone();
+        changes.reverse();
+        assert_eq!(driver.lifecycle_changes(), changes);
+        assert_eq!(driver.store().states_in_use(), self.states_in_use());
     }
 
     /// Fails unless an order stands as in the model, and has the same history.

@@ -8,14 +8,16 @@ use std::{
 use fastrand::Rng;
 
 use crate::{
-    HistoryEntry, HoldId, HoldRecord, NamedClaim, NamedSlot, OrderUpdate, PaymentAttempt,
-    PaymentIntent, PaymentOutcome, PlacedBill, PlacedOrder, PriceBook, PriceEntry, RequestAnswer,
-    SlotBlock, StateChange, UpdateCause, UpdateTexts,
+    HistoryEntry, HoldId, HoldRecord, LifecycleDraft, LifecycleRevision, NamedClaim, NamedSlot,
+    OrderUpdate, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedBill, PlacedOrder, PriceBook,
+    PriceEntry, RequestAnswer, SlotBlock, StateChange, StepRetry, UpdateCause, UpdateTexts,
 };
 use domain::{
     ids::Token,
     ledger::{LedgerEntry, LedgerKind, PaidBy, PaymentLedger},
-    lifecycle::{Name, NamedTree, OrderPart, Spots, Timer, TreeItem},
+    lifecycle::{
+        Entity, Name, NamedTree, OpenStep, OrderPart, Spots, StateMap, StepKind, Timer, TreeItem,
+    },
     money::{Currency, Money, Percent},
     order::{
         BookedItem, BookingStatus, Customer, Deposit, IntakeAnswer, LineItem, NoShowFee, Order,
@@ -51,6 +53,7 @@ pub(crate) fn placed(random: &mut Rng, order_id: impl FnOnce(&Token) -> OrderId)
         hold: maybe(random, |random| HoldId(bytes(random))),
         bill: maybe(random, bill).map(Box::new),
         begun: maybe(random, |random| tree(random, &"processing".into(), 1)).map(Box::new),
+        lifecycle: one_of(random, &[1, 1, 2, u32::MAX]),
         token,
     }
 }
@@ -94,10 +97,7 @@ pub(crate) fn update(random: &mut Rng, order: OrderId, revision: u32) -> OrderUp
             },
         },
         released: Vec::new(),
-        answer: maybe(random, |random| RequestAnswer {
-            request_id: text(random),
-            fingerprint: bytes(random),
-        }),
+        answer: maybe(random, request_answer),
     }
 }
 
@@ -122,7 +122,7 @@ fn tree(random: &mut Rng, state: &Name, version: u32) -> NamedTree {
         reductions: Vec::new(),
         ledger: PaymentLedger::new(PaidBy::Partner, dollars(random)),
         timers: maybe(random, |_| timer).into_iter().collect(),
-        steps: Vec::new(),
+        steps: maybe(random, open_step).into_iter().collect(),
         ended: Vec::new(),
         launches: 0,
         reason: maybe(random, |_| "weather".into()),
@@ -131,6 +131,67 @@ fn tree(random: &mut Rng, state: &Name, version: u32) -> NamedTree {
         emitted: BTreeSet::new(),
         events: 0,
         version,
+    }
+}
+
+/// A step that has not been there before, as good as surely: orders number their steps from 1 on.
+fn open_step(random: &mut Rng) -> OpenStep {
+    OpenStep {
+        number: random.u16(1..),
+        kind: one_of(
+            random,
+            &[StepKind::Capture, StepKind::Custom(Name::from("tell"))],
+        ),
+        part: OrderPart::ORDER,
+        due: second(random),
+        amount: None,
+    }
+}
+
+/// An attempt of any content at a step.
+pub(crate) fn step_retry(random: &mut Rng, order: OrderId, step: u16) -> StepRetry {
+    StepRetry {
+        order,
+        step,
+        step_due_sec: second(random),
+        attempts: random.u32(..),
+        due_sec: second(random),
+        error: text(random),
+    }
+}
+
+/// A revision of the lifecycle. Its text is none that the server would accept, which is not for the store to know.
+pub(crate) fn revision(random: &mut Rng, number: u32) -> LifecycleRevision {
+    LifecycleRevision {
+        number,
+        digest: bytes(random),
+        name: text(random),
+        text: text(random),
+        published_sec: second(random),
+        by: maybe(random, name),
+        maps: several(random, |random| StateMap {
+            entity: one_of(random, &Entity::ALL),
+            from: name(random).as_ref().into(),
+            to: name(random).as_ref().into(),
+        }),
+        answer: maybe(random, request_answer),
+    }
+}
+
+/// A draft of the lifecycle, or none.
+pub(crate) fn draft(random: &mut Rng) -> LifecycleDraft {
+    LifecycleDraft {
+        text: maybe(random, text),
+        drafted_sec: second(random),
+        by: maybe(random, name),
+        answer: maybe(random, request_answer),
+    }
+}
+
+fn request_answer(random: &mut Rng) -> RequestAnswer {
+    RequestAnswer {
+        request_id: text(random),
+        fingerprint: bytes(random),
     }
 }
 

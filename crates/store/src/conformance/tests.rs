@@ -43,7 +43,7 @@ fn every_wrong_store_is_found() {
 }
 
 /// What is wrong with a store, and the check that finds it.
-const FAULTS: [(Fault, &str); 87] = [
+const FAULTS: [(Fault, &str); 97] = [
     (Fault::PreconditionsIgnored, "a_stale_unit_writes_nothing"),
     (
         Fault::PreconditionsIgnored,
@@ -286,5 +286,39 @@ const FAULTS: [(Fault, &str); 87] = [
     (
         Fault::ErasuresLostAtRestart,
         "an_erased_order_leaves_the_others_of_its_person",
+    ),
+    (
+        Fault::LifecycleLostAtRestart,
+        "changes_of_the_lifecycle_are_kept",
+    ),
+    (
+        Fault::LifecycleOldestFirst,
+        "changes_of_the_lifecycle_are_kept",
+    ),
+    (Fault::LifecycleEndless, "changes_of_the_lifecycle_are_kept"),
+    (Fault::DraftsKept, "changes_of_the_lifecycle_are_kept"),
+    (
+        Fault::LifecyclePreconditionsIgnored,
+        "a_stale_publication_writes_nothing",
+    ),
+    (
+        Fault::LifecyclePreconditionsIgnored,
+        "publications_at_once_are_written_in_turn",
+    ),
+    (
+        Fault::StatesOfAllUpdates,
+        "states_in_use_are_those_of_the_newest_updates",
+    ),
+    (
+        Fault::StatesOfBeginningsIgnored,
+        "an_order_that_began_otherwise_is_in_use_by_its_own_states",
+    ),
+    (
+        Fault::AttemptsAtStepsForgotten,
+        "attempts_at_open_steps_are_recovered",
+    ),
+    (
+        Fault::AttemptsAtEndedStepsRecovered,
+        "attempts_at_open_steps_are_recovered",
     ),
 ];

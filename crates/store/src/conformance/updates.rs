@@ -27,6 +27,7 @@ fn updated(driver: &Driver<'_>, token: &str, revision: u32) -> OrderUpdate {
         reason: "she is ill".to_owned(),
     };
     update.tree.timers.clear();
+    update.tree.steps.clear();
     update
 }
 

@@ -132,6 +132,9 @@ pub enum DamageFault {
     Link,
     /// An update gives back more spots than its order has taken.
     Released,
+    /// A record builds on another that is not on record: an attempt at a step on an update of the order, a revision of the
+    /// lifecycle on the one before.
+    Unfounded,
     /// The summary of the segment is not what its records add up to.
     Summary,
 }
@@ -176,6 +179,7 @@ impl fmt::Display for Damage {
             DamageFault::Released => {
                 f.write_str("an order gives back more spots than it has taken")
             }
+            DamageFault::Unfounded => f.write_str("a record builds on one that is not on record"),
             DamageFault::Summary => write!(
                 f,
                 "{} is not what the records add up to; without this file the next start makes it again",

@@ -1,5 +1,7 @@
 //! What a record means for the index, for open work and for sums.
 
+use std::sync::Arc;
+
 use domain::time::EpochSeconds;
 
 use super::{
@@ -8,9 +10,9 @@ use super::{
     position::Position,
 };
 use crate::{
-    HoldId, NamedClaim, ReleaseReason,
+    HoldId, NamedClaim, ReleaseReason, StateProfile,
     order_key::{BlockKey, KeyDeriver, OrderKey, UserKey},
-    record::{BlockFacts, RecordFacts, RecordKeys},
+    record::{BegunFacts, BlockFacts, RecordFacts, RecordKeys},
 };
 
 #[cfg(test)]
@@ -80,6 +82,27 @@ pub(super) enum Fact {
         /// The block in force from now on.
         newest: BlockEntry,
     },
+    /// A step of an order was tried.
+    StepRetried {
+        /// The order.
+        key: OrderKey,
+        /// The number of the step.
+        step: u16,
+        /// Where the record of the attempt is.
+        position: Position,
+    },
+    /// The lifecycle has another revision.
+    LifecyclePublished {
+        /// Which one.
+        number: u32,
+        /// Where its record is.
+        position: Position,
+    },
+    /// The lifecycle has another draft, or none.
+    LifecycleDrafted {
+        /// Where its record is.
+        position: Position,
+    },
 }
 
 /// An update of an order, as far as it is more than its record.
@@ -89,6 +112,8 @@ pub(super) struct UpdateFact {
     pub(super) key: OrderKey,
     /// The newest update from now on.
     pub(super) newest: UpdateEntry,
+    /// The states that the order is in.
+    pub(super) states: Arc<StateProfile>,
     /// The spots that are given back.
     pub(super) released: Vec<NamedClaim>,
 }
@@ -110,8 +135,8 @@ pub(super) struct OrderFact {
     pub(super) consumes: Option<HoldId>,
     /// Whether it has a payment, so that an intent ends with it.
     pub(super) ends_intent: bool,
-    /// Whether it began with timers or steps.
-    pub(super) has_work: bool,
+    /// How it began; `None` if that follows from its sale.
+    pub(super) begun: Option<BegunFacts>,
 }
 
 impl From<&OrderFact> for OrderEntry {
@@ -130,7 +155,7 @@ impl Fact {
                 created_sec,
                 hold,
                 ends_intent,
-                has_work,
+                begun,
             } => Self::OrderPlaced(OrderFact {
                 key: order,
                 user: Some(user),
@@ -139,7 +164,7 @@ impl Fact {
                 claims: Vec::new(),
                 consumes: hold,
                 ends_intent,
-                has_work,
+                begun,
             }),
             RecordKeys::Intent(key) => Self::PaymentIntent { key, position },
             RecordKeys::PaymentEnded(key) => Self::PaymentEnded { key, position },
@@ -161,10 +186,18 @@ impl Fact {
             RecordKeys::SlotsForgotten(until) => Self::SlotsForgotten { until },
             RecordKeys::PersonErased => Self::ErasureBegun { position },
             RecordKeys::ErasureCompleted(bits) => Self::completed(bits, position),
+            RecordKeys::StepRetried { order, step } => Self::StepRetried {
+                key: order,
+                step,
+                position,
+            },
+            RecordKeys::Lifecycle(number) => Self::LifecyclePublished { number, position },
+            RecordKeys::LifecycleDraft => Self::LifecycleDrafted { position },
             RecordKeys::Update {
                 order,
                 revision,
                 has_work,
+                states,
             } => Self::OrderUpdated(UpdateFact {
                 key: order,
                 newest: UpdateEntry {
@@ -172,6 +205,7 @@ impl Fact {
                     revision,
                     has_work,
                 },
+                states,
                 released: Vec::new(),
             }),
             RecordKeys::Block(block) => Self::blocked(block, position),
@@ -189,7 +223,7 @@ impl Fact {
                 claims: order.claims,
                 consumes: order.hold,
                 ends_intent: order.ends_intent,
-                has_work: order.has_work,
+                begun: order.begun,
             }),
             RecordFacts::PaymentIntent(key) => Self::PaymentIntent { key, position },
             RecordFacts::PaymentEnded { order, attempt: _ } => Self::PaymentEnded {
@@ -222,9 +256,17 @@ impl Fact {
                     revision: update.revision,
                     has_work: update.has_work,
                 },
+                states: update.states,
                 released: update.released,
             }),
             RecordFacts::Blocked(block) => Self::blocked(BlockFacts::of(&block, keys), position),
+            RecordFacts::StepRetried { order, step } => Self::StepRetried {
+                key: order,
+                step,
+                position,
+            },
+            RecordFacts::Lifecycle(number) => Self::LifecyclePublished { number, position },
+            RecordFacts::LifecycleDraft => Self::LifecycleDrafted { position },
         }
     }
 
@@ -266,6 +308,7 @@ mod tests {
         conformance::samples,
         record::{OrderFacts, UpdateFacts},
     };
+    use domain::lifecycle::{Entity, Name};
 
     const ID: HoldId = HoldId([3; 16]);
 
@@ -281,7 +324,15 @@ mod tests {
             claims: Vec::new(),
             hold: Some(ID),
             ends_intent: true,
+            begun: Some(begun()),
+        }
+    }
+
+    fn begun() -> BegunFacts {
+        let states = vec![(Entity::Order, Name::from("processing"))];
+        BegunFacts {
             has_work: true,
+            states: Arc::new(StateProfile::new(2, states)),
         }
     }
 
@@ -300,9 +351,10 @@ mod tests {
             created_sec: order().created_sec,
             hold: Some(ID),
             ends_intent: true,
-            has_work: true,
+            begun: Some(begun()),
         };
         let attempt = 2;
+        let states = begun().states;
         vec![
             (written_order, RecordFacts::OrderPlaced(order())),
             (RecordKeys::Intent(key), RecordFacts::PaymentIntent(key)),
@@ -340,6 +392,18 @@ mod tests {
             ),
             (RecordKeys::Prices, RecordFacts::Prices),
             (
+                RecordKeys::StepRetried {
+                    order: key,
+                    step: 2,
+                },
+                RecordFacts::StepRetried {
+                    order: key,
+                    step: 2,
+                },
+            ),
+            (RecordKeys::Lifecycle(3), RecordFacts::Lifecycle(3)),
+            (RecordKeys::LifecycleDraft, RecordFacts::LifecycleDraft),
+            (
                 RecordKeys::SlotsForgotten(released_sec),
                 RecordFacts::SlotsForgotten(released_sec),
             ),
@@ -353,11 +417,13 @@ mod tests {
                     order: key,
                     revision,
                     has_work: true,
+                    states: Arc::clone(&states),
                 },
                 RecordFacts::OrderUpdated(UpdateFacts {
                     key,
                     revision,
                     has_work: true,
+                    states,
                     released: Vec::new(),
                 }),
             ),
@@ -372,7 +438,7 @@ mod tests {
     fn a_record_means_the_same_when_it_is_written_and_when_it_is_read() {
         let position = Position::new(3, 4096).unwrap();
         for (written, read) in records() {
-            let fact = Fact::written(written, position);
+            let fact = Fact::written(written.clone(), position);
             assert_eq!(Fact::read(read, &keys(), position), fact, "{written:?}");
         }
     }

@@ -165,7 +165,9 @@ impl Ledger {
             let position = frame.next_position()?;
             let link = self.link(&record.keys, position, pending);
             // After the link, which leads to what was there before.
-            pending.effects.add(&Fact::written(record.keys, position));
+            pending
+                .effects
+                .add(&Fact::written(record.keys.clone(), position));
             let link = link.filter(|_| !is_planted(PlantedFault::LinkMissing));
             frame.push(position, new_record(record), link);
         }
@@ -204,6 +206,9 @@ impl Ledger {
             | RecordKeys::HoldReleased { .. }
             | RecordKeys::Prices
             | RecordKeys::SlotsForgotten(_)
+            | RecordKeys::StepRetried { .. }
+            | RecordKeys::Lifecycle(_)
+            | RecordKeys::LifecycleDraft
             | RecordKeys::PersonErased
             | RecordKeys::ErasureCompleted(_) => None,
         }
@@ -251,6 +256,15 @@ impl Ledger {
                         .revision_of(order, pending)
                         .map_err(|error| NotWritten::Unreadable(Arc::new(error)))?;
                     found == Some(*revision)
+                }
+                Precondition::LifecycleRevision(number) => {
+                    let nothing = WorkEffects::default();
+                    let pending = if is_planted(PlantedFault::PendingLifecycleIgnored) {
+                        &nothing
+                    } else {
+                        &pending.effects
+                    };
+                    self.reader.work.lifecycle_revision(pending) == *number
                 }
             };
             if !holds {

@@ -1,5 +1,7 @@
 //! Open work in memory: payments without an outcome, active holds, erasures that are not complete, blocks of slots, and where
 //! the newest update of each updated order is. Of what has ended
+//! Open work in memory: payments without an outcome, active holds, erasures that are not complete, and where the newest
+//! update of each updated order is; the newest attempts at open steps, the revisions of the lifecycle. Of what has ended
 //! there is only where it is in the log: an entry for each payment that ended without an order, and for each hold that ended
 //! of late.
 //!
@@ -9,14 +11,20 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use domain::time::EpochSeconds;
 
-use super::{ended_holds::EndedHolds, fact::Fact, index::PrefixTable, position::Position};
+use super::{
+    ended_holds::EndedHolds,
+    fact::Fact,
+    index::PrefixTable,
+    position::Position,
+    state_profiles::{ProfileIx, StateProfiles},
+};
 use crate::{
-    HOLD_RETENTION, HoldId, HoldState, ReleaseReason,
+    HOLD_RETENTION, HoldId, HoldState, ReleaseReason, StateCount, StateProfile,
     order_key::{BlockKey, OrderKey},
 };
 
@@ -114,7 +122,7 @@ impl HoldEffect {
     }
 }
 
-/// The newest update of an order, or its sale if it began with timers or steps.
+/// The newest update of an order, or its sale if how it began is on record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct UpdateEntry {
     /// Where its record is.
@@ -149,6 +157,45 @@ impl UpdateEntry {
     }
 }
 
+/// What an update does to its order, or its sale if how it began is on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct UpdateEffect {
+    /// The newest update from now on.
+    pub(super) newest: UpdateEntry,
+    /// The states that the order is in.
+    pub(super) states: Arc<StateProfile>,
+}
+
+/// Where the changes of the lifecycle are, in the order of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct LifecycleEntries {
+    /// The revisions with their numbers.
+    pub(super) revisions: Vec<(u32, Position)>,
+    /// The drafts, discarded ones among them.
+    pub(super) drafts: Vec<Position>,
+}
+
+impl LifecycleEntries {
+    fn extend(&mut self, later: &Self) {
+        self.revisions.extend(&later.revisions);
+        self.drafts.extend(&later.drafts);
+    }
+
+    /// The number of the newest revision; 0 if there is none.
+    fn newest(&self) -> u32 {
+        self.revisions.last().map_or(0, |(number, _)| *number)
+    }
+
+    /// Where all of them are, newest first.
+    pub(super) fn newest_first(&self) -> Vec<Position> {
+        let mut positions = self.drafts.clone();
+        positions.extend(self.revisions.iter().map(|(_, position)| *position));
+        positions.sort_unstable();
+        positions.reverse();
+        positions
+    }
+}
+
 /// What records do to a payment intent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IntentEffect {
@@ -176,12 +223,15 @@ pub(super) struct WorkEffects {
     pub(super) holds: BTreeMap<HoldId, HoldEffect>,
     /// By the position of the record with which an erasure began.
     pub(super) erasures: BTreeMap<Position, ErasureEffect>,
-    /// The newest update of each order, or its sale if it began with timers or steps.
-    pub(super) updates: BTreeMap<OrderKey, UpdateEntry>,
+    /// The newest update of each order, or its sale if how it began is on record.
+    pub(super) updates: BTreeMap<OrderKey, UpdateEffect>,
     /// The newest block of each slot.
     pub(super) blocks: BTreeMap<BlockKey, BlockEntry>,
     /// The latest second up to which slots are forgotten, and their blocks with them.
     pub(super) slots_forgotten_until: Option<EpochSeconds>,
+    /// The newest attempt at each step since the last update without work of its order.
+    pub(super) retried: BTreeMap<(OrderKey, u16), Position>,
+    pub(super) lifecycle: LifecycleEntries,
 }
 
 impl WorkEffects {
@@ -195,13 +245,15 @@ impl WorkEffects {
                 if let Some(hold) = order.consumes {
                     self.end_hold(hold, order.created_sec, HoldEndKind::Consumed);
                 }
-                if order.has_work {
-                    let begun = UpdateEntry {
+                if let Some(begun) = &order.begun {
+                    let newest = UpdateEntry {
                         position: order.position,
                         revision: 0,
-                        has_work: true,
+                        has_work: begun.has_work,
                     };
-                    self.updates.insert(order.key, begun);
+                    let states = Arc::clone(&begun.states);
+                    let effect = UpdateEffect { newest, states };
+                    self.updates.insert(order.key, effect);
                 }
             }
             Fact::PaymentIntent { key, position } => {
@@ -227,7 +279,15 @@ impl WorkEffects {
                 self.erasures.insert(*erasure, ErasureEffect::Completed);
             }
             Fact::OrderUpdated(update) => {
-                self.updates.insert(update.key, update.newest);
+                if !update.newest.has_work {
+                    let steps = (update.key, 0)..=(update.key, u16::MAX);
+                    self.retried.retain(|step, _| !steps.contains(step));
+                }
+                let effect = UpdateEffect {
+                    newest: update.newest,
+                    states: Arc::clone(&update.states),
+                };
+                self.updates.insert(update.key, effect);
             }
             Fact::Blocked { key, newest } => {
                 self.blocks.insert(*key, *newest);
@@ -236,6 +296,17 @@ impl WorkEffects {
                 self.slots_forgotten_until = self.slots_forgotten_until.max(Some(*until));
             }
             Fact::Prices { .. } => {}
+            Fact::StepRetried {
+                key,
+                step,
+                position,
+            } => {
+                self.retried.insert((*key, *step), *position);
+            }
+            Fact::LifecyclePublished { number, position } => {
+                self.lifecycle.revisions.push((*number, *position));
+            }
+            Fact::LifecycleDrafted { position } => self.lifecycle.drafts.push(*position),
         }
     }
 
@@ -290,8 +361,8 @@ impl OpenWork {
                 ErasureEffect::Completed => state.erasures.remove(position),
             };
         }
-        for (key, newest) in &effects.updates {
-            state.update(*key, *newest);
+        for (key, effect) in &effects.updates {
+            state.update(*key, effect);
         }
         state.blocks.extend(&effects.blocks);
         let is_later = effects.slots_forgotten_until > state.slots_forgotten_until;
@@ -303,6 +374,12 @@ impl OpenWork {
             let until = state.slots_forgotten_until;
             state.blocks.retain(|_, newest| newest.is_known(until));
         }
+        // After the updates, which end the attempts before them.
+        for ((key, step), position) in &effects.retried {
+            let steps = state.retried.entry(*key).or_default();
+            steps.insert(*step, *position);
+        }
+        state.lifecycle.extend(&effects.lifecycle);
     }
 
     /// Forgets the holds that ended more than [`HOLD_RETENTION`] before `now`, and until the next call also those whose end
@@ -366,7 +443,8 @@ impl OpenWork {
 
     /// The newest update of an order; `None` for one that was only placed.
     pub(super) fn newest_update(&self, key: &OrderKey) -> Option<UpdateEntry> {
-        let newest = self.read().updates.get(key).copied();
+        let state = self.read();
+        let newest = state.updates.get(key).map(|tracked| tracked.newest);
         newest.filter(UpdateEntry::is_update)
     }
 
@@ -376,7 +454,7 @@ impl OpenWork {
         key: &OrderKey,
         pending: &WorkEffects,
     ) -> Option<UpdateEntry> {
-        let pending = pending.updates.get(key).copied();
+        let pending = pending.updates.get(key).map(|effect| effect.newest);
         pending
             .filter(UpdateEntry::is_update)
             .or_else(|| self.newest_update(key))
@@ -406,6 +484,36 @@ impl OpenWork {
         positions
     }
 
+    /// The number of the newest revision of the lifecycle after the pending effects; 0 if there is none.
+    pub(super) fn lifecycle_revision(&self, pending: &WorkEffects) -> u32 {
+        match pending.lifecycle.newest() {
+            0 => self.read().lifecycle.newest(),
+            pending => pending,
+        }
+    }
+
+    /// Where the changes of the lifecycle are.
+    pub(super) fn lifecycle(&self) -> LifecycleEntries {
+        self.read().lifecycle.clone()
+    }
+
+    /// How many orders have states on record, and how many of them have which.
+    pub(super) fn states_in_use(&self) -> (u64, Vec<StateCount>) {
+        let state = self.read();
+        let tracked = u64::try_from(state.updates.len()).unwrap_or(u64::MAX);
+        (tracked, state.profiles.counts())
+    }
+
+    /// Where the newest attempts at steps are of the orders that have timers or steps. Some of these steps may have ended
+    /// since.
+    pub(super) fn retried(&self) -> Vec<Position> {
+        let state = self.read();
+        let steps = state.retried.values().flat_map(BTreeMap::values);
+        let mut positions: Vec<_> = steps.copied().collect();
+        positions.sort_unstable();
+        positions
+    }
+
     /// The newest updates of the orders that have timers or steps, or their sales if they have no updates, in the order of
     /// the log.
     pub(super) fn orders_with_work(&self) -> Vec<UpdateEntry> {
@@ -414,7 +522,7 @@ impl OpenWork {
             .with_work
             .iter()
             .filter_map(|key| state.updates.get(key));
-        let mut entries: Vec<_> = newest.copied().collect();
+        let mut entries: Vec<_> = newest.map(|tracked| tracked.newest).collect();
         entries.sort_unstable_by_key(|entry| entry.position);
         entries
     }
@@ -441,22 +549,41 @@ struct WorkState {
     ended_holds: EndedHolds,
     /// Erasures that are not complete.
     erasures: BTreeSet<Position>,
-    /// The newest update of each order that was updated, and the sale of each other one that began with timers or steps.
-    updates: HashMap<OrderKey, UpdateEntry>,
+    /// The newest update of each order that was updated, and the sale of each other one of which it is on record how it
+    /// began.
+    updates: HashMap<OrderKey, TrackedUpdate>,
+    /// The states of these orders.
+    profiles: StateProfiles,
     /// The orders that have timers or steps.
     with_work: HashSet<OrderKey>,
     /// The newest block of each slot that is not forgotten.
     blocks: HashMap<BlockKey, BlockEntry>,
     slots_forgotten_until: Option<EpochSeconds>,
+    /// The newest attempt at each step of these orders.
+    retried: HashMap<OrderKey, BTreeMap<u16, Position>>,
+    lifecycle: LifecycleEntries,
+}
+
+/// The newest update of an order, and the states that it has.
+#[derive(Debug, Clone, Copy)]
+struct TrackedUpdate {
+    newest: UpdateEntry,
+    states: ProfileIx,
 }
 
 impl WorkState {
-    fn update(&mut self, key: OrderKey, newest: UpdateEntry) {
-        self.updates.insert(key, newest);
+    fn update(&mut self, key: OrderKey, effect: &UpdateEffect) {
+        let newest = effect.newest;
+        let states = self.profiles.add(&effect.states);
+        let before = self.updates.insert(key, TrackedUpdate { newest, states });
+        if let Some(before) = before {
+            self.profiles.remove(before.states);
+        }
         if newest.has_work {
             self.with_work.insert(key);
         } else {
             self.with_work.remove(&key);
+            self.retried.remove(&key);
         }
     }
 

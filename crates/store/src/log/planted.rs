@@ -75,13 +75,19 @@ pub(super) enum PlantedFault {
     UpdatesNotSummarized,
     /// The summary of a segment lacks its blocks.
     BlocksNotSummarized,
+    /// The summary of a segment lacks the revisions and drafts of the lifecycle.
+    LifecycleNotSummarized,
+    /// A unit is decided on the durable revision of the lifecycle, and not on the units before in the same frame.
+    PendingLifecycleIgnored,
+    /// A start returns attempts at steps that have ended since.
+    EndedStepsRetried,
 }
 
 #[cfg(test)]
 impl PlantedFault {
     /// The faults that the simulation has to find. [`Self::SummaryKeepsErased`] is found by the tests of the eraser,
     /// [`Self::SpareNotZeroed`] by those of the spares.
-    pub(super) const ALL: [Self; 33] = [
+    pub(super) const ALL: [Self; 36] = [
         Self::FrameNotSynced,
         Self::RoomNotReserved,
         Self::DirectoryNotSynced,
@@ -115,6 +121,9 @@ impl PlantedFault {
         Self::ReleasedIgnored,
         Self::UpdatesNotSummarized,
         Self::BlocksNotSummarized,
+        Self::LifecycleNotSummarized,
+        Self::PendingLifecycleIgnored,
+        Self::EndedStepsRetried,
     ];
 }
 

@@ -1,7 +1,7 @@
 //! Reading orders, holds and payments from the log by its index. All of it may be called while the log is written.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     io,
     ops::ControlFlow,
     sync::{
@@ -32,9 +32,9 @@ use super::{
     summary::RecordSums,
 };
 use crate::{
-    BegunOrder, BlockSink, ErrorChain, HoldId, ListedOrder, NamedSlot, OrderFilter, OrderPlace,
-    OrderSink, OrderUpdate, PlacedSink, ReadError, Recovered, Replay, Selection, StoredHold,
-    StoredOrder, UpdateSink,
+    BegunOrder, BlockSink, ErrorChain, HoldId, LifecycleChange, LifecycleSink, ListedOrder,
+    NamedSlot, OrderFilter, OrderPlace, OrderSink, OrderUpdate, PlacedSink, ReadError, Recovered,
+    Replay, Selection, StatesInUse, StepRetry, StoredHold, StoredOrder, UpdateSink,
     claim_totals::ClaimTotals,
     latest_prices::LatestPrices,
     order_key::{KeyDeriver, OrderKey},
@@ -108,11 +108,19 @@ impl LogReader {
         for book in self.decode_each(prices, record::decode_prices)? {
             latest.merge(&book);
         }
+        let retried = self.decode_each(self.work.retried(), record::decode_step_retried)?;
+        let lifecycle = self.work.lifecycle();
+        let revisions = lifecycle.revisions.iter().map(|(_, position)| *position);
+        let draft = lifecycle.drafts.last().copied();
+        let drafts = self.decode_each(draft.into_iter().collect(), record::decode_draft)?;
         Ok(Recovered {
             orders: self.index.orders(),
             sold: claims.less(&released).into_claims(),
+            retried: of_open_steps(retried, &updated, &begun),
             updated,
             begun,
+            lifecycle: self.decode_each(revisions.collect(), record::decode_published)?,
+            draft: drafts.into_iter().find_map(|draft| draft.text),
             pending: self.decode_each(self.work.pending_intents(), record::decode_intent)?,
             holds: self.decode_each(self.work.active_holds(), record::decode_hold)?,
             blocks: self.decode_each(self.work.blocks_in_force(), record::decode_block)?,
@@ -193,8 +201,9 @@ impl LogReader {
         let (mut updated, mut begun) = (Vec::new(), Vec::new());
         for entry in self.work.orders_with_work() {
             let record = self.read(entry.position)?;
+            // Without what people have written, which no timer needs. A crash may have left it half overwritten: erasures
+            // are finished only after this.
             let (public, _) = record.parts()?;
-            // Without what people have written, which no timer needs: it may be about to be erased.
             if entry.revision > 0 {
                 updated.push(record::decode_update(public, None)?);
             } else {
@@ -260,6 +269,35 @@ impl LogReader {
             let record = self.read(position)?;
             next = record.header.link;
             if take(record::decode_block(parts(&record)?.0)?).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The states of all orders.
+    pub(crate) fn states_in_use(&self) -> StatesInUse {
+        let (on_record, counts) = self.work.states_in_use();
+        StatesInUse {
+            placed: self.index.orders().saturating_sub(on_record),
+            counts,
+        }
+    }
+
+    /// Hands over the changes of the lifecycle, newest first, until `take` breaks.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(crate) fn each_lifecycle_change(&self, take: LifecycleSink<'_>) -> Result<(), ReadError> {
+        for position in self.work.lifecycle().newest_first() {
+            let record = self.read(position)?;
+            let (public, _) = parts(&record)?;
+            let change = if record.header.kind == RecordKind::Lifecycle.number() {
+                LifecycleChange::Published(record::decode_published(public)?)
+            } else {
+                LifecycleChange::Drafted(record::decode_draft(public)?)
+            };
+            if take(change).is_break() {
                 break;
             }
         }
@@ -531,6 +569,7 @@ impl LogReader {
             begun: placed.begun,
             update,
             created_sec: placed.created_sec,
+            lifecycle: placed.lifecycle,
             place: OrderPlace(record.position.bits()),
         }))
     }
@@ -605,6 +644,29 @@ impl LogReader {
     pub(crate) fn read(&self, position: Position) -> Result<RecordRead, ReadError> {
         record_reader::read_beside(&self.overwriting, &self.files, self.seed, position)
     }
+}
+
+/// The attempts at steps that are open in the newest updates of their orders.
+fn of_open_steps(
+    retried: Vec<StepRetry>,
+    updated: &[OrderUpdate],
+    begun: &[BegunOrder],
+) -> Vec<StepRetry> {
+    if is_planted(PlantedFault::EndedStepsRetried) {
+        return retried;
+    }
+    let mut open = HashSet::new();
+    let updated = updated.iter().map(|update| (&update.order, &update.tree));
+    let begun = begun.iter().map(|begun| (&begun.order, &begun.tree));
+    for (order, tree) in updated.chain(begun) {
+        for step in &tree.steps {
+            open.insert((order, step.number));
+        }
+    }
+    let retried = retried.into_iter();
+    retried
+        .filter(|retry| open.contains(&(&retry.order, retry.step)))
+        .collect()
 }
 
 /// The orders of a user that a search has found, and why it may have missed some.

@@ -28,9 +28,9 @@ use super::{
     writer_metrics::WriterMetrics,
 };
 use crate::{
-    BlockSink, CommitFuture, EraseError, EraseFuture, HoldId, NamedSlot, OrderFilter, OrderKey,
-    OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth,
-    StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink,
+    BlockSink, CommitFuture, EraseError, EraseFuture, HoldId, LifecycleSink, NamedSlot,
+    OrderFilter, OrderKey, OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection,
+    StatesInUse, Store, StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink,
 };
 use domain::{
     ids::{Token, UserId},
@@ -299,6 +299,14 @@ impl Store for SimulatedStore {
 
     fn block_history(&self, slot: &NamedSlot, take: BlockSink<'_>) -> Result<(), ReadError> {
         self.reader.each_block(slot, take)
+    }
+
+    fn lifecycle_changes(&self, take: LifecycleSink<'_>) -> Result<(), ReadError> {
+        self.reader.each_lifecycle_change(take)
+    }
+
+    fn states_in_use(&self) -> StatesInUse {
+        self.reader.states_in_use()
     }
 
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {

@@ -86,6 +86,9 @@ impl RecordSums {
             | Fact::HoldPlaced { .. }
             | Fact::HoldReleased { .. }
             | Fact::Blocked { .. }
+            | Fact::StepRetried { .. }
+            | Fact::LifecyclePublished { .. }
+            | Fact::LifecycleDrafted { .. }
             | Fact::ErasureBegun { .. }
             | Fact::ErasureCompleted { .. } => {}
         }
@@ -113,8 +116,13 @@ impl SegmentEffects {
         }
         let is_update = matches!(fact, Fact::OrderUpdated(_));
         let is_block = matches!(fact, Fact::Blocked { .. });
+        let is_lifecycle = matches!(
+            fact,
+            Fact::LifecyclePublished { .. } | Fact::LifecycleDrafted { .. }
+        );
         let is_lost = (is_update && is_planted(PlantedFault::UpdatesNotSummarized))
-            || (is_block && is_planted(PlantedFault::BlocksNotSummarized));
+            || (is_block && is_planted(PlantedFault::BlocksNotSummarized))
+            || (is_lifecycle && is_planted(PlantedFault::LifecycleNotSummarized));
         if !is_lost {
             self.work.add(fact);
         }

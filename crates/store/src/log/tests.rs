@@ -101,6 +101,7 @@ fn placed(store: &dyn Store, token: &str, user_id: &str) -> PlacedOrder {
         hold: None,
         bill: None,
         begun: None,
+        lifecycle: 1,
     }
 }
 

@@ -471,6 +471,9 @@ impl Verifier<'_> {
             Fact::OrderPlaced(order) => {
                 self.report.orders += 1;
                 self.claims.add_order(&order.key, &order.claims);
+                if order.begun.as_ref().is_some_and(|begun| begun.has_work) {
+                    self.updates.begin(&order.key);
+                }
                 let is_linked = self.links.add(position, order.user.as_ref(), link);
                 (&order.key, is_linked)
             }
@@ -492,14 +495,30 @@ impl Verifier<'_> {
             | Fact::HoldPlaced { .. }
             | Fact::HoldReleased { .. }
             | Fact::Prices { .. }
+            | Fact::LifecycleDrafted { .. }
             | Fact::ErasureBegun { .. }
             | Fact::ErasureCompleted { .. } => return,
+            Fact::StepRetried { key, .. } => {
+                let is_founded = self.updates.may_have_steps(key);
+                return self.require_foundation(stored, is_founded);
+            }
+            Fact::LifecyclePublished { number, .. } => {
+                let is_founded = self.updates.publish(*number);
+                return self.require_foundation(stored, is_founded);
+            }
         };
         if !is_linked {
             self.find_in(stored, DamageFault::Link, None);
         }
         self.erasures
             .add_order(position, sequence, key, stored.personal);
+    }
+
+    /// Reports a record that builds on what is not on record.
+    fn require_foundation(&mut self, stored: &StoredRecord<'_>, is_founded: bool) {
+        if !is_founded {
+            self.find_in(stored, DamageFault::Unfounded, None);
+        }
     }
 
     /// Decodes all of a record. Returns what it means for the index.
@@ -700,6 +719,7 @@ fn end_of(damage: &Damage) -> (u64, u64) {
         | DamageFault::NotErased
         | DamageFault::Link
         | DamageFault::Released
+        | DamageFault::Unfounded
         | DamageFault::Summary => damage.offset,
     };
     (damage.segment, end)

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use prost::Message;
 
 use super::{
-    RecordError, RecordKind, decode_erasure_completed, decode_person_erased, proto,
-    update::decode_tree,
+    RecordError, RecordKind, decode_draft, decode_erasure_completed, decode_person_erased,
+    decode_published, decode_step_retried, encode::FIRST_LIFECYCLE, proto, update::decode_tree,
 };
 use crate::{
     BegunOrder, Fingerprint, HoldId, HoldRecord, NamedClaim, OrderFilter, PaymentAttempt,
@@ -208,6 +208,9 @@ pub fn check_record(
         RecordKind::ErasureCompleted => decode_erasure_completed(public).map(drop),
         RecordKind::OrderUpdated => super::decode_update(public, personal).map(drop),
         RecordKind::Blocked => super::decode_block(public).map(drop),
+        RecordKind::StepRetried => decode_step_retried(public).map(drop),
+        RecordKind::Lifecycle => decode_published(public).map(drop),
+        RecordKind::LifecycleDraft => decode_draft(public).map(drop),
     }
 }
 
@@ -236,6 +239,7 @@ fn public_part(public: &[u8]) -> Result<PlacedOrder, RecordError> {
         claim,
         payment,
         hold_id,
+        lifecycle,
         bill: billed,
         begun,
     } = message(public)?;
@@ -264,6 +268,12 @@ fn public_part(public: &[u8]) -> Result<PlacedOrder, RecordError> {
         hold: hold_id.as_deref().map(decode_hold_id).transpose()?,
         bill: billed.map(bill::bill).transpose()?.map(Box::new),
         begun: begun.as_deref().map(decode_tree).transpose()?.map(Box::new),
+        lifecycle: match lifecycle {
+            0 => FIRST_LIFECYCLE,
+            // Left out by every version.
+            FIRST_LIFECYCLE => return Err(out_of_range("revision of the lifecycle", lifecycle)),
+            later => later,
+        },
     })
 }
 

@@ -20,6 +20,9 @@ use domain::{
 
 mod bill;
 
+/// The revision of the lifecycle that takes no bytes: most orders of most stores have it.
+pub(super) const FIRST_LIFECYCLE: u32 = 1;
+
 /// Room for the fields of an order that it has once, and for a short record.
 const BASE_BYTES: usize = 256;
 
@@ -39,6 +42,7 @@ pub(super) fn order(placed: &PlacedOrder, key: &OrderKey) -> Vec<u8> {
         hold,
         bill,
         begun,
+        lifecycle,
     } = placed;
     let Order {
         // The key says it, in fewer bytes.
@@ -70,6 +74,9 @@ pub(super) fn order(placed: &PlacedOrder, key: &OrderKey) -> Vec<u8> {
     }
     if let Some(HoldId(hold)) = hold {
         out.present(11, hold);
+    }
+    if *lifecycle != FIRST_LIFECYCLE {
+        out.number(12, *lifecycle);
     }
     if let Some(bill) = bill {
         out.message(13, |out| bill::put(out, bill));

@@ -1,5 +1,7 @@
 //! What an index and a summary need of each record, read without the rest.
 
+use std::sync::Arc;
+
 use prost::Message;
 
 use super::{
@@ -7,12 +9,17 @@ use super::{
     decode::{
         decode_hold_id, decode_hold_released, decode_order_key, decode_slots_forgotten, slot_claims,
     },
+    encode::FIRST_LIFECYCLE,
     erasures::decode_erasure_completed,
     proto,
+    update::{name, part_from_record, small},
 };
-use crate::{HoldId, NamedClaim, ReleaseReason, SlotBlock, order_key::OrderKey};
+use crate::{
+    HoldId, NamedClaim, PlacedOrder, ReleaseReason, SlotBlock, StateProfile, order_key::OrderKey,
+};
 use domain::{
     ids::UserId,
+    lifecycle::Entity,
     time::{EpochSeconds, Seconds},
 };
 
@@ -62,6 +69,17 @@ pub enum RecordFacts {
     OrderUpdated(UpdateFacts),
     /// A slot is blocked, or its block ends. There are few, so they are read whole.
     Blocked(Box<SlotBlock>),
+    /// A step of an order was tried.
+    StepRetried {
+        /// The order.
+        order: OrderKey,
+        /// The number of the step.
+        step: u16,
+    },
+    /// The lifecycle has this revision.
+    Lifecycle(u32),
+    /// The lifecycle has another draft, or none.
+    LifecycleDraft,
 }
 
 /// What an index and a summary need of an update.
@@ -73,6 +91,8 @@ pub struct UpdateFacts {
     pub revision: u32,
     /// Whether the order has timers or steps.
     pub has_work: bool,
+    /// The states that it is in.
+    pub states: Arc<StateProfile>,
     /// The spots that are given back.
     pub released: Vec<NamedClaim>,
 }
@@ -92,8 +112,36 @@ pub struct OrderFacts {
     pub hold: Option<HoldId>,
     /// Whether the payment's intent of the order ends with it.
     pub ends_intent: bool,
-    /// Whether the order began with timers or steps.
+    /// How it began; `None` if that follows from its sale.
+    pub begun: Option<BegunFacts>,
+}
+
+/// What an index and a summary need of an order whose beginning is on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BegunFacts {
+    /// Whether it began with timers or steps.
     pub has_work: bool,
+    /// The states that it began in.
+    pub states: Arc<StateProfile>,
+}
+
+impl BegunFacts {
+    /// Those of an order; `None` if how it began follows from its sale.
+    pub(super) fn of(placed: &PlacedOrder) -> Option<Self> {
+        let tree = placed.begun.as_deref()?;
+        Some(Self {
+            has_work: tree.has_work(),
+            states: Arc::new(StateProfile::of(placed.lifecycle, tree)),
+        })
+    }
+
+    fn read(lifecycle: u32, tree: &[u8]) -> Result<Self, RecordError> {
+        let tree = proto::TreeFacts::decode(tree)?;
+        Ok(Self {
+            has_work: has_work(&tree),
+            states: Arc::new(states(lifecycle, tree)?),
+        })
+    }
 }
 
 /// What an index and a summary need of a record. `personal` is `None` if it was erased.
@@ -137,6 +185,18 @@ pub fn decode_facts(
             let block = super::decode_block(public)?;
             Ok(RecordFacts::Blocked(Box::new(block)))
         }
+        RecordKind::StepRetried => {
+            let retried = proto::StepFacts::decode(public)?;
+            Ok(RecordFacts::StepRetried {
+                order: decode_order_key(&retried.order_key)?,
+                step: small("step", retried.step)?,
+            })
+        }
+        RecordKind::Lifecycle => {
+            let published = proto::LifecycleFacts::decode(public)?;
+            Ok(RecordFacts::Lifecycle(published.number))
+        }
+        RecordKind::LifecycleDraft => Ok(RecordFacts::LifecycleDraft),
     }
 }
 
@@ -203,8 +263,12 @@ fn order_facts(public: &[u8], personal: Option<&[u8]>) -> Result<OrderFacts, Rec
         claim,
         payment,
         hold_id,
+        lifecycle,
         begun,
     } = proto::OrderFacts::decode(public)?;
+    // Left out where it is the first.
+    let lifecycle = lifecycle.max(FIRST_LIFECYCLE);
+    let begun = begun.map(|tree| BegunFacts::read(lifecycle, &tree));
     Ok(OrderFacts {
         key: decode_order_key(&order_key)?,
         user_id: personal.map(user_id).transpose()?,
@@ -212,7 +276,7 @@ fn order_facts(public: &[u8], personal: Option<&[u8]>) -> Result<OrderFacts, Rec
         claims: slot_claims(claim),
         hold: hold_id.as_deref().map(decode_hold_id).transpose()?,
         ends_intent: payment.is_some(),
-        has_work: begun.is_some_and(|begun| !begun.timer.is_empty() || !begun.step.is_empty()),
+        begun: begun.transpose()?,
     })
 }
 
@@ -241,15 +305,41 @@ fn update_facts(public: &[u8]) -> Result<UpdateFacts, RecordError> {
         order_key,
         revision,
         tree,
+        entry,
         released,
     } = proto::UpdateFacts::decode(public)?;
     let tree = tree.ok_or(RecordError::Missing("order"))?;
+    let entry = entry.ok_or(RecordError::Missing("history entry"))?;
     Ok(UpdateFacts {
         key: decode_order_key(&order_key)?,
         revision,
-        has_work: !tree.timer.is_empty() || !tree.step.is_empty(),
+        has_work: has_work(&tree),
+        states: Arc::new(states(entry.lifecycle, tree)?),
         released: slot_claims(released),
     })
+}
+
+fn has_work(tree: &proto::TreeFacts) -> bool {
+    !tree.timer.is_empty() || !tree.step.is_empty()
+}
+
+/// The states of an order.
+fn states(lifecycle: u32, tree: proto::TreeFacts) -> Result<StateProfile, RecordError> {
+    let mut states = vec![(Entity::Order, name(tree.state))];
+    for (entity, parts) in [
+        (Entity::LineItem, tree.item),
+        (Entity::Fulfillment, tree.fulfillment),
+        (Entity::Refund, tree.refund),
+    ] {
+        for part in parts {
+            states.push((entity, name(part.state)));
+        }
+    }
+    for timer in tree.timer {
+        let entity = part_from_record(timer.part)?.entity;
+        states.push((entity, name(timer.to)));
+    }
+    Ok(StateProfile::new(lifecycle, states))
 }
 
 fn hold_facts(public: &[u8]) -> Result<RecordFacts, RecordError> {

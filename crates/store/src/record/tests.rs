@@ -25,8 +25,17 @@ fn sample(seed: u64) -> (Write, EncodedRecord) {
 
 fn any_write(random: &mut fastrand::Rng) -> Write {
     let token = samples::token(random);
-    match random.u8(..9) {
-        8 => Write::Blocked(Box::new(samples::block(random))),
+    match random.u8(..12) {
+        11 => Write::Blocked(Box::new(samples::block(random))),
+        8 => Write::StepRetried(Box::new({
+            let step = random.u16(..);
+            samples::step_retry(random, order_id(&token), step)
+        })),
+        9 => Write::Lifecycle(Box::new({
+            let number = random.u32(1..);
+            samples::revision(random, number)
+        })),
+        10 => Write::LifecycleDraft(Box::new(samples::draft(random))),
         7 => Write::OrderUpdated(Box::new({
             let revision = random.u32(..);
             samples::update(random, order_id(&token), revision)
@@ -90,6 +99,7 @@ fn placed(created_by: Option<&str>) -> PlacedOrder {
         hold: None,
         bill: None,
         begun: None,
+        lifecycle: 1,
         token,
     }
 }
@@ -122,6 +132,9 @@ fn decode_write(record: &EncodedRecord) -> Result<Write, RecordError> {
         RecordKind::OrderUpdated => {
             Write::OrderUpdated(Box::new(decode_update(public, Some(personal))?))
         }
+        RecordKind::StepRetried => Write::StepRetried(Box::new(decode_step_retried(public)?)),
+        RecordKind::Lifecycle => Write::Lifecycle(Box::new(decode_published(public)?)),
+        RecordKind::LifecycleDraft => Write::LifecycleDraft(Box::new(decode_draft(public)?)),
         RecordKind::PersonErased | RecordKind::ErasureCompleted => {
             panic!("it is no write of a unit")
         }
@@ -170,6 +183,9 @@ fn records_are_the_messages_of_the_proto_file() {
             RecordKind::SlotsForgotten => again::<proto::SlotsForgotten>(public),
             RecordKind::OrderUpdated => again::<proto::OrderUpdated>(public),
             RecordKind::Blocked => again::<proto::SlotBlocked>(public),
+            RecordKind::StepRetried => again::<proto::StepRetried>(public),
+            RecordKind::Lifecycle => again::<proto::LifecyclePublished>(public),
+            RecordKind::LifecycleDraft => again::<proto::LifecycleDrafted>(public),
             RecordKind::PersonErased | RecordKind::ErasureCompleted => {
                 panic!("it is no write of a unit")
             }
@@ -245,6 +261,18 @@ fn expected_facts(write: &Write) -> (RecordKeys, RecordFacts) {
             }),
             RecordFacts::Blocked(block.clone()),
         ),
+        Write::StepRetried(retry) => {
+            let (order, step) = (OrderKey::of_id(&retry.order).unwrap(), retry.step);
+            (
+                RecordKeys::StepRetried { order, step },
+                RecordFacts::StepRetried { order, step },
+            )
+        }
+        Write::Lifecycle(revision) => (
+            RecordKeys::Lifecycle(revision.number),
+            RecordFacts::Lifecycle(revision.number),
+        ),
+        Write::LifecycleDraft(_) => (RecordKeys::LifecycleDraft, RecordFacts::LifecycleDraft),
         Write::SlotsForgotten(until) => (
             RecordKeys::SlotsForgotten(*until),
             RecordFacts::SlotsForgotten(*until),
@@ -255,15 +283,18 @@ fn expected_facts(write: &Write) -> (RecordKeys, RecordFacts) {
 fn expected_update(update: &OrderUpdate) -> (RecordKeys, RecordFacts) {
     let order = OrderKey::of_id(&update.order).unwrap();
     let (revision, has_work) = (update.revision, update.tree.has_work());
+    let states = Arc::new(StateProfile::of(update.entry.lifecycle, &update.tree));
     let indexed = RecordKeys::Update {
         order,
         revision,
         has_work,
+        states: Arc::clone(&states),
     };
     let facts = RecordFacts::OrderUpdated(UpdateFacts {
         key: order,
         revision,
         has_work,
+        states,
         released: update.released.clone(),
     });
     (indexed, facts)
@@ -274,14 +305,17 @@ fn expected_order(placed: &PlacedOrder) -> (RecordKeys, RecordFacts) {
     let user_id = &placed.order.customer.user_id;
     let (created_sec, hold) = (placed.created_sec, placed.hold);
     let ends_intent = placed.payment.is_some();
-    let has_work = placed.begun.as_ref().is_some_and(|begun| begun.has_work());
+    let begun = placed.begun.as_ref().map(|begun| BegunFacts {
+        has_work: begun.has_work(),
+        states: Arc::new(StateProfile::of(placed.lifecycle, begun)),
+    });
     let indexed = RecordKeys::Order {
         order,
         user: keys().user_key(user_id),
         created_sec,
         hold,
         ends_intent,
-        has_work,
+        begun: begun.clone(),
     };
     let facts = RecordFacts::OrderPlaced(OrderFacts {
         key: order,
@@ -290,7 +324,7 @@ fn expected_order(placed: &PlacedOrder) -> (RecordKeys, RecordFacts) {
         claims: placed.claims.clone(),
         hold,
         ends_intent,
-        has_work,
+        begun,
     });
     (indexed, facts)
 }
@@ -430,12 +464,12 @@ fn who_created_an_order_stands_in_its_record_and_decides_who_sees_it() {
 
 #[test]
 fn kinds_keep_their_numbers() {
-    let known = (1..=11).zip(RecordKind::ALL);
+    let known = (1..=14).zip(RecordKind::ALL);
     for (number, kind) in known {
         assert_eq!(kind.number(), number);
         assert_eq!(RecordKind::try_from(number), Ok(kind));
     }
-    for number in [0, 12, 255] {
+    for number in [0, 15, 255] {
         let unknown = RecordError::UnknownKind(number);
         assert_eq!(RecordKind::try_from(number), Err(unknown));
     }

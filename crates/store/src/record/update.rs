@@ -14,11 +14,12 @@ use crate::{
     EmittedEvent, HistoryEntry, NamedClaim, OrderKey, OrderUpdate, RequestAnswer, SkippedChange,
     StateChange, UpdateTexts,
 };
+pub(super) use tree::{each, name, part_from_record, text};
 use tree::{
-    each, entries_from_record, entry_to_record, information_from_record, information_to_record,
-    name, part_from_record, part_to_record, text,
+    entries_from_record, entry_to_record, information_from_record, information_to_record,
+    part_to_record,
 };
-use variants::Mirrored;
+pub(super) use variants::Mirrored;
 
 #[cfg(test)]
 mod tests;
@@ -94,17 +95,17 @@ pub(super) fn decode_tree(bytes: &[u8]) -> Result<NamedTree, RecordError> {
     tree::from_record(message(bytes)?)
 }
 
-fn order_id(key: &[u8]) -> Result<OrderId, RecordError> {
+pub(super) fn order_id(key: &[u8]) -> Result<OrderId, RecordError> {
     Ok(decode_order_key(key)?.order_id())
 }
 
 /// A number that fits 16 bits.
-fn small(field: &'static str, number: u32) -> Result<u16, RecordError> {
+pub(super) fn small(field: &'static str, number: u32) -> Result<u16, RecordError> {
     u16::try_from(number).map_err(|_| out_of_range(field, number))
 }
 
 /// The variant of a number on record.
-fn variant<T: Mirrored>(number: i32) -> Result<T, RecordError> {
+pub(super) fn variant<T: Mirrored>(number: i32) -> Result<T, RecordError> {
     T::from_number(number).ok_or_else(|| out_of_range(T::FIELD, number))
 }
 

@@ -254,7 +254,7 @@ async fn a_server_with_a_planned_clock() {
         store: Arc::new(store),
         payments: Some(Arc::new(SimulatedGateway::default())),
         clock: clock.clone(),
-        lifecycle: Arc::new(boxoffice::lifecycle_files::default().unwrap()),
+        lifecycle: boxoffice::orders::lifecycle::LifecycleSource::Published,
         limits: server::limits(&config),
         audit: Audit::open(&config.logging.audit_log, clock.clone()).unwrap(),
     };

@@ -11,9 +11,10 @@ use domain::{
     time::{EpochSeconds, Seconds},
 };
 use store::{
-    BlockSink, CommitFuture, EraseFuture, HoldId, NamedSlot, OrderFilter, OrderKey, OrderSink,
-    PlacedSink, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth, StoreStats,
-    StoredHold, StoredOrder, UnitOfWork, UpdateSink, Write, log::simulated_store::SimulatedStore,
+    BlockSink, CommitFuture, EraseFuture, HoldId, LifecycleSink, NamedSlot, OrderFilter, OrderKey,
+    OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection, StatesInUse, Store,
+    StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink, Write,
+    log::simulated_store::SimulatedStore,
 };
 
 /// Seeds that are tried for each fault.
@@ -141,6 +142,14 @@ impl Store for FaultyStore {
 
     fn block_history(&self, slot: &NamedSlot, take: BlockSink<'_>) -> Result<(), ReadError> {
         self.inner.block_history(slot, take)
+    }
+
+    fn lifecycle_changes(&self, take: LifecycleSink<'_>) -> Result<(), ReadError> {
+        self.inner.lifecycle_changes(take)
+    }
+
+    fn states_in_use(&self) -> StatesInUse {
+        self.inner.states_in_use()
     }
 
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {

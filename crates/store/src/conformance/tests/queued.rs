@@ -10,10 +10,10 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    BlockSink, CommitError, CommitFuture, EraseFuture, HoldId, NamedSlot, OrderFilter, OrderKey,
-    OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection, Store, StoreHealth,
-    StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink, conformance::StoreHome,
-    memory::MemoryStore,
+    BlockSink, CommitError, CommitFuture, EraseFuture, HoldId, LifecycleSink, NamedSlot,
+    OrderFilter, OrderKey, OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection,
+    StatesInUse, Store, StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink,
+    conformance::StoreHome, memory::MemoryStore,
 };
 use domain::{
     ids::{Token, UserId},
@@ -180,6 +180,14 @@ impl Store for QueuedStore {
 
     fn block_history(&self, slot: &NamedSlot, take: BlockSink<'_>) -> Result<(), ReadError> {
         self.contents.block_history(slot, take)
+    }
+
+    fn lifecycle_changes(&self, take: LifecycleSink<'_>) -> Result<(), ReadError> {
+        self.contents.lifecycle_changes(take)
+    }
+
+    fn states_in_use(&self) -> StatesInUse {
+        self.contents.states_in_use()
     }
 
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {

@@ -22,11 +22,11 @@ use tokio::sync::watch;
 use super::memory::Outage;
 use crate::{
     BegunOrder, BlockSink, ClaimTotals, CommitError, CommitFuture, EraseError, EraseFuture, HoldId,
-    HoldState, ListedOrder, NamedSlot, OrderFilter, OrderKey, OrderPlace, OrderSink, OrderUpdate,
-    PlacedOrder, PlacedSink, Precondition, Preconditions, PriceBook, Provenance, Read, ReadError,
-    Recovered, Replay, Selection, SlotBlock, SlotName, Store, StoreHealth, StoreStats, StoredHold,
-    StoredOrder, UnitOfWork, UpdateSink, UpdateTexts, Write, conformance::StoreHome,
-    memory::MemoryStore,
+    HoldState, LifecycleSink, ListedOrder, NamedSlot, OrderFilter, OrderKey, OrderPlace, OrderSink,
+    OrderUpdate, PlacedOrder, PlacedSink, Precondition, Preconditions, PriceBook, Provenance, Read,
+    ReadError, Recovered, Replay, Selection, SlotBlock, SlotName, StateProfile, StateSums,
+    StatesInUse, Store, StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink,
+    UpdateTexts, Write, conformance::StoreHome, memory::MemoryStore,
 };
 use domain::{
     ids::{Token, UserId},
@@ -110,6 +110,15 @@ pub(super) enum Fault {
     BegunForgotten,
     BegunStaysRecovered,
     OrderErasedWithItsUser,
+    LifecycleLostAtRestart,
+    LifecycleOldestFirst,
+    LifecycleEndless,
+    LifecyclePreconditionsIgnored,
+    DraftsKept,
+    StatesOfAllUpdates,
+    StatesOfBeginningsIgnored,
+    AttemptsAtStepsForgotten,
+    AttemptsAtEndedStepsRecovered,
 }
 
 /// Keeps the units of a wrong store, from which it is built again when it is opened again.
@@ -189,6 +198,12 @@ impl WrongHome {
                 let updates = |write: &Write| matches!(write, Write::OrderUpdated(_));
                 unit.writes.retain(|write| !updates(write));
             }
+            if self.fault == Fault::LifecycleLostAtRestart {
+                unit.writes
+                    .retain(|write| !matches!(write, Write::Lifecycle(_)));
+                unit.requires
+                    .retain(|required| !matches!(required, Precondition::LifecycleRevision(_)));
+            }
             write(&contents, &unit).unwrap();
         }
         contents
@@ -267,6 +282,14 @@ impl WrongStore {
             Fault::UpdatesPreconditionsIgnored => {
                 unit.requires
                     .retain(|required| !matches!(required, Precondition::OrderRevision { .. }));
+            }
+            Fault::LifecyclePreconditionsIgnored => {
+                unit.requires
+                    .retain(|required| !matches!(required, Precondition::LifecycleRevision(_)));
+            }
+            Fault::DraftsKept => {
+                let discards = |write: &Write| matches!(write, Write::LifecycleDraft(draft) if draft.text.is_none());
+                unit.writes.retain(|write| !discards(write));
             }
             Fault::LastWriteLost if unit.writes.len() > 1 => drop(unit.writes.pop()),
             Fault::FirstRevisionStays => {
@@ -639,6 +662,45 @@ impl Store for WrongStore {
         Ok(())
     }
 
+    fn lifecycle_changes(&self, take: LifecycleSink<'_>) -> Result<(), ReadError> {
+        let mut changes = Vec::new();
+        self.contents.lifecycle_changes(&mut |change| {
+            changes.push(change);
+            ControlFlow::Continue(())
+        })?;
+        if self.has(Fault::LifecycleOldestFirst) {
+            changes.reverse();
+        }
+        for change in changes {
+            if take(change).is_break() && !self.has(Fault::LifecycleEndless) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn states_in_use(&self) -> StatesInUse {
+        let are_all = self.has(Fault::StatesOfAllUpdates);
+        if !are_all && !self.has(Fault::StatesOfBeginningsIgnored) {
+            return self.contents.states_in_use();
+        }
+        let mut profiles = BTreeMap::new();
+        for (at, write) in self.writes().into_iter().enumerate() {
+            if let Write::OrderUpdated(update) = write {
+                let states = StateProfile::of(update.entry.lifecycle, &update.tree);
+                profiles.insert((update.order, if are_all { at } else { 0 }), states);
+            }
+        }
+        let mut sums = StateSums::default();
+        for states in profiles.values() {
+            sums.add(states, 1);
+        }
+        StatesInUse {
+            counts: sums.into_counts(),
+            ..self.contents.states_in_use()
+        }
+    }
+
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         let Read::Now(Ok(mut found)) = self.contents.find_hold(id) else {
@@ -777,6 +839,15 @@ impl Store for WrongStore {
             | Fault::EndedBlocksRecovered
             | Fault::ForgottenBlocksRecovered => {
                 recovered.blocks = self.wrong_blocks(recovered.slots_forgotten_until);
+            }
+            Fault::AttemptsAtStepsForgotten => recovered.retried.clear(),
+            Fault::AttemptsAtEndedStepsRecovered => {
+                recovered.retried.clear();
+                for write in self.writes() {
+                    if let Write::StepRetried(retry) = write {
+                        recovered.retried.push(*retry);
+                    }
+                }
             }
             Fault::HoldsRecoveredById => recovered.holds.sort_by_key(|hold| hold.id),
             Fault::PricesReplaced => {

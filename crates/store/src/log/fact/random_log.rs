@@ -1,19 +1,23 @@
 //! Random logs for tests: few keys, so that everything that can happen to one does, in any order.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-use domain::time::{EpochSeconds, Seconds};
+use domain::{
+    lifecycle::{Entity, Name},
+    time::{EpochSeconds, Seconds},
+};
 use fastrand::Rng;
 
 use crate::{
-    HOLD_RETENTION, HoldId, NamedClaim, ReleaseReason,
+    HOLD_RETENTION, HoldId, NamedClaim, ReleaseReason, StateProfile,
     log::{
-        fact::{Fact, OrderFact},
+        fact::{Fact, OrderFact, UpdateFact},
         index::PREFIX_BYTES,
-        open_work::{BlockEntry, HoldPlacement},
+        open_work::{BlockEntry, HoldPlacement, UpdateEntry},
         position::{ALIGNMENT, Position},
     },
     order_key::{BlockKey, KEY_BYTES, OrderKey, UserKey},
+    record::BegunFacts,
 };
 
 /// The time of a server that reads the logs: some of the holds ended too long ago to be kept, some did not.
@@ -78,14 +82,25 @@ pub(in crate::log) fn last_ends<'f>(
 fn random_fact(random: &mut Rng, position: Position) -> Fact {
     let key = random.choice(order_keys()).unwrap();
     let id = random.choice(hold_ids()).unwrap();
-    match random.u32(0..11) {
-        10 => Fact::Blocked {
+    match random.u32(0..15) {
+        14 => Fact::Blocked {
             key: random.choice(block_keys()).unwrap(),
             newest: BlockEntry {
                 position,
                 end_sec: random_second(random),
                 is_on: random.bool(),
             },
+        },
+        10 | 11 => Fact::OrderUpdated(random_update(random, key, position)),
+        12 => Fact::StepRetried {
+            key,
+            step: random.u16(1..4),
+            position,
+        },
+        13 if random.bool() => Fact::LifecycleDrafted { position },
+        13 => Fact::LifecyclePublished {
+            number: random.u32(1..9),
+            position,
         },
         0..3 => Fact::OrderPlaced(OrderFact {
             key,
@@ -95,7 +110,7 @@ fn random_fact(random: &mut Rng, position: Position) -> Fact {
             claims: random_claims(random),
             consumes: random.bool().then_some(id),
             ends_intent: random.bool(),
-            has_work: random.bool(),
+            begun: random.bool().then(|| random_beginning(random)),
         }),
         3 => Fact::PaymentIntent { key, position },
         4 => Fact::PaymentEnded { key, position },
@@ -122,6 +137,34 @@ fn random_fact(random: &mut Rng, position: Position) -> Fact {
         _ => Fact::SlotsForgotten {
             until: random_second(random),
         },
+    }
+}
+
+/// One of few states.
+fn random_states(random: &mut Rng) -> Arc<StateProfile> {
+    let state = random.choice(["processing", "cancelled"]).unwrap();
+    let states = vec![(Entity::Order, Name::from(state))];
+    Arc::new(StateProfile::new(random.u32(1..3), states))
+}
+
+fn random_beginning(random: &mut Rng) -> BegunFacts {
+    BegunFacts {
+        has_work: random.bool(),
+        states: random_states(random),
+    }
+}
+
+/// An update of an order in one of few states.
+fn random_update(random: &mut Rng, key: OrderKey, position: Position) -> UpdateFact {
+    UpdateFact {
+        key,
+        newest: UpdateEntry {
+            position,
+            revision: random.u32(1..9),
+            has_work: random.bool(),
+        },
+        states: random_states(random),
+        released: random_claims(random),
     }
 }
 

@@ -47,7 +47,7 @@ fn ordered(key: OrderKey, consumes: Option<HoldId>, ends_intent: bool) -> Fact {
         claims: Vec::new(),
         consumes,
         ends_intent,
-        has_work: false,
+        begun: None,
     })
 }
 

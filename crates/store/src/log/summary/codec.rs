@@ -8,8 +8,12 @@
 //! payments    count u32 × {order key [16], offset u32}
 //! holds       count u32 × {id [16], 0 u8 or 1 u8 {offset u32, revision u32, expiry i64}, end u8 {second i64 if ended}}
 //! erasures    count u32 × {position u64, 0 u8: begun, 1 u8: complete}
-//! updates     count u32 × {order key [16], offset u32, revision u32, 1 u8 if the order has timers or steps, else 0}
+//! states      count u32 × {lifecycle u32, count u32 × {kind of part u8, length u32, bytes}}
+//! updates     count u32 × {order key [16], offset u32, revision u32, 1 u8 if the order has timers or steps, else 0, number of its states u32}
+//! retried     count u32 × {order key [16], step u32, offset u32}
 //! blocks      count u32 × {key of the slot [16], offset u32, end of the slot i64, 1 u8 if any spots are blocked, else 0}
+//! lifecycle   revisions: count u32 × {number u32, offset u32}
+//!             drafts: count u32 × {offset u32}
 //! prices      count u32 × {offset u32}
 //! forgotten   0 u8, or 1 u8 {second i64}
 //! sold        ids: count u32 × {length u32, bytes}
@@ -21,20 +25,26 @@
 //! Integers are little-endian. Offsets are in the segment, in units of the alignment of records. Lists are sorted where
 //! they have keys, so that equal records make equal bytes.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
-use domain::time::EpochSeconds;
+use domain::{
+    lifecycle::{Entity, Name},
+    time::EpochSeconds,
+};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::{CHAIN_HASH_BYTES, RecordSums, SegmentBounds, SegmentEffects, Summary};
 use crate::{
-    HoldId,
+    HoldId, StateProfile,
     claim_totals::{ClaimKey, ClaimTotals},
     log::{
         index::{KeyPrefix, OrderEntry, PREFIX_BYTES},
         open_work::{
             BlockEntry, ErasureEffect, HoldEffect, HoldEnd, HoldEndKind, HoldPlacement,
-            IntentEffect, UpdateEntry, WorkEffects,
+            IntentEffect, LifecycleEntries, UpdateEffect, UpdateEntry, WorkEffects,
         },
         planted::{PlantedFault, is_planted},
         position::{ALIGNMENT, Position},
@@ -44,7 +54,7 @@ use crate::{
 };
 
 /// Format and its version.
-const FORMAT: [u8; 8] = *b"bo-idx 5";
+const FORMAT: [u8; 8] = *b"bo-idx 6";
 
 const CHECKSUM_BYTES: usize = 16;
 
@@ -201,12 +211,12 @@ impl Encoder {
                 ErasureEffect::Completed => 1,
             });
         }
-        self.count(work.updates.len());
-        for (key, newest) in &work.updates {
+        self.updates(&work.updates);
+        self.count(work.retried.len());
+        for ((key, step), position) in &work.retried {
             self.bytes(&key.0);
-            self.offset(newest.position);
-            self.u32(newest.revision);
-            self.u8(u8::from(newest.has_work));
+            self.u32((*step).into());
+            self.offset(*position);
         }
         self.count(work.blocks.len());
         for (key, newest) in &work.blocks {
@@ -214,6 +224,43 @@ impl Encoder {
             self.offset(newest.position);
             self.second(newest.end_sec);
             self.u8(u8::from(newest.is_on));
+        }
+        let LifecycleEntries { revisions, drafts } = &work.lifecycle;
+        self.count(revisions.len());
+        for (number, position) in revisions {
+            self.u32(*number);
+            self.offset(*position);
+        }
+        self.count(drafts.len());
+        for position in drafts {
+            self.offset(*position);
+        }
+    }
+
+    fn updates(&mut self, updates: &BTreeMap<OrderKey, UpdateEffect>) {
+        // Sorted, so that a summary is a function of its records alone.
+        let profiles: BTreeSet<&StateProfile> =
+            updates.values().map(|effect| &*effect.states).collect();
+        let mut numbers = HashMap::new();
+        self.count(profiles.len());
+        for (number, profile) in (0_u32..).zip(&profiles) {
+            numbers.insert(*profile, number);
+            self.u32(profile.lifecycle);
+            self.count(profile.states.len());
+            for (entity, state) in &profile.states {
+                // Four kinds of parts.
+                self.u8(u8::try_from(entity.index()).unwrap_or(u8::MAX));
+                self.count(state.as_str().len());
+                self.bytes(state.as_str().as_bytes());
+            }
+        }
+        self.count(updates.len());
+        for (key, UpdateEffect { newest, states }) in updates {
+            self.bytes(&key.0);
+            self.offset(newest.position);
+            self.u32(newest.revision);
+            self.u8(u8::from(newest.has_work));
+            self.u32(numbers.get(&**states).copied().unwrap_or(NONE));
         }
     }
 
@@ -397,15 +444,12 @@ impl<'b> Decoder<'b> {
             };
             Some((position, effect))
         })?;
-        let updates = self.list(KEY_BYTES + 9, |rest| {
+        let updates = self.updates()?;
+        let retried = self.list(KEY_BYTES + 8, |rest| {
             let key = rest.order_key()?;
+            let step = u16::try_from(rest.u32()?).ok()?;
             let offset = rest.u32()?;
-            let newest = UpdateEntry {
-                position: rest.position(offset)?,
-                revision: rest.u32()?,
-                has_work: rest.is_there()?,
-            };
-            Some((key, newest))
+            Some(((key, step), rest.position(offset)?))
         })?;
         let blocks = self.list(KEY_BYTES + 13, |rest| {
             let key = rest.array().map(BlockKey)?;
@@ -426,6 +470,55 @@ impl<'b> Decoder<'b> {
             blocks: sorted(blocks)?,
             // In the sums.
             slots_forgotten_until: None,
+            retried: sorted(retried)?,
+            lifecycle: self.lifecycle()?,
+        })
+    }
+
+    fn updates(&mut self) -> Option<Vec<(OrderKey, UpdateEffect)>> {
+        let profiles = self.list(8, |rest| rest.profile().map(Arc::new))?;
+        if !profiles.is_sorted_by(|one, next| one < next) {
+            return None;
+        }
+        let updates = self.list(KEY_BYTES + 13, |rest| {
+            let key = rest.order_key()?;
+            let offset = rest.u32()?;
+            let newest = UpdateEntry {
+                position: rest.position(offset)?,
+                revision: rest.u32()?,
+                has_work: rest.is_there()?,
+            };
+            let states = profiles.get(usize::try_from(rest.u32()?).ok()?)?;
+            let states = Arc::clone(states);
+            Some((key, UpdateEffect { newest, states }))
+        })?;
+        // States that no order has are in no summary.
+        let are_used = profiles.iter().all(|states| Arc::strong_count(states) > 1);
+        are_used.then_some(updates)
+    }
+
+    fn profile(&mut self) -> Option<StateProfile> {
+        let lifecycle = self.u32()?;
+        let states = self.list(5, |rest| {
+            let entity = Entity::ALL.get(usize::from(rest.u8()?)).copied()?;
+            let length = rest.count(1)?;
+            let state = std::str::from_utf8(rest.slice(length)?).ok()?;
+            Some((entity, Name::from(state)))
+        })?;
+        let is_sorted = states.is_sorted_by(|one, next| one < next);
+        is_sorted.then_some(StateProfile { lifecycle, states })
+    }
+
+    fn lifecycle(&mut self) -> Option<LifecycleEntries> {
+        Some(LifecycleEntries {
+            revisions: self.list(8, |rest| {
+                let number = rest.u32()?;
+                let offset = rest.u32()?;
+                Some((number, rest.position(offset)?))
+            })?,
+            drafts: self.list(4, |rest| {
+                rest.u32().and_then(|offset| rest.position(offset))
+            })?,
         })
     }
 

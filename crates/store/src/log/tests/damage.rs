@@ -10,7 +10,8 @@ use domain::slot::BlockedSpots;
 
 use super::*;
 use crate::{
-    BegunOrder, NamedSlot, OrderUpdate, Precondition, SlotBlock, StoredOrder, UpdateTexts,
+    BegunOrder, LifecycleChange, LifecycleDraft, LifecycleRevision, NamedSlot, OrderUpdate,
+    Precondition, SlotBlock, StatesInUse, StepRetry, StoredOrder, UpdateTexts,
     conformance::samples, log::segment::SEGMENT_HEADER_BYTES,
 };
 
@@ -55,6 +56,7 @@ enum AnswerValue {
     Orders(Vec<Order>),
     Stored(Box<Option<StoredOrder>>),
     History(Vec<OrderUpdate>),
+    Lifecycle(Vec<LifecycleChange>),
 }
 
 /// Everything that a store answers.
@@ -68,6 +70,9 @@ struct Answers {
     holds: Vec<HoldRecord>,
     blocks: Vec<SlotBlock>,
     prices: PriceBook,
+    retried: Vec<StepRetry>,
+    lifecycle: (Vec<LifecycleRevision>, Option<String>),
+    states: StatesInUse,
     times: [Option<EpochSeconds>; 2],
     questions: Vec<Answer>,
 }
@@ -79,6 +84,9 @@ impl Answers {
             mut sold,
             mut updated,
             mut begun,
+            retried,
+            lifecycle,
+            draft,
             mut pending,
             mut holds,
             mut blocks,
@@ -117,6 +125,7 @@ impl Answers {
             questions.push(answer(listed(store, &of_user), AnswerValue::Orders)?);
         }
         questions.push(answer(listed(store, &everything()), AnswerValue::Orders)?);
+        questions.push(answer(changes(store), AnswerValue::Lifecycle)?);
         Ok(Self {
             orders,
             sold,
@@ -126,6 +135,9 @@ impl Answers {
             holds,
             blocks,
             prices,
+            retried,
+            lifecycle: (lifecycle, draft),
+            states: store.states_in_use(),
             times: [newest_order_sec, slots_forgotten_until],
             questions,
         })
@@ -143,11 +155,15 @@ impl Answers {
                 holds,
                 blocks,
                 prices,
+                retried,
+                lifecycle,
+                states,
                 times,
                 questions: _,
             } = answers;
             format!(
-                "{orders} {sold:?} {updated:?} {begun:?} {pending:?} {holds:?} {blocks:?} {prices:?} {times:?}"
+                "{orders} {sold:?} {updated:?} {begun:?} {pending:?} {holds:?} {blocks:?} {prices:?} {times:?} \
+                 {retried:?} {lifecycle:?} {states:?}"
             )
         };
         without_questions(self) == without_questions(expected)
@@ -169,6 +185,39 @@ fn answer<T>(
         Err(ReadError::Damaged(_)) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The changes of the lifecycle, newest first.
+fn changes(store: &dyn Store) -> Result<Vec<LifecycleChange>, ReadError> {
+    let mut changes = Vec::new();
+    store.lifecycle_changes(&mut |change| {
+        changes.push(change);
+        ControlFlow::Continue(())
+    })?;
+    Ok(changes)
+}
+
+/// The first revision of the lifecycle, and a draft of the next one. They are short, like the updates.
+fn lifecycle() -> [Write; 2] {
+    let mut random = fastrand::Rng::with_seed(1);
+    let revision = LifecycleRevision {
+        name: "first".to_owned(),
+        text: "one".to_owned(),
+        by: None,
+        maps: Vec::new(),
+        answer: None,
+        ..samples::revision(&mut random, 1)
+    };
+    let draft = LifecycleDraft {
+        text: Some("two".to_owned()),
+        drafted_sec: EpochSeconds::new(30),
+        by: None,
+        answer: None,
+    };
+    [
+        Write::Lifecycle(Box::new(revision)),
+        Write::LifecycleDraft(Box::new(draft)),
+    ]
 }
 
 /// The updates of an order, newest first.
@@ -324,6 +373,7 @@ impl Scene {
         // One frame of several records.
         commit(vec![Write::PaymentEnded(declined), released, prices(2)]).await;
         commit(vec![Write::SlotsForgotten(EpochSeconds::new(100))]).await;
+        commit(lifecycle().into()).await;
         let paid = PlacedOrder {
             payment: Some(ended("paid", PaymentOutcome::Captured)),
             hold: Some(HoldId([1; 16])),

@@ -1,6 +1,10 @@
 use std::{fs, os::unix::fs::FileExt, sync::Arc};
 
-use domain::{slot::SlotDuration, time::EpochSeconds};
+use domain::{
+    lifecycle::{OpenStep, OrderPart, StepKind},
+    slot::SlotDuration,
+    time::EpochSeconds,
+};
 use kernel::clock::{Clock, ManualClock};
 
 use super::*;
@@ -174,9 +178,11 @@ fn simulated(fixture: &Fixture) -> (SimulatedDisk, Vec<usize>) {
 
 #[test]
 fn a_flipped_bit_anywhere_is_found_and_its_segment_is_named() {
-    let fixture = Fixture::with_orders(60);
+    let fixture = Fixture::with_orders(80);
     let (disk, ends) = simulated(&fixture);
-    let verified = || verify_segments(&disk, 60, &|| Ok(false), &mut |_| {});
+    // With one segment, damage of its header is an error: nothing says what the store is.
+    assert!(ends.len() > 1);
+    let verified = || verify_segments(&disk, 80, &|| Ok(false), &mut |_| {});
     let mut random = fastrand::Rng::with_seed(11);
     assert_eq!(verified().unwrap().findings, []);
     for _ in 0..200 {
@@ -430,6 +436,68 @@ fn blocks_lead_to_the_one_before_of_their_slot() {
     assert!(links.add(&one, block(56), None));
     links.note_damage();
     assert!(links.add(&one, block(64), Some(position(8))));
+}
+
+#[test]
+fn revisions_and_attempts_without_what_they_build_on_are_found() {
+    let revision = |number| {
+        let mut random = fastrand::Rng::with_seed(number);
+        let number = u32::try_from(number).unwrap();
+        Write::Lifecycle(Box::new(samples::revision(&mut random, number)))
+    };
+    let draft =
+        || Write::LifecycleDraft(Box::new(samples::draft(&mut fastrand::Rng::with_seed(1))));
+    let attempt = |order: &OrderId| {
+        let mut random = fastrand::Rng::with_seed(1);
+        Write::StepRetried(Box::new(samples::step_retry(&mut random, order.clone(), 1)))
+    };
+    let order = OrderKey([9; 16]).order_id();
+    let begun = |has_step: bool| {
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut placed = samples::placed(&mut random, |_| order.clone());
+        let mut tree = samples::update(&mut random, order.clone(), 1).tree;
+        tree.timers.clear();
+        tree.steps.clear();
+        tree.steps.extend(has_step.then(|| OpenStep {
+            number: 1,
+            kind: StepKind::Capture,
+            part: OrderPart::ORDER,
+            due: EpochSeconds::new(1),
+            amount: None,
+        }));
+        (placed.begun, placed.hold) = (Some(Box::new(tree)), None);
+        Write::OrderPlaced(Box::new(placed))
+    };
+    for (writes, expected) in [
+        (
+            vec![revision(1), draft(), revision(2), draft(), revision(3)],
+            vec![],
+        ),
+        (vec![revision(2)], vec![1]),
+        (vec![revision(1), revision(3), revision(4)], vec![2]),
+        (vec![revision(1), revision(1)], vec![2]),
+        (vec![draft(), attempt(&order)], vec![2]),
+        (vec![begun(true), attempt(&order)], vec![]),
+        (vec![begun(false), attempt(&order)], vec![2]),
+    ] {
+        let disk = SimulatedDisk::new(1);
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(EpochSeconds::new(1_800_000_000)));
+        let (mut log, _) = OpenedLog::open(&disk, &clock).unwrap();
+        for write in &writes {
+            let unit = EncodedUnit::new(&UnitOfWork::from(write.clone()), &log.reader.keys);
+            log.ledger.write(&[unit]).unwrap();
+        }
+        let changes = log.ledger.appender.end().next_sequence - 1;
+        let verified = verify_segments(&disk, changes, &|| Ok(false), &mut |_| {}).unwrap();
+        let findings = verified.findings.iter();
+        let found: Vec<u64> = findings
+            .map(|finding| {
+                assert_eq!(finding.damage.fault, DamageFault::Unfounded, "{writes:?}");
+                finding.damage.sequence
+            })
+            .collect();
+        assert_eq!(found, expected, "{writes:?}");
+    }
 }
 
 #[test]

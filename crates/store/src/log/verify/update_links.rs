@@ -1,6 +1,6 @@
-//! Links and revisions of the updates of an order.
+//! Links and revisions of the updates of an order, and the revisions of the lifecycle.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::{
     log::{open_work::UpdateEntry, position::Position},
@@ -11,6 +11,10 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct UpdateLinks {
     newest: HashMap<OrderKey, UpdateEntry>,
+    /// The orders that began with timers or steps.
+    begun: HashSet<OrderKey>,
+    /// The newest revision of the lifecycle; 0 if there is none.
+    lifecycle: u32,
     /// Whether updates may be missing here.
     is_damaged: bool,
 }
@@ -29,7 +33,23 @@ impl UpdateLinks {
         continues || self.is_damaged
     }
 
-    /// Updates may be missing: nothing is compared from here on.
+    /// Adds an order that began with timers or steps.
+    pub(super) fn begin(&mut self, order: &OrderKey) {
+        self.begun.insert(*order);
+    }
+
+    /// Whether an order may have steps: it was updated, or began with some.
+    pub(super) fn may_have_steps(&self, order: &OrderKey) -> bool {
+        self.newest.contains_key(order) || self.begun.contains(order) || self.is_damaged
+    }
+
+    /// Adds a revision of the lifecycle, and says whether it follows the one before.
+    pub(super) fn publish(&mut self, number: u32) -> bool {
+        let before = std::mem::replace(&mut self.lifecycle, number);
+        before.checked_add(1) == Some(number) || self.is_damaged
+    }
+
+    /// Records may be missing: nothing is compared from here on.
     pub(super) fn note_damage(&mut self) {
         self.is_damaged = true;
     }

@@ -95,18 +95,18 @@ pub(super) fn from_record(record: proto::OrderTree) -> Result<NamedTree, RecordE
 }
 
 /// Each of the messages as a value.
-pub(super) fn each<M, T>(
+pub(in crate::record) fn each<M, T>(
     messages: Vec<M>,
     from_record: impl Fn(M) -> Result<T, RecordError>,
 ) -> Result<Vec<T>, RecordError> {
     messages.into_iter().map(from_record).collect()
 }
 
-pub(super) fn text(name: &Name) -> String {
+pub(in crate::record) fn text(name: &Name) -> String {
     name.as_str().to_owned()
 }
 
-pub(super) fn name(text: String) -> Name {
+pub(in crate::record) fn name(text: String) -> Name {
     Name::from(text)
 }
 
@@ -117,7 +117,9 @@ pub(super) fn part_to_record(part: OrderPart) -> proto::OrderPart {
     }
 }
 
-pub(super) fn part_from_record(part: Option<proto::OrderPart>) -> Result<OrderPart, RecordError> {
+pub(in crate::record) fn part_from_record(
+    part: Option<proto::OrderPart>,
+) -> Result<OrderPart, RecordError> {
     let proto::OrderPart { kind, index } = part.ok_or(RecordError::Missing("part of an order"))?;
     Ok(OrderPart {
         entity: variant(kind)?,

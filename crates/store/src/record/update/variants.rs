@@ -10,7 +10,7 @@ use domain::{
 use crate::{UpdateCause, record::proto};
 
 /// An enum whose variants have numbers on record.
-pub(super) trait Mirrored: Copy {
+pub(in crate::record) trait Mirrored: Copy {
     /// What it is, for errors.
     const FIELD: &'static str;
 

@@ -71,7 +71,7 @@ fn segment_bytes(segment: u64, users: u128, sale: Sale) -> Vec<u8> {
             claims: ["adult", "child"].map(|ticket| claim(slot, ticket)).into(),
             consumes: (sale == Sale::HeldAndPaid).then_some(id),
             ends_intent: sale == Sale::HeldAndPaid,
-            has_work: false,
+            begun: None,
         }));
     }
     summary_bytes(segment, &facts)

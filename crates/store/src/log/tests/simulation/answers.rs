@@ -12,8 +12,8 @@ use super::{
     units::{NOW, USERS, holds, slots},
 };
 use crate::{
-    BlockSink, ListedOrder, OrderKey, OrderUpdate, Read, ReadError, Recovered, Selection,
-    SlotBlock, Store, log::reader::LogReader,
+    BlockSink, LifecycleChange, LifecycleRevision, LifecycleSink, ListedOrder, OrderKey,
+    OrderUpdate, Read, ReadError, Recovered, Selection, SlotBlock, Store, log::reader::LogReader,
 };
 
 /// What is wrong, in words.
@@ -76,6 +76,12 @@ pub(super) fn compare_all(
         let expected = expected.map_err(|error| error.to_string())?;
         count(tolerance.compare(&slot, blocks, &expected)?);
     }
+    let changes = lifecycle_changes(|take| reader.each_lifecycle_change(take));
+    let expected = lifecycle_changes(|take| model.store().lifecycle_changes(take));
+    let expected = expected.expect("memory does not fail");
+    count(tolerance.compare(&"lifecycle", changes, &expected)?);
+    let states = reader.states_in_use();
+    count(tolerance.compare(&"states", Ok(states), &model.store().states_in_use())?);
     for selection in selections(model) {
         let (orders, result) = listed(|take| reader.list(&selection, &|_| true, take));
         let (expected, _) = listed(|take| model.store().list(&selection, &|_| true, take));
@@ -111,6 +117,17 @@ fn history(reader: &LogReader, key: &OrderKey) -> Result<Vec<OrderUpdate>, ReadE
         ControlFlow::Continue(())
     })?;
     Ok(updates)
+}
+
+fn lifecycle_changes(
+    read: impl FnOnce(LifecycleSink<'_>) -> Result<(), ReadError>,
+) -> Result<Vec<LifecycleChange>, ReadError> {
+    let mut changes = Vec::new();
+    read(&mut |change| {
+        changes.push(change);
+        ControlFlow::Continue(())
+    })?;
+    Ok(changes)
 }
 
 fn history_in(model: &Model, order: &OrderId) -> Vec<OrderUpdate> {
@@ -172,7 +189,8 @@ pub(super) fn compare_recovered(recovered: &Recovered, model: &Model) -> Result<
 struct Comparable {
     orders: u64,
     times: [Option<EpochSeconds>; 2],
-    rest: [Vec<String>; 7],
+    rest: [Vec<String>; 8],
+    lifecycle: (Vec<LifecycleRevision>, Option<String>),
 }
 
 impl Comparable {
@@ -182,6 +200,9 @@ impl Comparable {
             sold,
             updated,
             begun,
+            retried,
+            lifecycle,
+            draft,
             pending,
             holds,
             blocks,
@@ -196,11 +217,13 @@ impl Comparable {
                 sorted(sold),
                 sorted(updated),
                 sorted(begun),
+                sorted(retried),
                 sorted(pending),
                 sorted(holds),
                 sorted(blocks),
                 sorted(&prices.entries),
             ],
+            lifecycle: (lifecycle.clone(), draft.clone()),
         }
     }
 }

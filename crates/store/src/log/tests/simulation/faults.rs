@@ -3,8 +3,14 @@
 use super::{HAZARDS, Hazard, STEPS, run};
 use crate::log::planted::{PlantedFault, plant};
 
-/// Seeds that are tried for each fault.
-const SEEDS: u64 = 400;
+/// Seeds that are tried for a fault.
+fn seeds(fault: PlantedFault) -> std::ops::Range<u64> {
+    // The watermark tells of nearly all lost frames, so damage has to hit it as well.
+    if fault == PlantedFault::DamageTakenForTorn {
+        return 0..2_000;
+    }
+    0..400
+}
 
 /// What has to go wrong so that the fault shows.
 fn hazards(fault: PlantedFault) -> &'static [Hazard] {
@@ -45,7 +51,10 @@ fn hazards(fault: PlantedFault) -> &'static [Hazard] {
         | PlantedFault::PendingUpdatesIgnored
         | PlantedFault::ReleasedIgnored
         | PlantedFault::UpdatesNotSummarized
-        | PlantedFault::BlocksNotSummarized => &HAZARDS,
+        | PlantedFault::BlocksNotSummarized
+        | PlantedFault::LifecycleNotSummarized
+        | PlantedFault::PendingLifecycleIgnored
+        | PlantedFault::EndedStepsRetried => &HAZARDS,
     }
 }
 
@@ -53,7 +62,7 @@ fn hazards(fault: PlantedFault) -> &'static [Hazard] {
 fn runs_until_found(fault: PlantedFault) -> Option<u64> {
     let _planted = plant(fault);
     let mut runs = 0;
-    for seed in 0..SEEDS {
+    for seed in seeds(fault) {
         for hazard in hazards(fault) {
             runs += 1;
             if run(seed, *hazard, STEPS).is_err() {

@@ -9,14 +9,14 @@ use domain::{
 use futures_util::FutureExt;
 
 use crate::{
-    CommitError, HoldId, HoldState, NamedClaim, OrderKey, Read, Store, StoredOrder, UnitOfWork,
-    Write, memory::MemoryStore,
+    CommitError, HoldId, HoldState, LifecycleChange, NamedClaim, OrderKey, Read, Store,
+    StoredOrder, UnitOfWork, Write, memory::MemoryStore,
 };
 
 /// What is on record.
 #[derive(Debug, Clone)]
 enum Event {
-    Unit(UnitOfWork),
+    Unit(Box<UnitOfWork>),
     Erased(UserId),
     ErasureCompleted,
 }
@@ -42,7 +42,7 @@ impl Model {
         let committed = self.store.commit(unit).now_or_never();
         match committed.expect("memory does not wait") {
             Ok(()) => {
-                self.events.push(Event::Unit(unit.clone()));
+                self.events.push(Event::Unit(Box::new(unit.clone())));
                 self.changes += changes(unit);
                 true
             }
@@ -175,6 +175,26 @@ impl Model {
         self.stored(order).map_or(0, |stored| stored.revision())
     }
 
+    /// A step of an order that is open.
+    pub(super) fn open_step(&self, order: &OrderId) -> Option<u16> {
+        let stored = self.stored(order)?;
+        stored.tree()?.steps.first().map(|step| step.number)
+    }
+
+    /// The number of the newest revision of the lifecycle; 0 if there is none.
+    pub(super) fn lifecycle_revision(&self) -> u32 {
+        let mut newest = 0;
+        let read = self.store.lifecycle_changes(&mut |change| {
+            if let LifecycleChange::Published(revision) = change {
+                newest = revision.number;
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        });
+        read.expect("memory does not fail");
+        newest
+    }
+
     /// The claims of an order that no update has given back.
     pub(super) fn unreleased(&self, order: &OrderId) -> Vec<NamedClaim> {
         let Some(stored) = self.stored(order) else {
@@ -218,7 +238,10 @@ impl Model {
                 | Write::Prices(_)
                 | Write::SlotsForgotten(_)
                 | Write::OrderUpdated(_)
-                | Write::Blocked(_) => false,
+                | Write::Blocked(_)
+                | Write::StepRetried(_)
+                | Write::Lifecycle(_)
+                | Write::LifecycleDraft(_) => false,
             };
             if unit.writes.iter().any(is_it) {
                 return last;
@@ -238,7 +261,10 @@ impl Model {
                 | Write::Prices(_)
                 | Write::SlotsForgotten(_)
                 | Write::OrderUpdated(_)
-                | Write::Blocked(_) => continue,
+                | Write::Blocked(_)
+                | Write::StepRetried(_)
+                | Write::Lifecycle(_)
+                | Write::LifecycleDraft(_) => continue,
             };
             if !self.tokens.contains(token) {
                 self.tokens.push(token.clone());

@@ -28,7 +28,10 @@ pub(super) fn holds() -> impl Iterator<Item = HoldId> {
 
 /// A unit that a server may commit now. Some are decided on what is not so, and have to be rejected.
 pub(super) fn random_unit(random: &mut Rng, model: &Model) -> UnitOfWork {
-    match random.u8(..15) {
+    match random.u8(..18) {
+        15 => retry(random, model),
+        16 => lifecycle(random, model),
+        17 => UnitOfWork::write(Write::LifecycleDraft(Box::new(samples::draft(random)))),
         10..13 => update(random, model),
         13..15 => block(random),
         0..4 => order(random, model),
@@ -105,6 +108,28 @@ fn update(random: &mut Rng, model: &Model) -> UnitOfWork {
     let revision = current + u32::from(random.u8(..8) == 0);
     UnitOfWork::write(Write::OrderUpdated(Box::new(update)))
         .requiring(Precondition::OrderRevision { order, revision })
+}
+
+/// An attempt at a step that is open; without one, a draft.
+fn retry(random: &mut Rng, model: &Model) -> UnitOfWork {
+    let order = model.order_key(&token(random, model));
+    let id = order.order_id();
+    let Some(step) = model.open_step(&id) else {
+        return UnitOfWork::write(Write::LifecycleDraft(Box::new(samples::draft(random))));
+    };
+    let revision = model.revision_of(&id);
+    let retry = samples::step_retry(random, id, step);
+    UnitOfWork::write(Write::StepRetried(Box::new(retry)))
+        .requiring(Precondition::OrderRevision { order, revision })
+}
+
+/// The next revision of the lifecycle. Now and then it is decided on another one.
+fn lifecycle(random: &mut Rng, model: &Model) -> UnitOfWork {
+    let current = model.lifecycle_revision();
+    let revision = samples::revision(random, current + 1);
+    let expected = current + u32::from(random.u8(..8) == 0);
+    UnitOfWork::write(Write::Lifecycle(Box::new(revision)))
+        .requiring(Precondition::LifecycleRevision(expected))
 }
 
 /// A hold with its revision, or now and then another one.
