@@ -33,8 +33,9 @@ use futures_util::FutureExt;
 use kernel::{clock::ManualClock, diagnostics::Diagnostics};
 use store::{
     BlockSink, CommitFuture, EraseFuture, HoldId, LifecycleSink, NamedSlot, OrderFilter, OrderKey,
-    OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection, StatesInUse, Store,
-    StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink, memory::MemoryStore,
+    OrderPlace, OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection, StatesInUse,
+    Store, StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink,
+    memory::MemoryStore,
 };
 use tokio::{sync::watch, time::Instant};
 
@@ -90,10 +91,11 @@ impl Store for NoStore {
     fn list(
         &self,
         selection: &Selection,
+        before: Option<OrderPlace>,
         may_see: OrderFilter<'_>,
         take: OrderSink<'_>,
     ) -> Result<(), ReadError> {
-        self.0.list(selection, may_see, take)
+        self.0.list(selection, before, may_see, take)
     }
 
     fn failed_attempts(&self, key: &OrderKey) -> Read<u32> {

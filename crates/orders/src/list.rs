@@ -41,7 +41,7 @@ impl App {
                 Some(user) => user.may_see(order.created_by, order.merchant_id),
                 None => true,
             };
-            let listed = app.store.list(&selection, &may_see, &mut |listed| {
+            let listed = app.store.list(&selection, None, &may_see, &mut |listed| {
                 list.take(present(&lifecycle, listed))
             });
             listed.map(|()| list)

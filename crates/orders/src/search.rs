@@ -165,10 +165,13 @@ impl App {
         let app = Arc::clone(self);
         let read = move || {
             let lifecycle = app.lifecycle();
-            let read = app.store.list(&selection, &|_| true, &mut |mut listed| {
-                lifecycle.present_listed(&mut listed);
-                reader.take(listed)
-            });
+            let before = reader.page.before;
+            let read = app
+                .store
+                .list(&selection, before, &|_| true, &mut |mut listed| {
+                    lifecycle.present_listed(&mut listed);
+                    reader.take(listed)
+                });
             read.map(|()| reader.found)
         };
         let found = blocking::run(read).await?;
@@ -203,15 +206,6 @@ impl<F: Fn(&ListedOrder) -> bool> PageReader<F> {
     }
 
     fn take(&mut self, listed: ListedOrder) -> ControlFlow<()> {
-        // Orders of earlier pages are passed over and do not count: otherwise a page deep in a long list would find
-        // nothing new.
-        if self
-            .page
-            .before
-            .is_some_and(|before| listed.place >= before)
-        {
-            return ControlFlow::Continue(());
-        }
         if self.left == 0 {
             self.found.next = self.last;
             return ControlFlow::Break(());

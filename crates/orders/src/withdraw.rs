@@ -133,7 +133,7 @@ impl App {
         });
         let read = move || {
             let mut orders = Vec::new();
-            let listed = app.store.list(&selection, &|_| true, &mut |order| {
+            let listed = app.store.list(&selection, None, &|_| true, &mut |order| {
                 if Some(order.place) <= place {
                     return ControlFlow::Break(());
                 }

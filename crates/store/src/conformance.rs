@@ -94,7 +94,8 @@ checks! {
         places_are_in_the_order_of_the_commits,
         orders_are_listed_by_id_as_asked,
         what_may_not_be_seen_is_not_listed,
-        a_list_is_read_no_further_than_wanted;
+        a_list_is_read_no_further_than_wanted,
+        a_list_goes_on_where_it_was_broken_off;
     payments:
         an_intent_is_pending_until_its_payment_has_ended,
         failed_attempts_are_counted;

@@ -122,7 +122,8 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// [`ENDED_HOLDS_MAX`] others have not ended since.
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>>;
 
-    /// Hands over the selected orders one by one, each as soon as it has been read, until `take` breaks.
+    /// Hands over the selected orders one by one, each as soon as it has been read, until `take` breaks. With `before`, only
+    /// those before that place in the sequence of commits: the rest of a list that was broken off.
     /// Orders that `may_see` rejects are left out as if they did not exist. It may block: to be called where blocking is
     /// allowed.
     ///
@@ -131,6 +132,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     fn list(
         &self,
         selection: &Selection,
+        before: Option<OrderPlace>,
         may_see: OrderFilter<'_>,
         take: OrderSink<'_>,
     ) -> Result<(), ReadError>;

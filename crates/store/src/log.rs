@@ -31,9 +31,9 @@ use tokio::sync::watch;
 
 use super::{
     BlockSink, CommitError, CommitFuture, EraseError, EraseFuture, ErrorChain, HoldId,
-    LifecycleSink, NamedSlot, OrderFilter, OrderKey, OrderSink, PlacedSink, Read, ReadError,
-    Recovered, Replay, Selection, StatesInUse, Store, StoreHealth, StoreStats, StoredHold,
-    StoredOrder, UnitOfWork, UpdateSink,
+    LifecycleSink, NamedSlot, OrderFilter, OrderKey, OrderPlace, OrderSink, PlacedSink, Read,
+    ReadError, Recovered, Replay, Selection, StatesInUse, Store, StoreHealth, StoreStats,
+    StoredHold, StoredOrder, UnitOfWork, UpdateSink,
 };
 use domain::{
     ids::{Token, UserId},
@@ -83,6 +83,7 @@ mod segment_name;
 mod segment_times;
 #[cfg(any(test, feature = "simulation"))]
 pub mod simulated_store;
+mod slot_index;
 mod spares;
 mod state_profiles;
 mod store_files;
@@ -257,14 +258,14 @@ impl LogStore {
         watermark.catch_up(changes).map_err(&in_dir)?;
         directory::restrict_to_owner(dir, &home).map_err(&in_dir)?;
         let files = WatchedFiles::of(dir, &home).map_err(in_dir)?;
-        Self::start(dir, options, disk, (watermark, lock), recovered, files)
+        Self::start(dir, options, &disk, (watermark, lock), recovered, files)
     }
 
     /// Starts the threads of a store that has been opened.
     fn start(
         dir: &Path,
         options: &LogOptions,
-        disk: Arc<dyn Disk>,
+        disk: &Arc<dyn Disk>,
         (watermark, lock): (CommitWatermark, StoreLock),
         log: RecoveredLog,
         files: WatchedFiles,
@@ -284,7 +285,7 @@ impl LogStore {
         } = folded;
         let reader = LogReader::new(
             &identity,
-            Arc::clone(&disk),
+            Arc::clone(disk),
             index,
             open_work,
             end.next_sequence,
@@ -296,7 +297,7 @@ impl LogStore {
         // Before the writer, so that a failure to start a thread leaves no writer behind.
         let watch = FileWatch::start(files, on_lost(dir.to_owned(), health_sender.clone()))
             .map_err(OpenError::Thread)?;
-        let spares = Spares::new(Arc::clone(&disk), end.segment);
+        let spares = Spares::new(Arc::clone(disk), end.segment);
         let health_on_spares = health_sender.clone();
         let spare_thread = SpareThread::start(
             Arc::clone(&spares),
@@ -307,20 +308,16 @@ impl LogStore {
         .map_err(OpenError::Thread)?;
         let scrubbed = Arc::new(ScrubMetrics::default());
         let scrubber = Scrubber::new(
-            Arc::clone(&disk),
+            Arc::clone(disk),
             identity.seed(),
             reader.keys.clone(),
             Arc::clone(&scrubbed),
             Arc::clone(&reader.overwriting),
         );
         let scrub_thread = ScrubThread::start(scrubber).map_err(OpenError::Thread)?;
-        let summarizer = Summarizer {
-            disk,
-            seed: identity.seed(),
-            keys: reader.keys.clone(),
-            overwriting: Arc::clone(&reader.overwriting),
-        };
-        let summaries = SummaryThread::start(summarizer.clone()).map_err(OpenError::Thread)?;
+        let summarizer = Summarizer::of(&reader);
+        let summaries = SummaryThread::start(summarizer.clone(), Arc::clone(&reader))
+            .map_err(OpenError::Thread)?;
         let mut on_sealed = summaries.sender();
         for segment in unsummarized {
             on_sealed(segment);
@@ -456,10 +453,11 @@ impl Store for LogStore {
     fn list(
         &self,
         selection: &Selection,
+        before: Option<OrderPlace>,
         may_see: OrderFilter<'_>,
         take: OrderSink<'_>,
     ) -> Result<(), ReadError> {
-        self.reader.list(selection, may_see, take)
+        self.reader.list(selection, before, may_see, take)
     }
 
     fn failed_attempts(&self, key: &OrderKey) -> Read<u32> {

@@ -573,19 +573,24 @@ impl Store for MemoryStore {
     fn list(
         &self,
         selection: &Selection,
+        before: Option<OrderPlace>,
         may_see: OrderFilter<'_>,
         take: OrderSink<'_>,
     ) -> Result<(), ReadError> {
         // The lock is free again before the first order is handed over: the sink may take its time.
         for selected in self.select(selection, may_see) {
+            // Saturating only where a pointer has more than 64 bits.
+            let place = OrderPlace(u64::try_from(selected.at).unwrap_or(u64::MAX));
+            if before.is_some_and(|before| place >= before) {
+                continue;
+            }
             let listed = ListedOrder {
                 order: Order::clone(&selected.placed.order),
                 begun: selected.placed.begun.clone(),
                 update: selected.newest.map(|newest| OrderUpdate::clone(&newest)),
                 created_sec: selected.placed.created_sec,
                 lifecycle: selected.placed.lifecycle,
-                // Saturating only where a pointer has more than 64 bits.
-                place: OrderPlace(u64::try_from(selected.at).unwrap_or(u64::MAX)),
+                place,
             };
             if take(listed).is_break() {
                 break;

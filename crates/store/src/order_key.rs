@@ -2,11 +2,13 @@
 
 use smallvec::SmallVec;
 
-use crate::NamedSlot;
+use crate::{NamedClaim, NamedSlot};
 use domain::{
-    ids::{Token, UserId},
+    ids::{MerchantId, ServiceId, Token, UserId},
     order::OrderId,
+    time::EpochSeconds,
 };
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Bytes of a key: 128 bits of a hash, so that no two keys collide.
 pub(crate) const KEY_BYTES: usize = 16;
@@ -22,6 +24,22 @@ pub struct UserKey(pub [u8; KEY_BYTES]);
 /// The key of the blocks of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BlockKey(pub [u8; KEY_BYTES]);
+
+/// What the index of slots knows a slot by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SlotKey {
+    /// Start.
+    pub start_sec: EpochSeconds,
+    /// Merchant and service.
+    pub service: ServiceTag,
+}
+
+/// Four bytes of a hash of a merchant and a service. Others may have the same: the records tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServiceTag(pub u32);
+
+/// The slots of an order, each once.
+pub(crate) type SlotKeys = SmallVec<[SlotKey; 2]>;
 
 impl OrderKey {
     /// The id by which callers know the order.
@@ -102,6 +120,33 @@ impl KeyDeriver {
             u32::from(slot.duration_sec),
         );
         BlockKey(self.hash("block", &text))
+    }
+
+    /// The tag of a merchant's service.
+    #[must_use]
+    pub fn service_tag(&self, merchant_id: &MerchantId, service_id: &ServiceId) -> ServiceTag {
+        let [first, second, third, fourth, ..] = self.secret;
+        let secret = u32::from_le_bytes([first, second, third, fourth]);
+        // A hash of a hash, so that no other two ids are the same text. A fast one, because every order comes by here, and
+        // because ids are the merchant's own: equal tags make a list slower and never wrong.
+        let merchant = xxh3_64_with_seed(merchant_id.as_str().as_bytes(), secret.into());
+        let hash = xxh3_64_with_seed(service_id.as_str().as_bytes(), merchant);
+        let [first, second, third, fourth, ..] = hash.to_le_bytes();
+        ServiceTag(u32::from_le_bytes([first, second, third, fourth]))
+    }
+
+    /// The slots that these claims are on.
+    pub(crate) fn slot_keys(&self, claims: &[NamedClaim]) -> SlotKeys {
+        let mut slots: SlotKeys = claims
+            .iter()
+            .map(|claim| SlotKey {
+                start_sec: claim.start_sec,
+                service: self.service_tag(&claim.merchant_id, &claim.service_id),
+            })
+            .collect();
+        slots.sort_unstable();
+        slots.dedup();
+        slots
     }
 
     fn hash(&self, kind: &str, text: &str) -> [u8; KEY_BYTES] {

@@ -22,7 +22,7 @@ use prost::DecodeError;
 
 use super::{
     HoldId, OrderUpdate, PlacedOrder, ReleaseReason, SlotBlock, StateProfile, Write,
-    order_key::{BlockKey, KeyDeriver, OrderKey, UserKey},
+    order_key::{BlockKey, KeyDeriver, OrderKey, SlotKeys, UserKey},
 };
 use domain::{money::Money, time::EpochSeconds};
 
@@ -197,6 +197,8 @@ pub enum RecordKeys {
         ends_intent: bool,
         /// How it began; `None` if that follows from its sale.
         begun: Option<BegunFacts>,
+        /// The slots that it is for.
+        slots: SlotKeys,
     },
     /// The payment of this order begins.
     Intent(OrderKey),
@@ -367,6 +369,7 @@ fn encode_order(placed: &PlacedOrder, keys: &KeyDeriver) -> EncodedRecord {
             hold: placed.hold,
             ends_intent: placed.payment.is_some(),
             begun: BegunFacts::of(placed),
+            slots: keys.slot_keys(&placed.claims),
         },
     }
 }

@@ -203,10 +203,11 @@ macro_rules! reads_of {
         fn list(
             &self,
             selection: &Selection,
+            before: Option<boxoffice::store::OrderPlace>,
             may_see: OrderFilter<'_>,
             take: OrderSink<'_>,
         ) -> Result<(), ReadError> {
-            self.$store.list(selection, may_see, take)
+            self.$store.list(selection, before, may_see, take)
         }
 
         fn failed_attempts(&self, key: &OrderKey) -> Read<u32> {

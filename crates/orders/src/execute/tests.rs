@@ -28,9 +28,9 @@ use kernel::{
 };
 use store::{
     BlockSink, CommitFuture, EraseFuture, HoldState, LifecycleSink, NamedSlot, OrderFilter,
-    OrderKey, OrderSink, PaymentOutcome, PlacedSink, Precondition, Read, ReadError, Recovered,
-    Replay, Selection, StatesInUse, Store, StoreHealth, StoreStats, StoredHold, StoredOrder,
-    UpdateSink, memory::MemoryStore,
+    OrderKey, OrderPlace, OrderSink, PaymentOutcome, PlacedSink, Precondition, Read, ReadError,
+    Recovered, Replay, Selection, StatesInUse, Store, StoreHealth, StoreStats, StoredHold,
+    StoredOrder, UpdateSink, memory::MemoryStore,
 };
 use testkit::schedules::{Stage, every_schedule};
 
@@ -134,10 +134,11 @@ impl Store for FatedStore {
     fn list(
         &self,
         selection: &Selection,
+        before: Option<OrderPlace>,
         may_see: OrderFilter<'_>,
         take: OrderSink<'_>,
     ) -> Result<(), ReadError> {
-        self.inner.list(selection, may_see, take)
+        self.inner.list(selection, before, may_see, take)
     }
 
     fn failed_attempts(&self, key: &OrderKey) -> Read<u32> {

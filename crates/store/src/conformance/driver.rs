@@ -248,7 +248,7 @@ pub(super) fn listed_orders(
     may_see: OrderFilter<'_>,
 ) -> Result<Vec<ListedOrder>, ReadError> {
     let mut orders = Vec::new();
-    store.list(selection, may_see, &mut |listed| {
+    store.list(selection, None, may_see, &mut |listed| {
         orders.push(listed);
         ControlFlow::Continue(())
     })?;

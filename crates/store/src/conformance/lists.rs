@@ -1,12 +1,14 @@
 //! Lists: what is selected, in which order, and how far it is read.
 
-use std::ops::ControlFlow;
+use std::{collections::HashMap, ops::ControlFlow};
 
 use super::{
     StoreHome,
     driver::{Driver, NOW, all_orders, claim, listed_orders, place},
 };
-use crate::{NamedClaim, OrderFilter, PlacedOrder, Provenance, Selection, SlotName};
+use crate::{
+    ListedOrder, NamedClaim, OrderFilter, OrderPlace, PlacedOrder, Provenance, Selection, SlotName,
+};
 use domain::{order::OrderId, time::EpochSeconds};
 
 /// Does `assert` with the store, and again after it was opened again.
@@ -268,7 +270,7 @@ pub(super) fn a_list_is_read_no_further_than_wanted(home: &dyn StoreHome) {
         ];
         for selection in selections {
             let mut wanted = 3;
-            let list = driver.store().list(&selection, &|_| true, &mut |_| {
+            let list = driver.store().list(&selection, None, &|_| true, &mut |_| {
                 assert!(
                     wanted > 0,
                     "{selection:?}: an order after the last that is wanted"
@@ -283,4 +285,59 @@ pub(super) fn a_list_is_read_no_further_than_wanted(home: &dyn StoreHome) {
             assert_eq!(wanted, 0, "{selection:?}");
         }
     });
+}
+
+pub(super) fn a_list_goes_on_where_it_was_broken_off(home: &dyn StoreHome) {
+    let mut driver = Driver::open(home);
+    for token in ["a", "b", "c", "d"] {
+        driver.order(token, "ada");
+    }
+    now_and_after_a_restart(&mut driver, |driver| {
+        let [a, b, c, d] = driver.ids(["a", "b", "c", "d"]);
+        let until = NOW.saturating_add(1.into());
+        let slot = claim(2).start_sec;
+        let newest_first = [d.clone(), c.clone(), b.clone(), a.clone()];
+        let selections = [
+            (Selection::User("ada".into()), newest_first.clone()),
+            (
+                Selection::Created { from: NOW, until },
+                newest_first.clone(),
+            ),
+            (
+                Selection::Visit {
+                    from: slot,
+                    until: slot.saturating_add(1.into()),
+                },
+                newest_first,
+            ),
+            (
+                Selection::Ids(vec![a.clone(), b.clone(), c.clone(), d.clone()]),
+                [a, b, c, d],
+            ),
+        ];
+        for (selection, all) in selections {
+            let listed = listed_orders(&**driver.store(), &selection, &|_| true).unwrap();
+            for broken_off in listed {
+                let before = broken_off.place;
+                let is_left = |id: &&OrderId| places(driver, &selection)[*id] < before;
+                let expected: Vec<_> = all.iter().filter(is_left).cloned().collect();
+                let mut rest = Vec::new();
+                let list = driver
+                    .store()
+                    .list(&selection, Some(before), &|_| true, &mut |order| {
+                        rest.push(order.order.id);
+                        ControlFlow::Continue(())
+                    });
+                list.unwrap();
+                assert_eq!(rest, expected, "{selection:?} before {before:?}");
+            }
+        }
+    });
+}
+
+/// The places of the selected orders.
+fn places(driver: &Driver<'_>, selection: &Selection) -> HashMap<OrderId, OrderPlace> {
+    let listed = listed_orders(&**driver.store(), selection, &|_| true).unwrap();
+    let place = |it: ListedOrder| (it.order.id, it.place);
+    listed.into_iter().map(place).collect()
 }

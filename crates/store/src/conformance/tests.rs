@@ -43,7 +43,7 @@ fn every_wrong_store_is_found() {
 }
 
 /// What is wrong with a store, and the check that finds it.
-const FAULTS: [(Fault, &str); 97] = [
+const FAULTS: [(Fault, &str); 98] = [
     (Fault::PreconditionsIgnored, "a_stale_unit_writes_nothing"),
     (
         Fault::PreconditionsIgnored,
@@ -108,6 +108,10 @@ const FAULTS: [(Fault, &str); 97] = [
     (Fault::IdsSorted, "orders_are_listed_by_id_as_asked"),
     (Fault::FilterIgnored, "what_may_not_be_seen_is_not_listed"),
     (Fault::BreakIgnored, "a_list_is_read_no_further_than_wanted"),
+    (
+        Fault::PlaceIgnored,
+        "a_list_goes_on_where_it_was_broken_off",
+    ),
     (
         Fault::IntentStays,
         "an_intent_is_pending_until_its_payment_has_ended",

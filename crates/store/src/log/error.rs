@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     segment::FORMAT,
-    segment_name::{log_name, summary_name},
+    segment_name::{log_name, slots_name, summary_name},
 };
 use crate::{EraseError, ReadError, record::RecordError};
 
@@ -137,6 +137,8 @@ pub enum DamageFault {
     Unfounded,
     /// The summary of the segment is not what its records add up to.
     Summary,
+    /// The index of the slots of the segment is not that of its records.
+    SlotIndex,
 }
 
 impl fmt::Display for Damage {
@@ -184,6 +186,11 @@ impl fmt::Display for Damage {
                 f,
                 "{} is not what the records add up to; without this file the next start makes it again",
                 summary_name(*segment)
+            ),
+            DamageFault::SlotIndex => write!(
+                f,
+                "{} is not the index of the records; without this file the next start makes it again",
+                slots_name(*segment)
             ),
         }
     }

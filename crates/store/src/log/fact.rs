@@ -8,10 +8,11 @@ use super::{
     index::OrderEntry,
     open_work::{BlockEntry, HoldPlacement, UpdateEntry},
     position::Position,
+    slot_index::SlotEntry,
 };
 use crate::{
     HoldId, NamedClaim, ReleaseReason, StateProfile,
-    order_key::{BlockKey, KeyDeriver, OrderKey, UserKey},
+    order_key::{BlockKey, KeyDeriver, OrderKey, SlotKeys, UserKey},
     record::{BegunFacts, BlockFacts, RecordFacts, RecordKeys},
 };
 
@@ -129,6 +130,8 @@ pub(super) struct OrderFact {
     pub(super) position: Position,
     /// When it was created.
     pub(super) created_sec: EpochSeconds,
+    /// The slots that it is for.
+    pub(super) slots: SlotKeys,
     /// The spots it takes.
     pub(super) claims: Vec<NamedClaim>,
     /// The hold that it consumes.
@@ -137,6 +140,17 @@ pub(super) struct OrderFact {
     pub(super) ends_intent: bool,
     /// How it began; `None` if that follows from its sale.
     pub(super) begun: Option<BegunFacts>,
+}
+
+impl OrderFact {
+    /// What an index of slots has of it.
+    pub(super) fn slot_entries(&self) -> impl Iterator<Item = SlotEntry> {
+        let position = self.position;
+        self.slots.iter().map(move |slot| SlotEntry {
+            slot: *slot,
+            position,
+        })
+    }
 }
 
 impl From<&OrderFact> for OrderEntry {
@@ -156,6 +170,7 @@ impl Fact {
                 hold,
                 ends_intent,
                 begun,
+                slots,
             } => Self::OrderPlaced(OrderFact {
                 key: order,
                 user: Some(user),
@@ -165,6 +180,7 @@ impl Fact {
                 consumes: hold,
                 ends_intent,
                 begun,
+                slots,
             }),
             RecordKeys::Intent(key) => Self::PaymentIntent { key, position },
             RecordKeys::PaymentEnded(key) => Self::PaymentEnded { key, position },
@@ -220,6 +236,7 @@ impl Fact {
                 user: order.user_id.as_ref().map(|user_id| keys.user_key(user_id)),
                 position,
                 created_sec: order.created_sec,
+                slots: keys.slot_keys(&order.claims),
                 claims: order.claims,
                 consumes: order.hold,
                 ends_intent: order.ends_intent,
@@ -352,6 +369,7 @@ mod tests {
             hold: Some(ID),
             ends_intent: true,
             begun: Some(begun()),
+            slots: SlotKeys::new(),
         };
         let attempt = 2;
         let states = begun().states;

@@ -133,10 +133,15 @@ pub(super) fn open(dir: &Path) -> LogStore {
 pub(super) fn orders_in(dir: &Path, ids: &[OrderId]) -> Vec<OrderId> {
     let mut found = Vec::new();
     open(dir)
-        .list(&Selection::Ids(ids.to_vec()), &|_| true, &mut |stored| {
-            found.push(stored.order.id);
-            std::ops::ControlFlow::Continue(())
-        })
+        .list(
+            &Selection::Ids(ids.to_vec()),
+            None,
+            &|_| true,
+            &mut |stored| {
+                found.push(stored.order.id);
+                std::ops::ControlFlow::Continue(())
+            },
+        )
         .unwrap();
     found
 }

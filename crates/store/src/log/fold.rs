@@ -20,6 +20,7 @@ use super::{
     fact::Fact,
     index::{EntryLists, Index},
     open_work::{OpenWork, WorkEffects},
+    planted::{PlantedFault, is_planted},
     segment_times::SegmentTimes,
     summary::{RecordSums, SegmentEffects, Summary},
 };
@@ -109,6 +110,9 @@ impl Fold {
         } = &mut self.0;
         if let Fact::OrderPlaced(order) = fact {
             index.insert(&order.into());
+            if !is_planted(PlantedFault::RecentSlotsLost) {
+                index.recent_slots.add(order.slot_entries());
+            }
             let mut times = SegmentTimes::default();
             times.add(order.position.segment(), order.created_sec);
             index.add_times(&times);

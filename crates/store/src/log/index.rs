@@ -19,8 +19,9 @@ use hashbrown::HashTable;
 use super::{
     position::{POSITION_BITS, Position},
     segment_times::SegmentTimes,
+    slot_index::{RecentSlots, SlotEntry},
 };
-use crate::order_key::{KEY_BYTES, OrderKey, UserKey};
+use crate::order_key::{KEY_BYTES, OrderKey, SlotKey, UserKey};
 
 #[cfg(test)]
 mod tests;
@@ -90,6 +91,8 @@ pub(super) struct Index {
     requests: PrefixTable,
     users: PrefixTable,
     times: RwLock<SegmentTimes>,
+    /// The slots of the orders of segments without an index on disk.
+    pub(super) recent_slots: RecentSlots,
 }
 
 impl Index {
@@ -124,6 +127,8 @@ impl Index {
         for entry in &pending.entries {
             self.insert(entry);
         }
+        // Before the times, by which lists find segments: one in use that is not in memory is read as a whole.
+        self.recent_slots.add(pending.slots.iter().copied());
         self.add_times(&pending.times);
     }
 
@@ -181,6 +186,7 @@ pub(super) struct PendingEntries {
     keys: HashSet<OrderKey, KeyHash>,
     newest: HashMap<KeyPrefix, Position, KeyHash>,
     times: SegmentTimes,
+    slots: Vec<SlotEntry>,
 }
 
 impl PendingEntries {
@@ -191,16 +197,27 @@ impl PendingEntries {
             keys,
             newest,
             times,
+            slots,
         } = self;
         entries.clear();
         keys.clear();
         newest.clear();
         *times = SegmentTimes::default();
+        slots.clear();
     }
 
     /// Whether the batch has this order.
     pub(super) fn contains(&self, key: &OrderKey) -> bool {
         self.keys.contains(key)
+    }
+
+    /// Adds the slots of an order.
+    pub(super) fn add_slots(&mut self, slots: &[SlotKey], position: Position) {
+        let entry = |slot: &SlotKey| SlotEntry {
+            slot: *slot,
+            position,
+        };
+        self.slots.extend(slots.iter().map(entry));
     }
 
     /// Adds an order. Returns its link: the position of the order before it in the list of its user.

@@ -135,10 +135,10 @@ impl Inspection<'_> {
         } else {
             let bytes = self.read(header.number)?;
             let seed = self.identity.seed();
-            let (summary, unreadable) =
+            let (summarized, unreadable) =
                 summarize_leniently(&bytes, seed, &self.keys, header, next)?;
             self.unreadable.extend(unreadable);
-            summary
+            summarized.summary
         };
         self.add(&summary.effects);
         Ok(())

@@ -186,10 +186,12 @@ impl Ledger {
                 order,
                 user,
                 created_sec,
+                slots,
                 ..
             } => {
                 let index = &self.reader.index;
                 let entries = &mut pending.entries;
+                entries.add_slots(slots, position);
                 entries.add(index, *order, user, position, *created_sec)
             }
             RecordKeys::Update { order, .. } => {

@@ -81,13 +81,17 @@ pub(super) enum PlantedFault {
     PendingLifecycleIgnored,
     /// A start returns attempts at steps that have ended since.
     EndedStepsRetried,
+    /// The checksum of an index of slots is not compared.
+    SlotIndexSumIgnored,
+    /// A start does not keep the slots of the segment in use.
+    RecentSlotsLost,
 }
 
 #[cfg(test)]
 impl PlantedFault {
     /// The faults that the simulation has to find. [`Self::SummaryKeepsErased`] is found by the tests of the eraser,
     /// [`Self::SpareNotZeroed`] by those of the spares.
-    pub(super) const ALL: [Self; 36] = [
+    pub(super) const ALL: [Self; 38] = [
         Self::FrameNotSynced,
         Self::RoomNotReserved,
         Self::DirectoryNotSynced,
@@ -124,6 +128,8 @@ impl PlantedFault {
         Self::LifecycleNotSummarized,
         Self::PendingLifecycleIgnored,
         Self::EndedStepsRetried,
+        Self::SlotIndexSumIgnored,
+        Self::RecentSlotsLost,
     ];
 }
 

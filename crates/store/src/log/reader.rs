@@ -10,7 +10,10 @@ use std::{
     },
 };
 
-use domain::{ids::UserId, time::EpochSeconds};
+use domain::{
+    ids::UserId,
+    time::{EpochSeconds, Seconds},
+};
 
 use super::{
     checksum::StoreSeed,
@@ -23,12 +26,13 @@ use super::{
     position::Position,
     record_header::PersonalPart,
     record_reader::{self, RecordRead, disk_error},
-    recovery::{header_of, read_file},
+    recovery::{bounds, header_of, read_file},
     salvage::salvage,
     scan::scan,
     segment::{HeaderFound, SEGMENT_HEADER_BYTES, SegmentHeader, StoreIdentity},
     segment_files::SegmentFiles,
-    segment_name::log_name,
+    segment_name::{log_name, slots_name},
+    slot_index::{SlotIndex, SlotRange},
     summary::RecordSums,
 };
 use crate::{
@@ -344,43 +348,59 @@ impl LogReader {
         Ok(decoded)
     }
 
-    /// Hands over the selected orders.
+    /// Hands over the selected orders: those before a place, if there is one.
     ///
     /// # Errors
     /// [`ReadError`].
     pub(crate) fn list(
         &self,
         selection: &Selection,
+        before: Option<OrderPlace>,
         may_see: OrderFilter<'_>,
         take: OrderSink<'_>,
     ) -> Result<(), ReadError> {
+        let mut output = ListOutput {
+            before,
+            may_see,
+            take,
+        };
+        let output = &mut output;
         match selection {
-            Selection::User(user_id) => self.list_of_user(user_id, may_see, take),
+            Selection::User(user_id) => {
+                self.each_of_user(user_id, &mut |_, record| self.hand_over(record, output))
+            }
             Selection::Created { from, until } => {
-                let segments = self.index.segments_between(*from, *until);
                 let wanted = |public: &[u8]| {
                     let created_sec = record::created_sec(public)?;
                     Ok((*from..*until).contains(&created_sec))
                 };
-                self.list_segments(segments, &wanted, may_see, take)
+                let segments = self.index.segments_between(*from, *until);
+                self.list_segments(segments, &wanted, output, |segment| {
+                    self.orders_of(segment, &wanted)
+                })
             }
-            Selection::Slot(_) | Selection::Visit { .. } => {
-                // Without an index of slots every order is looked at.
-                let all = (EpochSeconds::MIN, EpochSeconds::MAX);
-                let segments = self.index.segments_between(all.0, all.1);
-                let wanted = |public: &[u8]| {
-                    Ok(record::has_claim(public, |claim| {
-                        selection.selects_claim(claim)
-                    })?)
+            Selection::Slot(slot) => {
+                let range = SlotRange {
+                    from: slot.start_sec,
+                    until: slot.start_sec.saturating_add(Seconds::ONE),
+                    service: Some(self.keys.service_tag(&slot.merchant_id, &slot.service_id)),
                 };
-                self.list_segments(segments, &wanted, may_see, take)
+                self.list_slots(selection, &range, output)
+            }
+            Selection::Visit { from, until } => {
+                let range = SlotRange {
+                    from: *from,
+                    until: *until,
+                    service: None,
+                };
+                self.list_slots(selection, &range, output)
             }
             Selection::Ids(ids) => {
                 for key in OrderKey::of_each_id(ids) {
                     let Some(record) = self.find_order(&key)? else {
                         continue;
                     };
-                    if self.hand_over(&record, may_see, take)?.is_break() {
+                    if self.hand_over(&record, output)?.is_break() {
                         break;
                     }
                 }
@@ -389,15 +409,43 @@ impl LogReader {
         }
     }
 
-    fn list_of_user(
+    /// Hands over the orders with a claim that is selected, which are in this range of slots.
+    fn list_slots(
         &self,
-        user_id: &UserId,
-        may_see: OrderFilter<'_>,
-        take: OrderSink<'_>,
+        selection: &Selection,
+        range: &SlotRange,
+        output: &mut ListOutput<'_>,
     ) -> Result<(), ReadError> {
-        self.each_of_user(user_id, &mut |_, record| {
-            self.hand_over(record, may_see, take)
+        let wanted = |public: &[u8]| {
+            Ok(record::has_claim(public, |claim| {
+                selection.selects_claim(claim)
+            })?)
+        };
+        let all = self
+            .index
+            .segments_between(EpochSeconds::MIN, EpochSeconds::MAX);
+        self.list_segments(all, &wanted, output, |segment| {
+            // Memory first: it is forgotten only when the file is there.
+            let in_memory = self.index.recent_slots.search(segment, range);
+            let indexed = in_memory.or_else(|| self.search_on_disk(segment, range));
+            indexed.map_or_else(|| self.orders_of(segment, &wanted), Ok)
         })
+    }
+
+    /// The orders of a sealed segment in a range of slots, oldest first, by the index beside it; `None` if there is none that
+    /// can be read. All of the segment has then to be read.
+    fn search_on_disk(&self, segment: u64, range: &SlotRange) -> Option<Vec<Position>> {
+        let header = self.header(segment).ok()??;
+        let next = self.header(segment + 1).ok()??;
+        let bytes = read_file(&*self.disk, &slots_name(segment)).ok()?;
+        let found = SlotIndex::search(&bytes, self.seed.get(), &bounds(&header, &next), range);
+        if found.is_none() {
+            tracing::warn!(
+                segment,
+                "the index of the slots of a segment is damaged; lists by slot read all of the segment; verify the store"
+            );
+        }
+        found
     }
 
     /// Hands over everything that is on record of a user's orders, newest first.
@@ -523,21 +571,25 @@ impl LogReader {
         Ok(())
     }
 
-    /// Hands over the wanted orders of these segments, newest first.
+    /// Hands over the wanted orders of these segments, newest first. `find` returns the positions in a segment that may have
+    /// them, oldest first.
     fn list_segments(
         &self,
         segments: Vec<u64>,
         wanted: IsWanted<'_>,
-        may_see: OrderFilter<'_>,
-        take: OrderSink<'_>,
+        output: &mut ListOutput<'_>,
+        find: impl Fn(u64) -> Result<Vec<Position>, ReadError>,
     ) -> Result<(), ReadError> {
         for segment in segments {
-            let orders = self.orders_of(segment, wanted)?;
-            for position in orders.into_iter().rev() {
-                if self
-                    .hand_over(&self.read(position)?, may_see, take)?
-                    .is_break()
-                {
+            if !output.may_begin_in(segment) {
+                continue;
+            }
+            for position in find(segment)?.into_iter().rev() {
+                if !output.is_before(position) {
+                    continue;
+                }
+                let record = self.read(position)?;
+                if wanted(parts(&record)?.0)? && self.hand_over(&record, output)?.is_break() {
                     return Ok(());
                 }
             }
@@ -549,11 +601,13 @@ impl LogReader {
     fn hand_over(
         &self,
         record: &RecordRead,
-        may_see: OrderFilter<'_>,
-        take: OrderSink<'_>,
+        output: &mut ListOutput<'_>,
     ) -> Result<ControlFlow<()>, ReadError> {
+        if !output.is_before(record.position) {
+            return Ok(ControlFlow::Continue(()));
+        }
         let (public, personal) = parts(record)?;
-        let Some(placed) = record::decode_order_if(public, personal, may_see)? else {
+        let Some(placed) = record::decode_order_if(public, personal, output.may_see)? else {
             return Ok(ControlFlow::Continue(()));
         };
         let newest = match OrderKey::of_id(&placed.order.id) {
@@ -564,13 +618,13 @@ impl LogReader {
             Some(newest) => Some(self.update_at(newest.position)?),
             None => None,
         };
-        Ok(take(ListedOrder {
+        Ok((output.take)(ListedOrder {
             order: *placed.order,
             begun: placed.begun,
             update,
             created_sec: placed.created_sec,
             lifecycle: placed.lifecycle,
-            place: OrderPlace(record.position.bits()),
+            place: place_of(record.position),
         }))
     }
 
@@ -712,6 +766,29 @@ fn visit_if_of_user(
     } else {
         Ok(ControlFlow::Continue(()))
     }
+}
+
+/// Where the orders of a list go.
+struct ListOutput<'o> {
+    /// Only orders before this place are wanted.
+    before: Option<OrderPlace>,
+    may_see: OrderFilter<'o>,
+    take: OrderSink<'o>,
+}
+
+impl ListOutput<'_> {
+    fn is_before(&self, position: Position) -> bool {
+        self.before.is_none_or(|before| place_of(position) < before)
+    }
+
+    /// Whether a segment may have wanted orders: a later page does not read those of the earlier ones again.
+    fn may_begin_in(&self, segment: u64) -> bool {
+        Position::new(segment, 0).is_none_or(|first| self.is_before(first))
+    }
+}
+
+fn place_of(position: Position) -> OrderPlace {
+    OrderPlace(position.bits())
 }
 
 /// Whether an order is wanted, by the public part of its record.

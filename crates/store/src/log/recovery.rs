@@ -30,8 +30,8 @@ use super::{
     scan::{LogEnd, Tail, TailDamage, scan},
     segment::{HeaderFound, SEGMENT_HEADER_BYTES, SegmentHeader, StoreIdentity},
     segment_files::SegmentFiles,
-    segment_name::{log_name, new_name, summary_name},
-    summary::{SegmentBounds, Summary, SummaryBuilder},
+    segment_name::{log_name, new_name, slots_name, summary_name},
+    summary::{SegmentBounds, Summarized, Summary, SummaryBuilder},
     survey::{HeaderSurvey, Successor},
 };
 use crate::{
@@ -53,7 +53,7 @@ pub(crate) struct RecoveredLog {
     pub(crate) folded: Folded,
     /// Whether there was none before.
     pub(crate) is_new: bool,
-    /// Sealed segments without a valid summary.
+    /// Sealed segments without a valid summary, or without an index of their slots.
     pub(crate) unsummarized: Vec<u64>,
     /// Sealed segments with a summary that are shorter than what was written to them.
     pub(crate) cut: Vec<CutSegment>,
@@ -244,7 +244,7 @@ struct SegmentReader<'r> {
     keys: KeyDeriver,
     /// Those of the segments in use, from number 1 on.
     headers: &'r [SegmentHeader],
-    /// Sealed segments without a valid summary.
+    /// Sealed segments without a valid summary, or without an index of their slots.
     unsummarized: Mutex<Vec<u64>>,
     /// Sealed segments with a summary that says that they were longer.
     cut: Mutex<Vec<CutSegment>>,
@@ -262,17 +262,22 @@ impl SegmentReader<'_> {
         if let Some(summary) = self.summary_on_disk(header, next)? {
             let cut = CutSegment::find(self.disk, &summary).map_err(OpenError::Disk)?;
             lock(&self.cut).extend(cut);
+            if !exists(self.disk, &slots_name(number))? {
+                lock(&self.unsummarized).push(number);
+            }
             return Ok(summary);
         }
         if is_planted(PlantedFault::SummarySkipped) {
-            return Ok(SummaryBuilder::default().finish(bounds(header, next), 0));
+            return Ok(SummaryBuilder::default()
+                .finish(bounds(header, next), 0)
+                .summary);
         }
         let bytes = read_segment(self.disk, number)?;
-        let (summary, unreadable) =
+        let (summarized, unreadable) =
             summarize_leniently(&bytes, self.seed, &self.keys, header, next)?;
         lock(&self.unsummarized).push(number);
         lock(&self.unreadable).extend(unreadable);
-        Ok(summary)
+        Ok(summarized.summary)
     }
 
     /// Whether the name of the newest segment may not be durable: the process that gave it may have ended before that, or
@@ -436,7 +441,7 @@ fn missing(segment: u64) -> Damage {
     }
 }
 
-/// The summary of a sealed segment from its bytes, in which no personal part is being overwritten.
+/// What is written beside a sealed segment, from its bytes, in which no personal part is being overwritten.
 ///
 /// # Errors
 /// [`Damage`].
@@ -446,15 +451,15 @@ pub(crate) fn summarize(
     keys: &KeyDeriver,
     header: &SegmentHeader,
     next: &SegmentHeader,
-) -> Result<Summary, Damage> {
-    let (summary, unreadable) = summarize_leniently(bytes, seed, keys, header, next)?;
+) -> Result<Summarized, Damage> {
+    let (summarized, unreadable) = summarize_leniently(bytes, seed, keys, header, next)?;
     match unreadable.first() {
-        None => Ok(summary),
+        None => Ok(summarized),
         Some(part) => Err(part.damage()),
     }
 }
 
-/// The summary of a sealed segment from its bytes, with the orders of which the personal part is unreadable. The summary
+/// The same of a segment with orders of which the personal part is unreadable. The summary
 /// takes them for erased; whether an erasure explains them is for the caller to find out.
 ///
 /// # Errors
@@ -465,7 +470,7 @@ pub(crate) fn summarize_leniently(
     keys: &KeyDeriver,
     header: &SegmentHeader,
     next: &SegmentHeader,
-) -> Result<(Summary, Vec<UnreadablePart>), Damage> {
+) -> Result<(Summarized, Vec<UnreadablePart>), Damage> {
     let mut builder = SummaryBuilder::default();
     let mut unreadable = Vec::new();
     let durable_until = next.first_sequence;
@@ -573,6 +578,15 @@ impl LastSegment {
 
 fn read_segment(disk: &dyn Disk, number: u64) -> Result<Vec<u8>, OpenError> {
     read_file(disk, &log_name(number)).map_err(OpenError::Disk)
+}
+
+/// Whether there is a file of this name.
+fn exists(disk: &dyn Disk, name: &str) -> Result<bool, OpenError> {
+    match disk.open(name) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(OpenError::Disk(error)),
+    }
 }
 
 /// All bytes of a file, if there is one of this name.

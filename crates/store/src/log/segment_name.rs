@@ -14,13 +14,18 @@ pub(crate) enum LogFile {
     Unfinished(u64),
     /// The summary of a sealed segment.
     Summary(u64),
+    /// The index of the slots of a sealed segment.
+    Slots(u64),
 }
 
 impl LogFile {
     /// The number of the segment.
     pub(crate) fn number(self) -> u64 {
         match self {
-            Self::Segment(number) | Self::Unfinished(number) | Self::Summary(number) => number,
+            Self::Segment(number)
+            | Self::Unfinished(number)
+            | Self::Summary(number)
+            | Self::Slots(number) => number,
         }
     }
 
@@ -30,6 +35,7 @@ impl LogFile {
             Self::Segment(_) => "log",
             Self::Unfinished(_) => "new",
             Self::Summary(_) => "idx",
+            Self::Slots(_) => "slots",
         };
         format!("{:0DIGITS$}.{extension}", self.number())
     }
@@ -50,6 +56,11 @@ pub(crate) fn summary_name(number: u64) -> String {
     LogFile::Summary(number).name()
 }
 
+/// The name of the index of the slots of a segment.
+pub(crate) fn slots_name(number: u64) -> String {
+    LogFile::Slots(number).name()
+}
+
 /// The file of this name; `None` if the log gives no such name.
 pub(crate) fn parse(name: &str) -> Option<LogFile> {
     let (digits, extension) = name.split_once('.')?;
@@ -58,6 +69,7 @@ pub(crate) fn parse(name: &str) -> Option<LogFile> {
         "log" => LogFile::Segment(number),
         "new" => LogFile::Unfinished(number),
         "idx" => LogFile::Summary(number),
+        "slots" => LogFile::Slots(number),
         _ => return None,
     };
     // Exactly as it would be named: `1.log` and `+00001.log` must not be a second segment 1.
@@ -80,6 +92,7 @@ mod tests {
                 (log_name(number), "log", LogFile::Segment(number)),
                 (new_name(number), "new", LogFile::Unfinished(number)),
                 (summary_name(number), "idx", LogFile::Summary(number)),
+                (slots_name(number), "slots", LogFile::Slots(number)),
             ] {
                 assert_eq!(name, format!("{digits}.{extension}"));
                 assert_eq!(parse(&name), Some(file));

@@ -29,8 +29,9 @@ use super::{
 };
 use crate::{
     BlockSink, CommitFuture, EraseError, EraseFuture, HoldId, LifecycleSink, NamedSlot,
-    OrderFilter, OrderKey, OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection,
-    StatesInUse, Store, StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink,
+    OrderFilter, OrderKey, OrderPlace, OrderSink, PlacedSink, Read, ReadError, Recovered, Replay,
+    Selection, StatesInUse, Store, StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork,
+    UpdateSink,
 };
 use domain::{
     ids::{Token, UserId},
@@ -86,6 +87,7 @@ pub(super) struct Opening {
 pub(super) struct BackgroundWork {
     filler: SpareFiller,
     summarizer: Summarizer,
+    reader: Arc<LogReader>,
     /// Full segments without a summary.
     sealed: Arc<Mutex<Vec<u64>>>,
 }
@@ -127,12 +129,7 @@ impl OpenedLog {
         let recovered = reader.recovered(sums).map_err(OpenError::Read)?;
         let spares = Spares::new(Arc::clone(&disk), end.segment);
         let filler = SpareFiller::new(Arc::clone(&spares), SEGMENT_BYTES);
-        let summarizer = Summarizer {
-            disk,
-            seed: identity.seed(),
-            keys: reader.keys.clone(),
-            overwriting: Arc::clone(&reader.overwriting),
-        };
+        let summarizer = Summarizer::of(&reader);
         let sealed = Arc::new(Mutex::new(unsummarized));
         let mut ledger = Ledger {
             appender: Appender::new(identity, SEGMENT_BYTES, Arc::clone(&spares), file, end),
@@ -161,10 +158,11 @@ impl OpenedLog {
         };
         let opened = Self {
             ledger,
-            reader,
+            reader: Arc::clone(&reader),
             background: BackgroundWork {
                 filler: filler.map_err(OpenError::Disk)?,
                 summarizer,
+                reader,
                 sealed,
             },
             spares,
@@ -183,6 +181,7 @@ impl BackgroundWork {
         let sealed = mem::take(&mut *lock(&self.sealed));
         for segment in sealed {
             self.summarizer.summarize(segment)?;
+            self.reader.index.recent_slots.forget(segment);
         }
         Ok(())
     }
@@ -319,10 +318,11 @@ impl Store for SimulatedStore {
     fn list(
         &self,
         selection: &Selection,
+        before: Option<OrderPlace>,
         may_see: OrderFilter<'_>,
         take: OrderSink<'_>,
     ) -> Result<(), ReadError> {
-        self.reader.list(selection, may_see, take)
+        self.reader.list(selection, before, may_see, take)
     }
 
     fn failed_attempts(&self, key: &OrderKey) -> Read<u32> {

@@ -190,7 +190,7 @@ impl SparesState {
         match file {
             LogFile::Unfinished(_) => true,
             LogFile::Segment(number) => number > self.newest,
-            LogFile::Summary(_) => false,
+            LogFile::Summary(_) | LogFile::Slots(_) => false,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Summaries of sealed segments, written in the background. Nothing waits for one: a segment without a summary is read as a
+//! Summaries of sealed segments and the indexes of their slots, written in the background. Nothing waits for one: a segment without a summary is read as a
 //! whole at the next start.
 
 use std::{
@@ -11,10 +11,10 @@ use super::{
     checksum::StoreSeed,
     disk::Disk,
     overwriting::Overwriting,
+    reader::LogReader,
     recovery::{header_of, read_file, summarize},
     segment::{HeaderFound, SegmentHeader},
-    segment_name::{log_name, summary_name},
-    summary::Summary,
+    segment_name::{log_name, slots_name, summary_name},
 };
 use crate::{ErrorChain, order_key::KeyDeriver};
 
@@ -28,7 +28,17 @@ pub(super) struct Summarizer {
 }
 
 impl Summarizer {
-    /// Writes the summary of a sealed segment, from its records.
+    /// Makes those of the log that is read here.
+    pub(super) fn of(reader: &LogReader) -> Self {
+        Self {
+            disk: Arc::clone(&reader.disk),
+            seed: reader.seed,
+            keys: reader.keys.clone(),
+            overwriting: Arc::clone(&reader.overwriting),
+        }
+    }
+
+    /// Writes the summary of a sealed segment and the index of its slots, from its records.
     pub(super) fn summarize(&self, segment: u64) -> io::Result<()> {
         // Until the summary is written: one that was made of the segment before an erasure must not replace a later one.
         let _turn = self.overwriting.lock();
@@ -41,17 +51,20 @@ impl Summarizer {
             return Err(io::Error::other("the segment is not sealed"));
         };
         let bytes = read_file(&*self.disk, &log_name(segment))?;
-        let summary =
+        let summarized =
             summarize(&bytes, self.seed, &self.keys, &header, &next).map_err(io::Error::other)?;
-        self.write(&summary)
+        let seed = self.seed.get();
+        // The summary last: where there is one, a start finds the index as well, as a rule.
+        self.write(&slots_name(segment), &summarized.slots.encode(seed))?;
+        self.write(&summary_name(segment), &summarized.summary.encode(seed))?;
+        self.disk.sync()
     }
 
-    /// Writes a summary. One that is not written to its end does not verify, so it needs no other name meanwhile.
-    pub(super) fn write(&self, summary: &Summary) -> io::Result<()> {
-        let file = self.disk.create(&summary_name(summary.bounds.segment))?;
-        file.write_all_at(&summary.encode(self.seed.get()), 0)?;
-        file.sync_data()?;
-        self.disk.sync()
+    /// Writes a file. One that is not written to its end does not verify, so it needs no other name meanwhile.
+    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let file = self.disk.create(name)?;
+        file.write_all_at(bytes, 0)?;
+        file.sync_data()
     }
 
     /// Whether a segment is full: the next one has a header.
@@ -77,19 +90,21 @@ pub(super) struct SummaryThread {
 }
 
 impl SummaryThread {
-    pub(super) fn start(summarizer: Summarizer) -> io::Result<Self> {
+    pub(super) fn start(summarizer: Summarizer, reader: Arc<LogReader>) -> io::Result<Self> {
         let (sealed, segments) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("store-summary".to_owned())
             .spawn(move || {
                 for segment in segments {
-                    // Best effort: see above.
-                    if let Err(error) = summarizer.summarize(segment) {
-                        tracing::warn!(
+                    match summarizer.summarize(segment) {
+                        // Only now: meanwhile readers find its slots in memory.
+                        Ok(()) => reader.index.recent_slots.forget(segment),
+                        // Best effort: see above.
+                        Err(error) => tracing::warn!(
                             segment,
                             error = %ErrorChain(&error),
                             "no summary of a segment was written; the next start reads all of it"
-                        );
+                        ),
                     }
                 }
             })?;

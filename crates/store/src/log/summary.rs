@@ -13,6 +13,7 @@ use super::{
     planted::{PlantedFault, is_planted},
     position::Position,
     segment_times::SegmentTimes,
+    slot_index::{SlotEntry, SlotIndex},
 };
 use crate::claim_totals::ClaimTotals;
 
@@ -130,22 +131,40 @@ impl SegmentEffects {
     }
 }
 
-/// Makes the summary of a segment from its records, which are added in their order.
+/// What is written beside a sealed segment.
+#[derive(Debug)]
+pub(super) struct Summarized {
+    /// Its summary.
+    pub(super) summary: Summary,
+    /// Its orders by slot.
+    pub(super) slots: SlotIndex,
+}
+
+/// Makes the summary of a segment, and the index of its slots, from its records, which are added in their order.
 #[derive(Debug, Default)]
-pub(super) struct SummaryBuilder(SegmentEffects);
+pub(super) struct SummaryBuilder {
+    effects: SegmentEffects,
+    slots: Vec<SlotEntry>,
+}
 
 impl SummaryBuilder {
     /// Adds the next record.
     pub(super) fn add(&mut self, fact: &Fact) {
-        self.0.add(fact);
+        self.effects.add(fact);
+        if let Fact::OrderPlaced(order) = fact {
+            self.slots.extend(order.slot_entries());
+        }
     }
 
-    /// The summary, when all records up to the offset `end` were added.
-    pub(super) fn finish(self, bounds: SegmentBounds, end: u64) -> Summary {
-        Summary {
-            bounds,
-            end,
-            effects: self.0,
+    /// The summary and the index, when all records up to the offset `end` were added.
+    pub(super) fn finish(self, bounds: SegmentBounds, end: u64) -> Summarized {
+        Summarized {
+            summary: Summary {
+                bounds,
+                end,
+                effects: self.effects,
+            },
+            slots: SlotIndex::new(bounds, self.slots),
         }
     }
 }

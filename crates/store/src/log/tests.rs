@@ -159,7 +159,7 @@ async fn order(store: &dyn Store, token: &str, user_id: &str) {
 
 fn listed(store: &dyn Store, selection: &Selection) -> Result<Vec<Order>, ReadError> {
     let mut orders = Vec::new();
-    store.list(selection, &|_| true, &mut |stored| {
+    store.list(selection, None, &|_| true, &mut |stored| {
         orders.push(stored.order);
         ControlFlow::Continue(())
     })?;

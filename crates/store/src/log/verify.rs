@@ -19,13 +19,13 @@ use super::{
     frame::{self, Frame, FrameFault, StoredRecord},
     position::{ALIGNMENT, Position},
     record_header::{PersonalPart, RECORD_HEADER_BYTES, RecordHeader},
-    recovery::{bounds, header_of, read_file},
+    recovery::{bounds, header_of, read_file, read_if_there},
     salvage::salvage,
     scan::is_torn,
     segment::{HeaderFound, SEGMENT_HEADER_BYTES, SegmentHeader, StoreIdentity},
-    segment_name::{log_name, summary_name},
+    segment_name::{LogFile, log_name},
     store_files::StoreFiles,
-    summary::SummaryBuilder,
+    summary::{Summarized, SummaryBuilder},
     survey::{HeaderSurvey, Successor},
     watermark::WatermarkFault,
 };
@@ -292,8 +292,30 @@ impl Verifier<'_> {
         if let (Some(header), Some(next), Some(summary)) =
             (survey.header(number), next, scan.summary)
         {
-            let summary = summary.finish(bounds(header, next), scan.at);
-            self.verify_summary(number, next, &summary.encode(self.seed.get()), survey)?;
+            let Summarized { summary, slots } = summary.finish(bounds(header, next), scan.at);
+            let seed = self.seed.get();
+            let files = [
+                (
+                    LogFile::Summary(number),
+                    summary.encode(seed),
+                    DamageFault::Summary,
+                ),
+                (
+                    LogFile::Slots(number),
+                    slots.encode(seed),
+                    DamageFault::SlotIndex,
+                ),
+            ];
+            for (file, expected, fault) in files {
+                if !self.is_as_expected(file, &expected, next, survey)? {
+                    let damage = damage(number, 0, next.first_sequence, fault);
+                    self.report.findings.push(Finding {
+                        damage,
+                        lost: None,
+                        orders: Vec::new(),
+                    });
+                }
+            }
         }
         Ok(())
     }
@@ -543,31 +565,21 @@ impl Verifier<'_> {
         Ok(Fact::read(facts, &self.keys, stored.position))
     }
 
-    fn verify_summary(
-        &mut self,
-        number: u64,
-        next: &SegmentHeader,
+    /// Whether a file beside a sealed segment is what its records say, is not there, or may just be written.
+    fn is_as_expected(
+        &self,
+        file: LogFile,
         expected: &[u8],
+        next: &SegmentHeader,
         survey: &HeaderSurvey,
-    ) -> Result<(), OpenError> {
-        let found = match read_file(self.disk, &summary_name(number)) {
-            Ok(found) => found,
-            // Made again at the next start.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(OpenError::Disk(error)),
+    ) -> Result<bool, OpenError> {
+        // Where it is not there, the next start makes it again.
+        let Some(found) = read_if_there(self.disk, &file.name())? else {
+            return Ok(true);
         };
-        // The summary of the newest sealed segment may just be written.
+        // Those of the newest sealed segment may just be written.
         let is_newest = survey.last.is_some_and(|last| last.number == next.number);
-        if found == expected || (is_newest && (self.is_in_use)()?) {
-            return Ok(());
-        }
-        let sequence = next.first_sequence;
-        self.report.findings.push(Finding {
-            damage: damage(number, 0, sequence, DamageFault::Summary),
-            lost: None,
-            orders: Vec::new(),
-        });
-        Ok(())
+        Ok(found == expected || (is_newest && (self.is_in_use)()?))
     }
 
     fn finish(mut self, last: u64) -> Result<Verification, OpenError> {
@@ -582,8 +594,10 @@ impl Verifier<'_> {
         } = std::mem::take(&mut self.erasures).finish(self.last_loss());
         self.report.findings.retain(|finding| {
             // The eraser makes these summaries again before it completes the erasure.
-            finding.damage.fault != DamageFault::Summary
-                || !in_progress.contains(&finding.damage.segment)
+            !matches!(
+                finding.damage.fault,
+                DamageFault::Summary | DamageFault::SlotIndex
+            ) || !in_progress.contains(&finding.damage.segment)
         });
         self.report.unfinished = unfinished;
         self.report.unerased = unerased;
@@ -720,7 +734,8 @@ fn end_of(damage: &Damage) -> (u64, u64) {
         | DamageFault::Link
         | DamageFault::Released
         | DamageFault::Unfounded
-        | DamageFault::Summary => damage.offset,
+        | DamageFault::Summary
+        | DamageFault::SlotIndex => damage.offset,
     };
     (damage.segment, end)
 }

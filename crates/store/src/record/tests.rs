@@ -316,6 +316,7 @@ fn expected_order(placed: &PlacedOrder) -> (RecordKeys, RecordFacts) {
         hold,
         ends_intent,
         begun: begun.clone(),
+        slots: keys().slot_keys(&placed.claims),
     };
     let facts = RecordFacts::OrderPlaced(OrderFacts {
         key: order,

@@ -12,8 +12,8 @@ use domain::{
 };
 use store::{
     BlockSink, CommitFuture, EraseFuture, HoldId, LifecycleSink, NamedSlot, OrderFilter, OrderKey,
-    OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection, StatesInUse, Store,
-    StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink, Write,
+    OrderPlace, OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection, StatesInUse,
+    Store, StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink, Write,
     log::simulated_store::SimulatedStore,
 };
 
@@ -159,10 +159,11 @@ impl Store for FaultyStore {
     fn list(
         &self,
         selection: &Selection,
+        before: Option<OrderPlace>,
         may_see: OrderFilter<'_>,
         take: OrderSink<'_>,
     ) -> Result<(), ReadError> {
-        self.inner.list(selection, may_see, take)
+        self.inner.list(selection, before, may_see, take)
     }
 
     fn failed_attempts(&self, key: &OrderKey) -> Read<u32> {

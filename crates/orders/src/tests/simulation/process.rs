@@ -178,7 +178,7 @@ impl Process {
             from: EpochSeconds::MIN,
             until: EpochSeconds::MAX,
         };
-        self.store.list(&all, &|_| true, &mut |order| {
+        self.store.list(&all, None, &|_| true, &mut |order| {
             listed.push(order.order);
             ControlFlow::Continue(())
         })?;

@@ -11,9 +11,9 @@ use tokio::sync::{oneshot, watch};
 
 use crate::{
     BlockSink, CommitError, CommitFuture, EraseFuture, HoldId, LifecycleSink, NamedSlot,
-    OrderFilter, OrderKey, OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection,
-    StatesInUse, Store, StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink,
-    conformance::StoreHome, memory::MemoryStore,
+    OrderFilter, OrderKey, OrderPlace, OrderSink, PlacedSink, Read, ReadError, Recovered, Replay,
+    Selection, StatesInUse, Store, StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork,
+    UpdateSink, conformance::StoreHome, memory::MemoryStore,
 };
 use domain::{
     ids::{Token, UserId},
@@ -197,10 +197,11 @@ impl Store for QueuedStore {
     fn list(
         &self,
         selection: &Selection,
+        before: Option<OrderPlace>,
         may_see: OrderFilter<'_>,
         take: OrderSink<'_>,
     ) -> Result<(), ReadError> {
-        self.contents.list(selection, may_see, take)
+        self.contents.list(selection, before, may_see, take)
     }
 
     fn failed_attempts(&self, key: &OrderKey) -> Read<u32> {

@@ -58,6 +58,7 @@ pub(super) enum Fault {
     IdsSorted,
     FilterIgnored,
     BreakIgnored,
+    PlaceIgnored,
     IntentStays,
     AttemptsForgotten,
     AttemptsLostAtRestart,
@@ -725,10 +726,15 @@ impl Store for WrongStore {
     fn list(
         &self,
         selection: &Selection,
+        before: Option<OrderPlace>,
         may_see: OrderFilter<'_>,
         take: OrderSink<'_>,
     ) -> Result<(), ReadError> {
         for stored in self.selected(selection, may_see) {
+            let is_before = before.is_none_or(|before| stored.place < before);
+            if !is_before && !self.has(Fault::PlaceIgnored) {
+                continue;
+            }
             if take(stored) == ControlFlow::Break(()) && !self.has(Fault::BreakIgnored) {
                 break;
             }

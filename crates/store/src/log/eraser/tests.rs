@@ -83,7 +83,9 @@ fn no_byte_of_an_erased_person_is_left_and_the_log_is_whole() {
     let selection = Selection::User(USER.into());
     let listed = fixture
         .open()
-        .list(&selection, &|_| true, &mut |order| panic!("{order:?}"));
+        .list(&selection, None, &|_| true, &mut |order| {
+            panic!("{order:?}")
+        });
     listed.unwrap();
 }
 
@@ -245,7 +247,7 @@ fn reads_beside_an_erasure_find_no_damage() {
                 for _ in 0..40 {
                     let mut orders = 0;
                     let selection = Selection::Ids(ids.clone());
-                    let listed = store.list(&selection, &|_| true, &mut |_| {
+                    let listed = store.list(&selection, None, &|_| true, &mut |_| {
                         orders += 1;
                         ControlFlow::Continue(())
                     });

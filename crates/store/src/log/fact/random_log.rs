@@ -16,7 +16,7 @@ use crate::{
         open_work::{BlockEntry, HoldPlacement, UpdateEntry},
         position::{ALIGNMENT, Position},
     },
-    order_key::{BlockKey, KEY_BYTES, OrderKey, UserKey},
+    order_key::{BlockKey, KEY_BYTES, OrderKey, SlotKeys, UserKey},
     record::BegunFacts,
 };
 
@@ -107,6 +107,7 @@ fn random_fact(random: &mut Rng, position: Position) -> Fact {
             user: random_user(random),
             position,
             created_sec: random_second(random),
+            slots: SlotKeys::new(),
             claims: random_claims(random),
             consumes: random.bool().then_some(id),
             ends_intent: random.bool(),

@@ -33,7 +33,7 @@ fn summary_bytes(segment: u64, facts: &[Fact]) -> Vec<u8> {
         last_sequence: 1,
         chain_hash: [0; CHAIN_HASH_BYTES],
     };
-    builder.finish(bounds, 0).encode(SEED)
+    builder.finish(bounds, 0).summary.encode(SEED)
 }
 
 /// The log folded record by record.

@@ -8,6 +8,7 @@ use crate::log::{
     },
     position::ALIGNMENT,
 };
+use crate::order_key::SlotKeys;
 
 const HOLD: HoldId = HoldId([7; 16]);
 
@@ -44,6 +45,7 @@ fn ordered(key: OrderKey, consumes: Option<HoldId>, ends_intent: bool) -> Fact {
         user: Some(user_keys()[0]),
         position: position(50),
         created_sec: NOW,
+        slots: SlotKeys::new(),
         claims: Vec::new(),
         consumes,
         ends_intent,

@@ -19,7 +19,7 @@ fn summary_of(segment: u64, facts: &[Fact]) -> Summary {
         last_sequence: segment * 1_000 + 999,
         chain_hash: [segment.to_le_bytes()[0]; CHAIN_HASH_BYTES],
     };
-    builder.finish(bounds, segment * 5_000)
+    builder.finish(bounds, segment * 5_000).summary
 }
 
 /// Summaries of the segments of a random log.

@@ -45,6 +45,13 @@ fn everything() -> Selection {
     }
 }
 
+fn every_visit() -> Selection {
+    Selection::Visit {
+        from: EpochSeconds::MIN,
+        until: EpochSeconds::MAX,
+    }
+}
+
 /// An answer of a store; `None` where it says that a record is damaged.
 type Answer = Option<AnswerValue>;
 
@@ -124,7 +131,9 @@ impl Answers {
             let of_user = Selection::User(user_id.into());
             questions.push(answer(listed(store, &of_user), AnswerValue::Orders)?);
         }
-        questions.push(answer(listed(store, &everything()), AnswerValue::Orders)?);
+        for all in [everything(), every_visit()] {
+            questions.push(answer(listed(store, &all), AnswerValue::Orders)?);
+        }
         questions.push(answer(changes(store), AnswerValue::Lifecycle)?);
         Ok(Self {
             orders,
@@ -331,6 +340,10 @@ fn summary_path(number: u64) -> PathBuf {
     Path::new(SEGMENTS).join(segment_name::summary_name(number))
 }
 
+fn slots_path(number: u64) -> PathBuf {
+    Path::new(SEGMENTS).join(segment_name::slots_name(number))
+}
+
 /// Where the blank rest of a file begins.
 fn content(bytes: &[u8]) -> usize {
     let last = bytes.iter().rposition(|&byte| byte != 0);
@@ -511,8 +524,10 @@ async fn the_scene_has_sealed_segments_with_summaries_and_one_in_use() {
         "acknowledged",
         "orders/000001.idx",
         "orders/000001.log",
+        "orders/000001.slots",
         "orders/000002.idx",
         "orders/000002.log",
+        "orders/000002.slots",
         "orders/000003.log",
     ];
     assert_eq!(names, expected);
@@ -606,10 +621,16 @@ async fn a_flipped_bit_in_a_header_is_noticed_even_without_a_watermark() {
 }
 
 #[tokio::test]
-async fn a_flipped_bit_in_a_summary_or_the_watermark_makes_no_difference() {
+async fn a_flipped_bit_in_what_is_made_of_records_or_in_the_watermark_makes_no_difference() {
     let scene = Scene::play().await;
     let is_right = |verdict: &Verdict| *verdict == Verdict::Right;
-    for path in [summary_path(1), summary_path(2), WATERMARK.into()] {
+    for path in [
+        summary_path(1),
+        summary_path(2),
+        slots_path(1),
+        slots_path(2),
+        WATERMARK.into(),
+    ] {
         let bytes = 0..scene.files[&path].len();
         scene.flip_each(&[], &path, bytes, is_right).await;
     }
@@ -744,6 +765,10 @@ async fn files_in_place_of_others_are_noticed() {
         .judge_changed(|files| exchange(files, &summary_path(1), &summary_path(2)))
         .await;
     assert_eq!(verdict, Verdict::Right, "summaries of each other");
+    let verdict = scene
+        .judge_changed(|files| exchange(files, &slots_path(1), &slots_path(2)))
+        .await;
+    assert_eq!(verdict, Verdict::Right, "indexes of slots of each other");
     // A segment moved up, and one twice.
     for (from, to) in [(3, 4), (2, 4), (1, 2)] {
         let verdict = scene

@@ -626,7 +626,7 @@ impl Simulation {
         self.misdirected = misdirected;
     }
 
-    /// Damages a summary, which has to be made again; or a segment, if that is a hazard of this run.
+    /// Damages a summary or an index of slots, which has to be made again; or a segment, if that is a hazard of this run.
     fn damage(&mut self) -> std::io::Result<()> {
         let mut files: Vec<_> = self
             .disk
@@ -635,7 +635,7 @@ impl Simulation {
             .filter_map(|name| parse(name))
             .collect();
         if self.hazard != Hazard::Damage {
-            files.retain(|file| matches!(file, LogFile::Summary(_)));
+            files.retain(|file| is_derived(*file));
         }
         if files.is_empty() {
             return Ok(());
@@ -647,10 +647,10 @@ impl Simulation {
             _ => self.random.usize(..files.len()),
         };
         let file = files[at];
-        let is_summary = matches!(file, LogFile::Summary(_));
+        let is_derived = is_derived(file);
         let name = file.name();
         let kind = self.random.u8(..6);
-        if !is_summary {
+        if !is_derived {
             // A file that is gone has damage in more than one place.
             self.damaged += if kind < 2 { 2 } else { 1 };
             if self.random.bool() {
@@ -660,10 +660,9 @@ impl Simulation {
         match kind {
             0 => self.disk.remove(&name),
             1 => self.disk.create(&name).map(drop),
-            2 if is_summary && files.contains(&LogFile::Summary(file.number() + 1)) => {
+            2 if is_derived && files.contains(&next_of(file)) => {
                 // As if from a backup: intact, and of another segment.
-                let other = LogFile::Summary(file.number() + 1);
-                self.disk.rename(&other.name(), &name)
+                self.disk.rename(&next_of(file).name(), &name)
             }
             _ => {
                 self.flip(&name);
@@ -694,6 +693,22 @@ impl Simulation {
             let mask = 1 << self.random.u8(..8);
             self.disk.flip(name, self.random.usize(offsets), mask);
         }
+    }
+}
+
+/// Whether a file is made of the records of its segment.
+fn is_derived(file: LogFile) -> bool {
+    matches!(file, LogFile::Summary(_) | LogFile::Slots(_))
+}
+
+/// The same file of the next segment.
+fn next_of(file: LogFile) -> LogFile {
+    let next = file.number() + 1;
+    match file {
+        LogFile::Segment(_) => LogFile::Segment(next),
+        LogFile::Unfinished(_) => LogFile::Unfinished(next),
+        LogFile::Summary(_) => LogFile::Summary(next),
+        LogFile::Slots(_) => LogFile::Slots(next),
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
         open_work::HoldPlacement,
         position::{ALIGNMENT, Position},
     },
-    order_key::{KEY_BYTES, OrderKey, UserKey},
+    order_key::{KEY_BYTES, OrderKey, SlotKeys, UserKey},
 };
 
 const ORDERS_PER_SEGMENT: u64 = 75_000;
@@ -68,6 +68,7 @@ fn segment_bytes(segment: u64, users: u128, sale: Sale) -> Vec<u8> {
             user: Some(user(random.u128(0..users))),
             position,
             created_sec,
+            slots: SlotKeys::new(),
             claims: ["adult", "child"].map(|ticket| claim(slot, ticket)).into(),
             consumes: (sale == Sale::HeldAndPaid).then_some(id),
             ends_intent: sale == Sale::HeldAndPaid,

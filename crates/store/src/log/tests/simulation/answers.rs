@@ -83,8 +83,8 @@ pub(super) fn compare_all(
     let states = reader.states_in_use();
     count(tolerance.compare(&"states", Ok(states), &model.store().states_in_use())?);
     for selection in selections(model) {
-        let (orders, result) = listed(|take| reader.list(&selection, &|_| true, take));
-        let (expected, _) = listed(|take| model.store().list(&selection, &|_| true, take));
+        let (orders, result) = listed(|take| reader.list(&selection, None, &|_| true, take));
+        let (expected, _) = listed(|take| model.store().list(&selection, None, &|_| true, take));
         let is_part = expected.starts_with(&orders);
         if !is_part {
             return Err(format!(

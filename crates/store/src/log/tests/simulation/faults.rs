@@ -54,7 +54,9 @@ fn hazards(fault: PlantedFault) -> &'static [Hazard] {
         | PlantedFault::BlocksNotSummarized
         | PlantedFault::LifecycleNotSummarized
         | PlantedFault::PendingLifecycleIgnored
-        | PlantedFault::EndedStepsRetried => &HAZARDS,
+        | PlantedFault::EndedStepsRetried
+        | PlantedFault::SlotIndexSumIgnored
+        | PlantedFault::RecentSlotsLost => &HAZARDS,
     }
 }
 
