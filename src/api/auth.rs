@@ -101,6 +101,9 @@ pub enum AuthError {
         "the role of this user does not permit this; customers are for the roles agent and admin"
     )]
     RoleOutOfScope,
+    /// The call is about the whole server, and the user acts for some merchants only.
+    #[error("this is about all merchants of the server, and this user acts for some of them only")]
+    ServerOutOfScope,
 }
 
 impl From<OutOfScope> for AuthError {
@@ -109,6 +112,7 @@ impl From<OutOfScope> for AuthError {
             OutOfScope::Transport => Self::TransportOutOfScope,
             OutOfScope::Method => Self::MethodOutOfScope,
             OutOfScope::Role => Self::RoleOutOfScope,
+            OutOfScope::Server => Self::ServerOutOfScope,
         }
     }
 }

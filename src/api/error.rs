@@ -115,15 +115,15 @@ error_table! {
     METHOD_OUT_OF_SCOPE PermissionDenied 403 retry NO:
         "The scope of the user does not include this method.";
     MERCHANT_OUT_OF_SCOPE PermissionDenied 403 retry NO:
-        "The scope of the user does not include this merchant, whether or not the merchant exists.";
+        "The scope of the user does not include this merchant, whether or not the merchant exists. Operator's service: the method is about the whole server, and the scope names merchants.";
     ROLE_OUT_OF_SCOPE PermissionDenied 403 retry NO:
         "Operator's service: the role of the user does not permit the method, or a field of the request.";
     NOT_FOUND NotFound 404 retry NO:
         "REST: the URL does not exist.";
     ORDER_NOT_FOUND NotFound 404 retry NO:
-        "Operator's service: there is no order of this name.";
+        "Operator's service: there is no order of this name, or not for this user.";
     SLOT_NOT_FOUND NotFound 404 retry NO:
-        "Operator's service: there is no such slot in the catalogue.";
+        "Operator's service: there is no such slot in the catalogue, or not for this user.";
     STEP_NOT_FOUND NotFound 404 retry NO:
         "Operator's service: the order has no open step of this number.";
     DRAFT_NOT_FOUND NotFound 404 retry NO:
@@ -449,6 +449,7 @@ const fn auth_mapping(error: AuthError) -> StatusMapping {
         AuthError::TransportOutOfScope => TRANSPORT_OUT_OF_SCOPE,
         AuthError::MethodOutOfScope => METHOD_OUT_OF_SCOPE,
         AuthError::RoleOutOfScope => ROLE_OUT_OF_SCOPE,
+        AuthError::ServerOutOfScope => MERCHANT_OUT_OF_SCOPE,
     }
 }
 

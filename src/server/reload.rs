@@ -33,7 +33,7 @@ const REJECTED: &str = "was rejected; the previous one stays active";
 pub(super) struct Reloader {
     app: Arc<App>,
     /// The users, whose scopes are compared with the catalogue.
-    access: Arc<Access>,
+    access: [Arc<Access>; 2],
     dir: PathBuf,
     clock: Arc<dyn Clock>,
     /// How far ahead repeated availability is open.
@@ -71,13 +71,13 @@ impl ReloadMetrics {
 impl Reloader {
     pub(super) fn new(
         app: &Arc<App>,
-        access: &Arc<Access>,
+        access: [&Arc<Access>; 2],
         config: &Config,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             app: Arc::clone(app),
-            access: Arc::clone(access),
+            access: access.map(Arc::clone),
             dir: config.sales.catalog.clone(),
             clock,
             horizon: super::limits(config).horizon,
@@ -111,7 +111,9 @@ impl Reloader {
             Ok(reloaded) => {
                 log_reloaded(reloaded);
                 self.app.warn_of_prepayment();
-                security::warn_of_unknown_merchants(&self.access, &self.app);
+                for access in &self.access {
+                    security::warn_of_unknown_merchants(access, &self.app);
+                }
             }
             Err(ReloadError::Invalid(errors)) => log_rejected("the catalogue", REJECTED, errors),
             Err(error @ (ReloadError::Store(_) | ReloadError::Blocking(_))) => {

@@ -148,7 +148,9 @@ impl Security {
     /// Compares the scopes of users with the catalogue of this application, now and after every
     /// reload of credentials.
     pub(super) fn selling_for(self, app: Arc<App>) -> Self {
-        warn_of_unknown_merchants(&self.callers.access, &app);
+        for file in [&self.callers, &self.operators] {
+            warn_of_unknown_merchants(&file.access, &app);
+        }
         Self {
             app: Some(app),
             ..self

@@ -157,7 +157,8 @@ impl Opened {
         let security = Arc::new(Watcher::new(security));
         let started_sec = clock.now_sec();
         let access = security.watched().access();
-        let catalog = Arc::new(Watcher::new(Reloader::new(&app, access, config, clock)));
+        let scoped = [access, security.watched().operator_access()];
+        let catalog = Arc::new(Watcher::new(Reloader::new(&app, scoped, config, clock)));
         let lifecycle = config.sales.lifecycle.as_ref().map(|file| {
             let reloader = LifecycleReloader::new(&app, file.clone());
             Arc::new(Watcher::new(reloader))

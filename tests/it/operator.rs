@@ -10,6 +10,7 @@ mod documents;
 mod lifecycle;
 mod openapi;
 mod orders;
+mod scopes;
 mod slots;
 mod stage;
 mod stats;

@@ -249,6 +249,52 @@ impl OperatorRpc {
             Self::ExportCustomer | Self::EraseCustomer => Permission::ManageCustomers,
         }
     }
+
+    /// What it is about.
+    #[must_use]
+    pub const fn subject(self) -> Subject {
+        match self {
+            Self::GetOrder
+            | Self::WatchOrder
+            | Self::SearchOrders
+            | Self::ListHistory
+            | Self::ListSlots
+            | Self::ListDoor
+            | Self::ListBlocks
+            | Self::ListSteps
+            | Self::CancelOrder
+            | Self::RefundItems
+            | Self::WithdrawItems
+            | Self::CustomerAction
+            | Self::ConfirmItems
+            | Self::MarkNoShow
+            | Self::AddNote
+            | Self::RetryStep
+            | Self::SetBlock
+            | Self::ChangeState
+            | Self::AbandonStep
+            | Self::ExportCustomer => Subject::Merchants,
+            // A person is erased from the orders of all merchants.
+            Self::EraseCustomer
+            | Self::GetStats
+            | Self::GetDraft
+            | Self::PutDraft
+            | Self::DiscardDraft
+            | Self::PublishDraft => Subject::Server,
+            Self::DescribeLifecycle | Self::ListRevisions => Subject::Definition,
+        }
+    }
+}
+
+/// What a method of the operator's services is about. It decides what a user finds whose scope names merchants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// Orders and slots: the user finds those of its merchants. All others are as if they were not there.
+    Merchants,
+    /// The server as a whole: users of all merchants only.
+    Server,
+    /// The definition that the orders of all merchants follow: everybody whose role permits it.
+    Definition,
 }
 
 /// A method of either interface.

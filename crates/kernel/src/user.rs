@@ -2,7 +2,7 @@
 
 use std::{borrow::Borrow, collections::BTreeSet, sync::Arc};
 
-use crate::rpc::{Method, Rpc, Transport};
+use crate::rpc::{Method, OperatorRpc, Rpc, Subject, Transport};
 use types::ids::MerchantId;
 
 /// Why a call is not in the scope of its user.
@@ -14,6 +14,8 @@ pub enum OutOfScope {
     Method,
     /// The role of the user does not permit it.
     Role,
+    /// It is about the whole server, and the user acts for some merchants only.
+    Server,
 }
 
 /// A user of the credentials file.
@@ -108,7 +110,7 @@ impl User {
     /// depends on it.
     ///
     /// # Errors
-    /// [`OutOfScope::Transport`], [`OutOfScope::Method`].
+    /// [`OutOfScope`].
     pub fn check_call(
         &self,
         transport: Transport,
@@ -124,8 +126,7 @@ impl User {
             return Ok(());
         }
         let method = match method() {
-            Some(Method::Operator(rpc)) if self.has(rpc.permission()) => return Ok(()),
-            Some(Method::Operator(_)) => return Err(OutOfScope::Role),
+            Some(Method::Operator(rpc)) => return self.check_operator_call(rpc),
             Some(Method::Booking(Rpc::HealthCheck)) | None => return Ok(()),
             Some(Method::Booking(rpc)) => rpc,
         };
@@ -144,6 +145,16 @@ impl User {
         Ok(())
     }
 
+    fn check_operator_call(&self, rpc: OperatorRpc) -> Result<(), OutOfScope> {
+        if !self.has(rpc.permission()) {
+            return Err(OutOfScope::Role);
+        }
+        if rpc.subject() == Subject::Server && self.scope.merchants.is_some() {
+            return Err(OutOfScope::Server);
+        }
+        Ok(())
+    }
+
     /// Its role; `None` for a caller.
     #[must_use]
     pub fn role(&self) -> Option<Role> {
@@ -156,7 +167,7 @@ impl User {
         self.scope.role.is_some_and(|role| role.has(permission))
     }
 
-    /// Whether it may check, order and look up what this merchant sells.
+    /// Whether it may check, order, look up and run what this merchant sells.
     #[must_use]
     pub fn acts_for<Q>(&self, merchant_id: &Q) -> bool
     where
@@ -325,6 +336,26 @@ mod tests {
                 };
                 assert_eq!(found, expected, "{role:?} {rpc:?}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_about_the_whole_server_is_for_users_of_all_merchants() {
+        let admin = Scope {
+            role: Some(Role::Admin),
+            ..Scope::default()
+        };
+        let (of_all, of_museum) = (user(admin.clone()), user(of_museum(&admin)));
+        for rpc in OperatorRpc::ALL {
+            let asked = |user: &User| {
+                user.check_call(Transport::Rest, || Some(Method::Operator(rpc)))
+            };
+            let expected = if rpc.subject() == Subject::Server {
+                Err(OutOfScope::Server)
+            } else {
+                Ok(())
+            };
+            assert_eq!((asked(&of_all), asked(&of_museum)), (Ok(()), expected), "{rpc:?}");
         }
     }
 

@@ -12,7 +12,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    ActiveCatalog, App, AttemptError, OrderError,
+    ActiveCatalog, App, AttemptError, MerchantScope, OrderError,
     execute::{Command, CommitFailure, Decided},
     tokens::{LockedFor, RequestKey, TokenGuard, TokenLock, released},
     update::{ChangeError, InvalidField, wrong_reason_text, wrong_request_id},
@@ -133,9 +133,8 @@ impl App {
         if !invalid.is_empty() {
             return Err(ChangeError::Invalid(invalid));
         }
-        let slot = self
-            .find_slot(&request.slot, request.user.as_deref())
-            .await?;
+        let scope = MerchantScope::of(request.user.as_ref());
+        let slot = self.find_slot(&request.slot, &scope).await?;
         let locked = self.lock_request(RequestKey::of_slot(&slot), deadline);
         let guard = locked.await.ok_or(OrderError::ChangeInProgress)?;
         let command = SetBlock {
@@ -148,21 +147,28 @@ impl App {
         Ok(slot)
     }
 
-    /// The blocks in force of a merchant, or of all, by the slots' start.
+    /// The blocks in force of a merchant, or of all in the scope, by the slots' start.
     #[must_use]
-    pub fn blocks(&self, merchant_id: Option<&MerchantId>) -> Vec<SlotBlock> {
+    pub fn blocks(
+        &self,
+        merchant_id: Option<&MerchantId>,
+        scope: &MerchantScope,
+    ) -> Vec<SlotBlock> {
         let mut blocks = self.blocks.all();
-        blocks.retain(|block| merchant_id.is_none_or(|id| block.slot.merchant_id == *id));
+        blocks.retain(|block| {
+            let of_merchant = &block.slot.merchant_id;
+            merchant_id.is_none_or(|id| of_merchant == id) && scope.has(of_merchant)
+        });
         blocks
     }
 
-    /// The only slot of this name that is in the catalogue or has a block.
+    /// The only slot of this name in the scope that is in the catalogue or has a block.
     pub(super) async fn find_slot(
         self: &Arc<Self>,
         name: &SlotName,
-        user: Option<&User>,
+        scope: &MerchantScope,
     ) -> Result<NamedSlot, ChangeError> {
-        if user.is_some_and(|user| !user.acts_for(&name.merchant_id)) {
+        if !scope.has(&name.merchant_id) {
             return Err(ChangeError::UnknownSlot);
         }
         if let Some(duration_sec) = name.duration_sec {
@@ -187,7 +193,7 @@ impl App {
     /// The lengths of the slots of a service that start then.
     fn durations_of(&self, name: &SlotName) -> Vec<SlotDuration> {
         let mut durations = Vec::new();
-        for block in self.blocks(Some(&name.merchant_id)) {
+        for block in self.blocks(Some(&name.merchant_id), &MerchantScope::ALL) {
             if block.slot == named_slot(name, block.slot.duration_sec) {
                 durations.push(block.slot.duration_sec);
             }

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, ops::ControlFlow, sync::Arc};
 
 use tokio::{runtime::Handle, sync::mpsc};
 
-use super::{App, OrderError};
+use super::{App, MerchantScope, OrderError};
 use crate::audit::AuditEvent;
 use domain::ids::UserId;
 use kernel::{blocking, request::propagate_context};
@@ -184,19 +184,20 @@ impl App {
         erased
     }
 
-    /// Begins the export of a customer, on a thread of its own for as long as it is read.
+    /// Begins the export of a customer from the orders of the scope, on a thread of its own for as long as it is read.
     ///
     /// # Errors
     /// [`OrderError::NoThread`].
     pub fn export_customer(
         self: &Arc<Self>,
         user_id: UserId,
+        scope: MerchantScope,
     ) -> Result<CustomerExport, OrderError> {
         let (sender, parts) = mpsc::channel(ORDERS_WAITING);
         let store = Arc::clone(&self.store);
         let read = move || {
             // A reader who is gone needs no end.
-            let _ = sender.blocking_send(export(&*store, &user_id, &sender));
+            let _ = sender.blocking_send(export(&*store, (&user_id, &scope), &sender));
         };
         blocking::start(read)?;
         let app = Arc::clone(self);
@@ -216,14 +217,17 @@ impl App {
     }
 }
 
-/// Passes on the orders of a customer, and returns the end of the export.
+/// Passes on the orders of a customer that are in the scope, and returns the end of the export.
 fn export(
     store: &dyn Store,
-    user_id: &UserId,
+    (user_id, scope): (&UserId, &MerchantScope),
     sender: &mpsc::Sender<Result<ExportPart, ReadError>>,
 ) -> Result<ExportPart, ReadError> {
     let mut failure = None;
     let exported = store.export_person(user_id, &mut |placed| {
+        if !scope.has(&placed.order.merchant_id) {
+            return ControlFlow::Continue(());
+        }
         match ExportedOrder::read(store, placed) {
             // Blocks this thread, which is the back-pressure of a slow reader.
             Ok(order) => match sender.blocking_send(Ok(ExportPart::Order(Box::new(order)))) {
@@ -291,7 +295,7 @@ mod tests {
         office.order("a", &[1], None);
         let second = office.order("b", &[2], None);
         office.changed(&second, note("seen")).await;
-        let mut export = office.app.export_customer("ada".into()).unwrap();
+        let mut export = office.app.export_customer("ada".into(), MerchantScope::ALL).unwrap();
         let mut found = Vec::new();
         while let Some(part) = export.next().await.unwrap() {
             match part {

@@ -11,7 +11,7 @@ use std::{
 
 use jiff::{civil::Date, tz::TimeZone};
 
-use super::{App, OrderError, lifecycle::ActiveLifecycle};
+use super::{App, MerchantScope, OrderError, lifecycle::ActiveLifecycle};
 use crate::audit::AuditEvent;
 use domain::{
     catalog::Catalog,
@@ -78,27 +78,29 @@ pub struct FoundOrders {
 }
 
 impl App {
-    /// The order of an id, if there is one.
+    /// The order of an id, if there is one in the scope.
     ///
     /// # Errors
     /// [`OrderError::Unreadable`], [`OrderError::NoThread`].
     pub async fn find_order(
         self: &Arc<Self>,
         id: OrderId,
+        scope: &MerchantScope,
     ) -> Result<Option<ListedOrder>, OrderError> {
-        let mut found = self.select(Selection::Ids(vec![id])).await?;
+        let mut found = self.select(Selection::Ids(vec![id]), scope).await?;
         Ok(found.pop())
     }
 
-    /// The orders with a claim on a slot, newest first.
+    /// The orders with a claim on a slot, newest first; none of a slot outside of the scope.
     ///
     /// # Errors
     /// [`OrderError::Unreadable`], [`OrderError::NoThread`].
     pub async fn orders_of_slot(
         self: &Arc<Self>,
         slot: SlotName,
+        scope: &MerchantScope,
     ) -> Result<Vec<ListedOrder>, OrderError> {
-        self.select(Selection::Slot(slot)).await
+        self.select(Selection::Slot(slot), scope).await
     }
 
     /// The updates of an order, newest first.
@@ -122,17 +124,19 @@ impl App {
     async fn select(
         self: &Arc<Self>,
         selection: Selection,
+        scope: &MerchantScope,
     ) -> Result<Vec<ListedOrder>, OrderError> {
-        let all = |_: &ListedOrder| true;
+        let scope = scope.clone();
+        let is_met = move |listed: &ListedOrder| scope.has(&listed.order.merchant_id);
         let page = OrderPage {
             most: usize::MAX,
             before: None,
         };
-        let found = self.read_page(selection, PageReader::new(page, usize::MAX, all));
+        let found = self.read_page(selection, PageReader::new(page, usize::MAX, is_met));
         Ok(found.await?.orders)
     }
 
-    /// A page of the orders that meet all conditions, newest first. It may have fewer orders than wanted although there
+    /// A page of the orders of the scope that meet all conditions, newest first. It may have fewer orders than wanted although there
     /// are more.
     ///
     /// # Errors
@@ -141,12 +145,14 @@ impl App {
         self: &Arc<Self>,
         search: OrderSearch,
         page: OrderPage,
+        scope: MerchantScope,
     ) -> Result<FoundOrders, OrderError> {
         let selection = search.selection();
         let zones = Zones::of(&self.catalog());
         let lifecycle = self.lifecycle();
         let is_met = move |listed: &ListedOrder| {
-            search.is_met_by(listed, &zones, &lifecycle)
+            scope.has(&listed.order.merchant_id)
+                && search.is_met_by(listed, &zones, &lifecycle)
                 && (!search.needs_attention || needs_attention(listed, lifecycle.definition()))
         };
         self.read_page(selection, PageReader::new(page, MAX_EXAMINED, is_met))

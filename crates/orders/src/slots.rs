@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{ActiveCatalog, App, OrderError};
+use super::{ActiveCatalog, App, MerchantScope, OrderError};
 use domain::{
     availability,
     catalog::{Service, ServiceIx},
@@ -55,11 +55,15 @@ impl App {
     /// locked separately.
     ///
     /// # Errors
-    /// [`OrderError::UnknownMerchant`], [`OrderError::NoThread`].
+    /// [`OrderError::UnknownMerchant`], also for one outside of the scope; [`OrderError::NoThread`].
     pub async fn slots_of(
         self: &Arc<Self>,
         search: SlotSearch,
+        scope: &MerchantScope,
     ) -> Result<Vec<SlotReport>, OrderError> {
+        if !scope.has(&search.merchant_id) {
+            return Err(OrderError::UnknownMerchant);
+        }
         let app = Arc::clone(self);
         // All openings of the catalogue are gone through, which takes long where there are millions.
         let read = move || {
@@ -71,7 +75,7 @@ impl App {
         blocking::run(read).await?
     }
 
-    /// A slot of the active catalogue; `None` if it is not open.
+    /// A slot of the active catalogue, of whichever merchant; `None` if it is not open.
     ///
     /// # Errors
     /// Those of [`Self::slots_of`].
@@ -87,7 +91,7 @@ impl App {
             service_id: Some(slot.service_id.clone()),
             starts: slot.start_sec..slot.start_sec.saturating_add(Seconds::ONE),
         };
-        let mut reports = self.slots_of(search).await?.into_iter();
+        let mut reports = self.slots_of(search, &MerchantScope::ALL).await?.into_iter();
         Ok(reports.find(|report| report.duration_sec == slot.duration_sec))
     }
 

@@ -19,7 +19,7 @@ use smallvec::smallvec;
 use tokio::time::Instant;
 
 use super::{
-    App, AttemptError, OrderError,
+    App, AttemptError, MerchantScope, OrderError,
     block::{BlockOccasion, KeptOffSale},
     execute::{Command, CommitFailure, Decided},
     found,
@@ -192,11 +192,24 @@ impl App {
         }
     }
 
-    /// An order as it was placed and as it stands.
+    /// An order as it was placed and as it stands, if it is in the scope.
     ///
     /// # Errors
     /// [`OrderError::Unreadable`].
-    pub async fn stored_order(&self, id: &OrderId) -> Result<Option<StoredOrder>, OrderError> {
+    pub async fn order_for(
+        &self,
+        id: &OrderId,
+        scope: &MerchantScope,
+    ) -> Result<Option<StoredOrder>, OrderError> {
+        let stored = self.stored_order(id).await?;
+        Ok(stored.filter(|stored| scope.has(&stored.placed.order.merchant_id)))
+    }
+
+    /// An order as it was placed and as it stands, of whichever merchant.
+    ///
+    /// # Errors
+    /// [`OrderError::Unreadable`].
+    pub(crate) async fn stored_order(&self, id: &OrderId) -> Result<Option<StoredOrder>, OrderError> {
         let stored = self.store.find_order(id).get().await;
         let mut stored = stored.map_err(|error| self.read_failed(&error))?;
         if let Some(stored) = &mut stored {
@@ -424,12 +437,8 @@ impl UpdateOrder {
             return Ok(None);
         };
         let request = &asked.0;
-        let merchant_id = &stored.placed.order.merchant_id;
-        let is_hidden = request
-            .user
-            .as_ref()
-            .is_some_and(|user| !user.acts_for(merchant_id));
-        if is_hidden {
+        let scope = MerchantScope::of(request.user.as_ref());
+        if !scope.has(&stored.placed.order.merchant_id) {
             return Ok(Some(Err(ChangeError::UnknownOrder)));
         }
         // Before the revision is looked at: a repetition expects the revision that its first time has changed.

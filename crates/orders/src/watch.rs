@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{App, OrderError};
+use super::{App, MerchantScope, OrderError};
 use domain::order::OrderId;
 use store::{OrderKey, StoredOrder};
 
@@ -54,6 +54,7 @@ impl WatchedOrders {
 pub struct OrderWatch {
     app: Arc<App>,
     order: OrderId,
+    scope: MerchantScope,
     key: OrderKey,
     changed: watch::Receiver<()>,
     /// The revision that was returned last.
@@ -63,13 +64,18 @@ pub struct OrderWatch {
 impl App {
     /// Watches an order; `None` for an id that no order can have.
     #[must_use]
-    pub fn watch_order(self: &Arc<Self>, order: OrderId) -> Option<OrderWatch> {
+    pub fn watch_order(
+        self: &Arc<Self>,
+        order: OrderId,
+        scope: MerchantScope,
+    ) -> Option<OrderWatch> {
         let key = OrderKey::of_id(&order)?;
         Some(OrderWatch {
             app: Arc::clone(self),
             // Before the order is read for the first time: no change falls between the two.
             changed: self.watched.subscribe(key),
             order,
+            scope,
             key,
             shown: None,
         })
@@ -78,7 +84,7 @@ impl App {
 
 impl OrderWatch {
     /// The order as it stands: the first time at once, and then once it has changed since the last time. Changes in
-    /// between are not returned one by one. `None` if there is no such order.
+    /// between are not returned one by one. `None` if there is no such order in the scope.
     ///
     /// # Errors
     /// [`OrderError::Unreadable`].
@@ -88,7 +94,7 @@ impl OrderWatch {
                 // The sender stays for as long as this receiver does.
                 return Err(OrderError::Bug);
             }
-            let stored = self.app.stored_order(&self.order).await?;
+            let stored = self.app.order_for(&self.order, &self.scope).await?;
             let revision = stored.as_ref().map(StoredOrder::revision);
             // A change that was on record before the last reading may be notified after it.
             if revision.is_none() || revision != self.shown {
@@ -139,7 +145,7 @@ mod tests {
     async fn a_slow_reader_gets_the_newest_state_and_no_backlog() {
         let office = Office::new();
         let order = office.order("a", &[1], None);
-        let mut watch = office.app.watch_order(order.clone()).unwrap();
+        let mut watch = office.app.watch_order(order.clone(), MerchantScope::ALL).unwrap();
         // On record before the first reading, and notified after it.
         office.changed(&order, note("early")).await;
         let shown = async |watch: &mut OrderWatch| watch.next().await.unwrap().unwrap().revision();
@@ -153,8 +159,11 @@ mod tests {
         drop(watch);
         assert!(office.app.watched.lock().is_empty());
         let unknown = OrderId::from("A".repeat(order.as_str().len()).as_str());
-        let mut unknown = office.app.watch_order(unknown).unwrap();
+        let mut unknown = office.app.watch_order(unknown, MerchantScope::ALL).unwrap();
         assert_eq!(unknown.next().await, Ok(None));
-        assert!(office.app.watch_order("nobody".into()).is_none());
+        assert!(office
+                .app
+                .watch_order("nobody".into(), MerchantScope::ALL)
+                .is_none());
     }
 }

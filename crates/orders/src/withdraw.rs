@@ -8,7 +8,7 @@ use std::{ops::ControlFlow, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    App, OrderError,
+    App, MerchantScope, OrderError,
     block::{BlockRequest, key_of},
     update::{
         ChangeError, ChangeMode, ChangeRequest, OrderChange, WithdrawnSpots, held_spots, items_of,
@@ -62,8 +62,8 @@ impl App {
         let slot = match withdrawal.mode {
             ChangeMode::Commit => self.close(&withdrawal, deadline).await?,
             ChangeMode::ValidateOnly => {
-                let user = withdrawal.user.as_deref();
-                self.find_slot(&withdrawal.slot, user).await?
+                let scope = MerchantScope::of(withdrawal.user.as_ref());
+                self.find_slot(&withdrawal.slot, &scope).await?
             }
         };
         let (sender, orders) = mpsc::unbounded_channel();

@@ -1,6 +1,10 @@
 //! The credentials file: users, the hashes of their passwords, and what each of them may do.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use argon2::{Params, PasswordHash, Version};
 
@@ -52,7 +56,7 @@ impl UserKind {
                 "transports",
                 "all_orders",
             ],
-            Self::Operator => &["passwords", "role"],
+            Self::Operator => &["passwords", "role", "merchants"],
         }
     }
 }
@@ -159,6 +163,7 @@ fn read_user(name: &str, user: &TomlValue<'_>, kind: UserKind) -> Option<(Arc<st
     let scope = match kind {
         UserKind::Caller => read_scope(&table),
         UserKind::Operator => Scope {
+            merchants: read_merchants(&table),
             role: Some(read_role(&table)?),
             ..Scope::default()
         },
@@ -212,13 +217,7 @@ fn read_scope(user: &TomlTable<'_>) -> Scope {
         .get("all_orders")
         .and_then(|entry| entry.secret().boolean());
     Scope {
-        merchants: read_set(
-            user,
-            "merchants",
-            |text| Some(MerchantId::from(text)),
-            String::new,
-        )
-        .map(|ids| ids.into_iter().collect()),
+        merchants: read_merchants(user),
         methods: read_set(user, "methods", method, || names(Rpc::ALL.map(Rpc::name))),
         transports: read_set(user, "transports", transport, || {
             names(Transport::ALL.map(Transport::name))
@@ -226,6 +225,12 @@ fn read_scope(user: &TomlTable<'_>) -> Scope {
         all_orders: all_orders.unwrap_or_default(),
         role: None,
     }
+}
+
+fn read_merchants(user: &TomlTable<'_>) -> Option<BTreeSet<MerchantId>> {
+    let any = |text: &str| Some(MerchantId::from(text));
+    let ids = read_set(user, "merchants", any, String::new)?;
+    Some(ids.into_iter().collect())
 }
 
 /// Reads a list of texts that is not empty and has none of them twice. `expected` says what they may be.
@@ -381,6 +386,9 @@ mod tests {
             assert!(user.has(Permission::Read));
             assert_eq!(user.has(Permission::SeeCustomers), role > Role::Viewer);
         }
+        let of_museum = read("role = 'agent'\nmerchants = ['museum']").unwrap();
+        let of_museum = of_museum.user("ada").unwrap();
+        assert!(of_museum.acts_for("museum") && !of_museum.acts_for("salon"));
         let at = "operator_credentials ops.toml:";
         for (members, expected) in [
             ("", "1:1: `role` is missing"),
@@ -389,8 +397,12 @@ mod tests {
                 "3:8: unknown \"boss\" in `role`; expected one of viewer, agent, admin",
             ),
             (
-                "role = 'admin'\nmerchants = ['museum']",
-                "4:1: unknown key \"merchants\"; expected one of passwords, role",
+                "role = 'admin'\nmethods = ['ListOrders']",
+                "4:1: unknown key \"methods\"; expected one of passwords, role, merchants",
+            ),
+            (
+                "role = 'admin'\nmerchants = []",
+                "4:13: `merchants` is empty, so nothing could be called",
             ),
         ] {
             let found = read(members).unwrap_err();

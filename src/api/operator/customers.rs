@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use super::{
     changes::digest,
     dispatch::{
-        CallAnswer, EncodedRequest, OperatorDispatcher, StreamTerms, stream as answer_with,
+        CallAnswer, EncodedRequest, OperatorDispatcher, StreamTerms, merchant_scope,
+        stream as answer_with,
     },
     proto::v1,
     to_proto::{self, CustomerShown},
@@ -46,7 +47,7 @@ impl OperatorDispatcher {
         violations.into_result()?;
         let permit = Arc::clone(&self.exports).try_acquire_owned();
         let permit = permit.map_err(|_| OrderError::Busy)?;
-        let export = self.app.export_customer(user_id)?;
+        let export = self.app.export_customer(user_id, merchant_scope()?)?;
         let begun = (self.clone(), export, permit);
         let parts = stream::unfold(begun, |(this, mut export, permit)| async move {
             let answer = match export.next().await {

@@ -30,7 +30,7 @@ use crate::{
 use domain::{catalog::Catalog, ids::MerchantId};
 use kernel::rpc::OperatorRpc;
 use orders::{
-    App, OrderError,
+    App, MerchantScope, OrderError,
     audit::AuditEvent,
     search::{Zones, day},
     slots::SlotSearch,
@@ -295,7 +295,7 @@ impl OperatorDispatcher {
     async fn get_order(&self, request: EncodedRequest) -> Result<v1::GetOrderResponse, ApiError> {
         let user = user()?;
         let asked = requests::get_order(request.read()?, user.as_deref())?;
-        let found = self.app.stored_order(&asked.id).await?;
+        let found = self.app.order_for(&asked.id, &MerchantScope::of(user.as_ref())).await?;
         let stored = found.ok_or(ApiError::OrderNotFound(asked.id))?;
         let order = Some(self.shown_order(stored, &asked.mask));
         Ok(v1::GetOrderResponse { order })
@@ -320,7 +320,8 @@ impl OperatorDispatcher {
     ) -> Result<CallAnswer, ApiError> {
         let user = user()?;
         let AskedOrder { id, mask } = requests::watch_order(request.read()?, user.as_deref())?;
-        let watch = self.app.watch_order(id.clone());
+        let scope = MerchantScope::of(user.as_ref());
+        let watch = self.app.watch_order(id.clone(), scope);
         let watch = watch.ok_or_else(|| ApiError::OrderNotFound(id.clone()))?;
         let watched = (self.clone(), watch);
         let orders = stream::unfold(watched, move |(this, mut watch)| {
@@ -364,7 +365,10 @@ impl OperatorDispatcher {
             mask,
             scope,
         } = asked;
-        let found = self.app.search(search, page).await?;
+        let found = self
+            .app
+            .search(search, page, MerchantScope::of(user.as_ref()))
+            .await?;
         let catalog = self.app.catalog();
         let view = self.view(&catalog, shown(mask.has_customer()));
         let mut orders = Vec::with_capacity(found.orders.len());
@@ -385,7 +389,7 @@ impl OperatorDispatcher {
         request: EncodedRequest,
     ) -> Result<v1::ListHistoryResponse, ApiError> {
         let (id, page) = requests::list_history(request.read()?)?;
-        let found = self.app.find_order(id.clone()).await?;
+        let found = self.app.find_order(id.clone(), &merchant_scope()?).await?;
         let stored = found.ok_or(ApiError::OrderNotFound(id))?;
         let updates = self.app.updates_of(stored.order.id.clone()).await?;
         let mut entries: Vec<_> = updates.into_iter().map(to_proto::history_entry).collect();
@@ -417,7 +421,7 @@ impl OperatorDispatcher {
             service_id: service_id.map(Into::into),
             starts,
         };
-        let reports = self.app.slots_of(search).await?;
+        let reports = self.app.slots_of(search, &merchant_scope()?).await?;
         let (reports, next_page_token) = page.cut(reports, |report| {
             let (start_sec, service_id) = (report.start_sec, &report.service_id);
             format!(
@@ -438,7 +442,8 @@ impl OperatorDispatcher {
     async fn list_door(&self, request: EncodedRequest) -> Result<v1::ListDoorResponse, ApiError> {
         let user = user()?;
         let (slot, page) = requests::list_door(request.read()?)?;
-        let stored = self.app.orders_of_slot(slot.clone()).await?;
+        let scope = MerchantScope::of(user.as_ref());
+        let stored = self.app.orders_of_slot(slot.clone(), &scope).await?;
         let catalog = self.app.catalog();
         let view = self.view(&catalog, shown(may_see_customers(user.as_deref())));
         let mut entries = Vec::new();
@@ -458,13 +463,18 @@ impl OperatorDispatcher {
         Ok(v1::ListDoorResponse {
             entries,
             next_page_token,
-            time_zone: to_proto::time_zone(&catalog, &slot.merchant_id),
+            time_zone: if scope.has(&slot.merchant_id) {
+                to_proto::time_zone(&catalog, &slot.merchant_id)
+            } else {
+                // As for a merchant that nobody knows.
+                to_proto::NO_TIME_ZONE.to_owned()
+            },
         })
     }
 
     fn list_blocks(&self, request: EncodedRequest) -> Result<v1::ListBlocksResponse, ApiError> {
         let (merchant_id, page) = requests::list_blocks(request.read()?)?;
-        let blocks = self.app.blocks(merchant_id.as_ref());
+        let blocks = self.app.blocks(merchant_id.as_ref(), &merchant_scope()?);
         let (blocks, next_page_token) = page.cut(blocks, |SlotBlock { slot, .. }| {
             let (start_sec, duration_sec) = (slot.start_sec, u32::from(slot.duration_sec));
             let (merchant_id, service_id) = (&slot.merchant_id, &slot.service_id);
@@ -508,21 +518,32 @@ impl OperatorDispatcher {
 
     async fn list_steps(&self, request: EncodedRequest) -> Result<v1::ListStepsResponse, ApiError> {
         let (order, page) = requests::list_steps(&request.read()?)?;
+        let is_of_one = order.is_some();
         let orders = match order {
             Some(id) => vec![id],
             None => self.app.orders_with_steps(),
         };
-        let (orders, next_page_token) = page.cut(orders, ToString::to_string);
+        let scope = merchant_scope()?;
+        let mut found = Vec::new();
+        for id in page.rest(orders, ToString::to_string) {
+            // The order after a full page is only the sign that there is one.
+            if found.len() > page.most {
+                break;
+            }
+            match self.app.order_for(&id, &scope).await? {
+                Some(stored) => found.push(stored),
+                None if is_of_one => return Err(ApiError::OrderNotFound(id)),
+                None => {}
+            }
+        }
+        let id_of = |stored: &StoredOrder| stored.placed.order.id.to_string();
+        let (found, next_page_token) = page.end(found, id_of);
         let catalog = self.app.catalog();
         let view = self.view(&catalog, CustomerShown::No);
         let mut steps = Vec::new();
-        for id in orders {
-            let found = self.app.stored_order(&id).await?;
-            let Some(stored) = found else {
-                return Err(ApiError::OrderNotFound(id));
-            };
+        for stored in found {
             if let Some(tree) = stored.tree() {
-                steps.extend(view.steps(&id, tree));
+                steps.extend(view.steps(&stored.placed.order.id, tree));
             }
         }
         Ok(v1::ListStepsResponse {
@@ -576,6 +597,11 @@ pub(super) async fn stream<M: ResponseMessage + 'static>(
     Ok(CallAnswer::Stream(reply.await?))
 }
 
+/// The merchants whose orders and slots the caller finds.
+pub(super) fn merchant_scope() -> Result<MerchantScope, ApiError> {
+    Ok(MerchantScope::of(user()?.as_ref()))
+}
+
 fn shown(is_shown: bool) -> CustomerShown {
     if is_shown {
         CustomerShown::Yes
@@ -587,7 +613,13 @@ fn shown(is_shown: bool) -> CustomerShown {
 impl AskedPage {
     /// The elements of the page, of a list in the order of all its pages, and the token of the next one; empty if there is
     /// none. `key` tells the elements apart.
-    pub(super) fn cut<T>(self, mut list: Vec<T>, key: impl Fn(&T) -> String) -> (Vec<T>, String) {
+    pub(super) fn cut<T>(self, list: Vec<T>, key: impl Fn(&T) -> String) -> (Vec<T>, String) {
+        let rest = self.rest(list, &key);
+        self.end(rest, key)
+    }
+
+    /// The elements after the page before.
+    fn rest<T>(&self, mut list: Vec<T>, key: impl Fn(&T) -> String) -> Vec<T> {
         let begin = match &self.after {
             None => 0,
             // An element that is gone leaves no place to go on from: then the list is over.
@@ -596,7 +628,11 @@ impl AskedPage {
                 last.map_or(list.len(), |last| last + 1)
             }
         };
-        let mut page = list.split_off(begin);
+        list.split_off(begin)
+    }
+
+    /// The elements of the page, of those after the page before, and the token of the next one.
+    fn end<T>(self, mut page: Vec<T>, key: impl Fn(&T) -> String) -> (Vec<T>, String) {
         let is_last = page.len() <= self.most;
         page.truncate(self.most);
         let last = page.last().filter(|_| !is_last);

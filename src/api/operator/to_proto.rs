@@ -28,6 +28,9 @@ mod updates;
 
 pub(super) use updates::entry as history_entry;
 
+/// The time zone where none is known.
+pub(super) const NO_TIME_ZONE: &str = "UTC";
+
 /// The channel of every order.
 const CHANNEL: &str = "google";
 
@@ -309,7 +312,7 @@ pub(super) fn block(catalog: &Catalog, block: &SlotBlock) -> v1::Block {
 pub(super) fn time_zone(catalog: &Catalog, merchant_id: &MerchantId) -> String {
     let merchant = catalog.merchant_ix(merchant_id);
     merchant.map_or_else(
-        || "UTC".to_owned(),
+        || NO_TIME_ZONE.to_owned(),
         |merchant| catalog.merchant(merchant).time_zone.clone(),
     )
 }

@@ -311,7 +311,7 @@ async fn orders_as_they_began_are_not_stranded_and_follow_the_names() {
         most: 10,
         before: None,
     };
-    let found = app.search(OrderSearch::default(), page);
+    let found = app.search(OrderSearch::default(), page, MerchantScope::ALL);
     let found = found.await.unwrap().orders;
     assert_eq!(found.len(), 2);
     for listed in &found {

@@ -108,7 +108,7 @@ impl Desk {
             most: 10,
             before: None,
         };
-        let found = self.runtime.block_on(self.app.search(search, page));
+        let found = self.runtime.block_on(self.app.search(search, page, MerchantScope::ALL));
         !found.unwrap().orders.is_empty()
     }
 }

@@ -61,7 +61,7 @@ async fn everything_that_was_sold_of_a_slot_is_withdrawn_and_not_sold_again() {
     office.changed(&cancelled, gone).await;
     let (orders, error) = withdrawn(&office, withdrawal(1)).await;
     assert_eq!((ids(&orders), &error), (vec![&first, &second], &None));
-    let slot = office.app.find_slot(&trip(), None).await.unwrap();
+    let slot = office.app.find_slot(&trip(), &MerchantScope::ALL).await.unwrap();
     let report = office.app.slot(&slot).await.unwrap().unwrap();
     assert_eq!((report.sold, report.blocked, report.left), (0, SPOTS, 0));
     for stored in &orders {
@@ -186,7 +186,7 @@ async fn an_order_in_flight_is_withdrawn_once_it_is_on_record() {
 }
 
 async fn slot_of_trip(office: &Office) -> NamedSlot {
-    office.app.find_slot(&trip(), None).await.unwrap()
+    office.app.find_slot(&trip(), &MerchantScope::ALL).await.unwrap()
 }
 
 #[tokio::test(start_paused = true)]
