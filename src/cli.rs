@@ -26,6 +26,7 @@ mod check_catalog;
 mod check_config;
 mod completions;
 mod customers;
+mod days;
 mod export_feeds;
 mod lifecycle;
 mod manual;
@@ -357,7 +358,7 @@ mod tests {
             ),
             (
                 "check-catalog here --show never",
-                "expected a date like 2026-12-01, `today` or `tomorrow`",
+                "expected a date like 2026-12-01, `today`, `tomorrow` or `yesterday`",
             ),
             (
                 "check-catalog here --show 9999-12-31",

@@ -30,7 +30,8 @@ pub fn records(bytes: &[u8]) {
         | RecordKind::Blocked
         | RecordKind::StepRetried
         | RecordKind::Lifecycle
-        | RecordKind::LifecycleDraft => other(kind, bytes),
+        | RecordKind::LifecycleDraft
+        | RecordKind::ErasureAnswered => other(kind, bytes),
         RecordKind::OrderUpdated => updated(bytes),
         RecordKind::PersonErased => person_erased(bytes),
         RecordKind::ErasureCompleted => erasure_completed(bytes),

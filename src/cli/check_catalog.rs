@@ -24,6 +24,7 @@ use catalog::{
 };
 use domain::time::EpochSeconds;
 use kernel::diagnostics::Severity;
+use orders::days::AskedDay;
 
 mod calendar;
 mod report;
@@ -34,7 +35,7 @@ use report::Findings;
 use zone::Day;
 
 pub(super) use report::{Format, diagnostics_json};
-pub(super) use zone::{ShownDay, ShownZone};
+pub(super) use zone::ShownZone;
 
 /// The version of the JSON of `--format json`: another number is another form.
 const JSON_FORM: u32 = 2;
@@ -51,7 +52,7 @@ pub(super) struct CheckCatalog {
 /// The calendar to print.
 #[derive(Debug, PartialEq)]
 struct ShownCalendar {
-    day: ShownDay,
+    day: AskedDay,
     zone: ShownZone,
     /// Where sales are read from; `None` where the files alone count.
     sales: Option<SalesSource>,

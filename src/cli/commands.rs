@@ -8,7 +8,8 @@ use http::Uri;
 
 use super::{
     EXIT_CODES,
-    check_catalog::{Format, ShownDay, ShownZone},
+    check_catalog::{Format, ShownZone},
+    days::asked_day,
     operator,
 };
 use crate::{api::feeds, config};
@@ -104,7 +105,7 @@ fn check_catalog() -> Command {
         .required_unless_present(FROM)
         // A server has a catalogue of its own.
         .conflicts_with(FROM);
-    let show = "Print the calendar of a day, such as 2026-12-01, `today` or `tomorrow`: the slots of each \
+    let show = "Print the calendar of a day, such as 2026-12-01, `today`, `tomorrow` or `yesterday`: the slots of each \
                 service with their prices and remaining spots";
     let zone = "Time zone of that day, such as Europe/Berlin; default UTC";
     let from = "Admin listener of a running server to ask for its calendar, such as http://127.0.0.1:50052";
@@ -122,7 +123,7 @@ fn check_catalog() -> Command {
         .arg(
             text(SHOW, "DATE")
                 .help(show)
-                .value_parser(ShownDay::parse)
+                .value_parser(asked_day)
                 .allow_hyphen_values(true),
         )
         .arg(

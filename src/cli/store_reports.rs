@@ -171,6 +171,8 @@ fn text(info: &StoreInfo) -> String {
         ("last order", moment(info.last_order_sec)),
         ("payments without outcome", grouped(info.open_intents)),
         ("holds", grouped(info.active_holds)),
+        ("slots with blocks", grouped(info.blocked_slots)),
+        ("lifecycle revisions", grouped(info.lifecycle_revisions)),
     ];
     let mut text = String::new();
     for (name, value) in rows {
@@ -199,5 +201,7 @@ fn json(info: &StoreInfo) -> Value {
         "last_order_sec": info.last_order_sec.map(EpochSeconds::get),
         "open_intents": info.open_intents,
         "active_holds": info.active_holds,
+        "blocked_slots": info.blocked_slots,
+        "lifecycle_revisions": info.lifecycle_revisions,
     })
 }

@@ -300,7 +300,7 @@ impl Admission {
     async fn authorize(
         &self,
         transport: Transport,
-        method: impl FnOnce() -> Option<Method>,
+        method: impl Fn() -> Option<Method>,
         headers: &HeaderMap,
         is_health: bool,
         peer: &Peer,
@@ -312,18 +312,24 @@ impl Admission {
         if is_health && self.access.is_health_open() {
             return Ok(None);
         }
-        let admitted = self.authenticate(transport, method, headers, peer).await;
+        let admitted = self.authenticate(transport, &method, headers, peer).await;
         let admitted = admitted.map_err(ApiError::from);
         let Admitted { permit, user } =
             admitted.inspect_err(|error| self.note_rejection(error, transport, headers, peer))?;
         // Set before the call runs: the audit log and the scope checks read it from the context.
         if let Some(served) = RequestContext::current() {
             let (certificate, address) = (peer.accepted_name().cloned(), peer.address());
+            // Looked up only where somebody reads it.
+            let operation = match self.audit.is_on().then(&method).flatten() {
+                Some(Method::Operator(rpc)) => Some(rpc),
+                Some(Method::Booking(_)) | None => None,
+            };
             served.set_origin(Origin {
                 transport,
                 user,
                 certificate,
                 address,
+                operation,
             });
         }
         Ok(Some(permit))

@@ -10,7 +10,10 @@ use std::{
 
 use data_encoding::HEXLOWER;
 
-use crate::{rpc::Transport, user::User};
+use crate::{
+    rpc::{OperatorRpc, Transport},
+    user::User,
+};
 
 /// Longest request id that is accepted from a caller, in bytes.
 const MAX_ID_BYTES: usize = 128;
@@ -47,6 +50,8 @@ pub struct Origin {
     pub certificate: Option<Arc<str>>,
     /// The address of the peer.
     pub address: IpAddr,
+    /// The method, if it is one of the operator's services and there is an audit log that names it.
+    pub operation: Option<OperatorRpc>,
 }
 
 tokio::task_local! {

@@ -347,15 +347,18 @@ mod tests {
         };
         let (of_all, of_museum) = (user(admin.clone()), user(of_museum(&admin)));
         for rpc in OperatorRpc::ALL {
-            let asked = |user: &User| {
-                user.check_call(Transport::Rest, || Some(Method::Operator(rpc)))
-            };
+            let asked =
+                |user: &User| user.check_call(Transport::Rest, || Some(Method::Operator(rpc)));
             let expected = if rpc.subject() == Subject::Server {
                 Err(OutOfScope::Server)
             } else {
                 Ok(())
             };
-            assert_eq!((asked(&of_all), asked(&of_museum)), (Ok(()), expected), "{rpc:?}");
+            assert_eq!(
+                (asked(&of_all), asked(&of_museum)),
+                (Ok(()), expected),
+                "{rpc:?}"
+            );
         }
     }
 

@@ -32,10 +32,10 @@ use domain::{
 use futures_util::FutureExt;
 use kernel::{clock::ManualClock, diagnostics::Diagnostics};
 use store::{
-    BlockSink, CommitFuture, EraseFuture, HoldId, LifecycleSink, NamedSlot, OrderFilter, OrderKey,
-    OrderPlace, OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection, StatesInUse,
-    Store, StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink,
-    memory::MemoryStore,
+    BlockSink, CommitFuture, EraseFuture, ErasureAnswerSink, HoldId, LifecycleSink, NamedSlot,
+    OrderFilter, OrderKey, OrderPlace, OrderSink, PlacedSink, Read, ReadError, Recovered, Replay,
+    Selection, StatesInUse, Store, StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork,
+    UpdateSink, memory::MemoryStore,
 };
 use tokio::{sync::watch, time::Instant};
 
@@ -78,6 +78,10 @@ impl Store for NoStore {
 
     fn lifecycle_changes(&self, take: LifecycleSink<'_>) -> Result<(), ReadError> {
         self.0.lifecycle_changes(take)
+    }
+
+    fn erasure_answers(&self, take: ErasureAnswerSink<'_>) -> Result<(), ReadError> {
+        self.0.erasure_answers(take)
     }
 
     fn states_in_use(&self) -> StatesInUse {

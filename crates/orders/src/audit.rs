@@ -10,7 +10,7 @@ mod file;
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
-pub use event::{AuditEvent, AuditedChange, AuditedOutcome};
+pub use event::{AuditEvent, AuditedBlock, AuditedChange, AuditedOutcome};
 
 use event::AuditRecord;
 use file::AuditFile;
@@ -114,6 +114,9 @@ fn log(record: &AuditRecord<'_>) {
         address = record.address.map(tracing::field::display),
         reason = record.reason,
         merchant_id = record.merchant_id,
+        service_id = record.service_id,
+        slot = record.slot,
+        blocked = record.blocked,
         order_id = record.order_id,
         method = record.method,
         role = record.role,
@@ -127,4 +130,94 @@ fn log(record: &AuditRecord<'_>) {
         version = record.version,
         "audit"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::BTreeSet,
+        fmt,
+        sync::{Mutex, PoisonError},
+    };
+
+    use tracing::{
+        Event, Metadata, Subscriber,
+        field::{Field, Visit},
+        span,
+    };
+
+    use super::*;
+
+    /// The names of the fields of all events.
+    #[derive(Default, Clone)]
+    struct FieldNames(Arc<Mutex<BTreeSet<String>>>);
+
+    impl Visit for FieldNames {
+        fn record_debug(&mut self, field: &Field, _: &dyn fmt::Debug) {
+            let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            names.insert(field.name().to_owned());
+        }
+    }
+
+    impl Subscriber for FieldNames {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            event.record(&mut self.clone());
+        }
+
+        fn enter(&self, _: &span::Id) {}
+
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[test]
+    fn the_log_has_all_fields_that_the_file_has() {
+        let text = || Some("text".to_owned());
+        let name = Some("name");
+        let record = AuditRecord {
+            time: text(),
+            event: "event",
+            user: name,
+            certificate: name,
+            transport: name,
+            address: Some([192, 0, 2, 7].into()),
+            request_id: name,
+            reason: name,
+            merchant_id: name,
+            service_id: name,
+            slot: text(),
+            blocked: text(),
+            order_id: name,
+            method: name,
+            role: name,
+            change_id: name,
+            cause: name,
+            outcome: name,
+            orders: Some(1),
+            order_ids: vec!["id"],
+            revision: Some(1),
+            users: Some(1),
+            version: name,
+        };
+        let file = serde_json::to_value(&record).unwrap();
+        let mut expected: BTreeSet<String> = file.as_object().unwrap().keys().cloned().collect();
+        // The log adds these two itself.
+        expected.retain(|name| name != "time" && name != "request_id");
+        let found = FieldNames::default();
+        tracing::subscriber::with_default(found.clone(), || log(&record));
+        let mut found = found.0.lock().unwrap().clone();
+        assert!(found.remove("message"));
+        assert_eq!(found, expected);
+    }
 }

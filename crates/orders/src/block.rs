@@ -17,7 +17,7 @@ use super::{
     tokens::{LockedFor, RequestKey, TokenGuard, TokenLock, released},
     update::{ChangeError, InvalidField, wrong_reason_text, wrong_request_id},
 };
-use crate::audit::AuditEvent;
+use crate::audit::{AuditEvent, AuditedBlock, AuditedChange, AuditedOutcome};
 use domain::{
     catalog::IdInterner,
     ids::MerchantId,
@@ -127,6 +127,37 @@ impl App {
         request: BlockRequest,
         deadline: Instant,
     ) -> Result<NamedSlot, ChangeError> {
+        let asked = AskedBlock {
+            spots: request.spots,
+            request_id: request.request_id.clone(),
+        };
+        let found = self.slot_to_block(&request).await;
+        let slot = found.inspect_err(|error| asked.record(self, None, error.outcome()))?;
+        let set = self.set_block_of(slot.clone(), request, deadline, asked.clone());
+        match set.await {
+            Ok(set) => set.map(|()| slot),
+            // The work was not begun, so it has recorded nothing.
+            Err(error) => {
+                asked.record(self, Some(&slot), error.outcome());
+                Err(error)
+            }
+        }
+    }
+
+    /// Records that a request to block spots was rejected, by the reason in the table of errors, before it was one to
+    /// [`App::set_block`].
+    pub fn reject_block(&self, request_id: &str, reason: &'static str) {
+        self.audit.record(AuditEvent::SlotBlocked {
+            block: None,
+            change: AuditedChange::of(request_id, AuditedOutcome::Rejected(reason)),
+        });
+    }
+
+    /// The slot of a request, as far as the request is valid.
+    async fn slot_to_block(
+        self: &Arc<Self>,
+        request: &BlockRequest,
+    ) -> Result<NamedSlot, ChangeError> {
         let mut invalid = Vec::new();
         invalid.extend(wrong_request_id(&request.request_id));
         invalid.extend(wrong_reason_text(&request.reason));
@@ -134,7 +165,17 @@ impl App {
             return Err(ChangeError::Invalid(invalid));
         }
         let scope = MerchantScope::of(request.user.as_ref());
-        let slot = self.find_slot(&request.slot, &scope).await?;
+        self.find_slot(&request.slot, &scope).await
+    }
+
+    /// The outcome of a block; an error if it was not begun.
+    async fn set_block_of(
+        self: &Arc<Self>,
+        slot: NamedSlot,
+        request: BlockRequest,
+        deadline: Instant,
+        asked: AskedBlock,
+    ) -> Result<Result<(), ChangeError>, ChangeError> {
         let locked = self.lock_request(RequestKey::of_slot(&slot), deadline);
         let guard = locked.await.ok_or(OrderError::ChangeInProgress)?;
         let command = SetBlock {
@@ -142,9 +183,18 @@ impl App {
             request,
         };
         let app = Arc::clone(self);
-        self.complete(async move { app.execute(guard, command).await })?
-            .await??;
-        Ok(slot)
+        let work = async move {
+            let set = app.execute(guard, command).await;
+            let set = set.unwrap_or_else(|error| Err(error.into()));
+            // Inside of the work that runs to completion, so that what disconnected clients have asked for is recorded, too.
+            if let Err(error) = &set {
+                // A name that is no slot may be anything.
+                let is_known = *error != ChangeError::UnknownSlot;
+                asked.record(&app, is_known.then_some(&slot), error.outcome());
+            }
+            Ok(set)
+        };
+        Ok(self.complete(work)?.await?)
     }
 
     /// The blocks in force of a merchant, or of all in the scope, by the slots' start.
@@ -275,7 +325,10 @@ impl App {
             let count = by_slot.entry(slot_of(claim)).or_default();
             *count = count.saturating_add(claim.count);
         }
-        let mut kept = KeptOffSale::default();
+        let mut kept = KeptOffSale {
+            request_id: occasion.request_id.to_owned(),
+            ..KeptOffSale::default()
+        };
         // In the order of the slots, the one lock order of slots. The caller has the lock of its order, and a holder of
         // the lock of a slot waits for nothing.
         for (slot, count) in by_slot {
@@ -307,8 +360,13 @@ impl App {
         for change in kept.changes {
             self.inventory.apply_block(change);
         }
+        let outcome = AuditedOutcome::Changed { revision: None };
         for block in kept.blocks {
-            self.audit.record(AuditEvent::SlotBlocked(&block));
+            let asked = AskedBlock {
+                spots: block.spots,
+                request_id: kept.request_id.clone(),
+            };
+            asked.record(self, Some(&block.slot), outcome);
             self.blocks.note(block);
         }
     }
@@ -321,9 +379,28 @@ impl App {
     }
 }
 
+/// A block that is asked for, as the audit log has it.
+#[derive(Debug, Clone)]
+struct AskedBlock {
+    spots: BlockedSpots,
+    request_id: String,
+}
+
+impl AskedBlock {
+    /// Records what became of it.
+    fn record(&self, app: &App, slot: Option<&NamedSlot>, outcome: AuditedOutcome) {
+        let spots = self.spots;
+        app.audit.record(AuditEvent::SlotBlocked {
+            block: slot.map(|slot| AuditedBlock { slot, spots }),
+            change: AuditedChange::of(&self.request_id, outcome),
+        });
+    }
+}
+
 /// Who keeps spots off sale, and when.
 pub(super) struct BlockOccasion<'o> {
     pub(super) actor: Option<&'o Arc<str>>,
+    pub(super) request_id: &'o str,
     pub(super) now: EpochSeconds,
 }
 
@@ -331,6 +408,8 @@ pub(super) struct BlockOccasion<'o> {
 #[derive(Default)]
 pub(super) struct KeptOffSale {
     pub(super) blocks: Vec<SlotBlock>,
+    /// The request that keeps them off sale.
+    request_id: String,
     changes: Vec<BlockChange>,
     guards: Vec<TokenGuard>,
 }
@@ -360,6 +439,15 @@ struct SetBlock {
     request: BlockRequest,
 }
 
+impl SetBlock {
+    fn asked(&self) -> AskedBlock {
+        AskedBlock {
+            spots: self.request.spots,
+            request_id: self.request.request_id.clone(),
+        }
+    }
+}
+
 impl Command for SetBlock {
     type Answer = Result<(), ChangeError>;
     type Taken = (Self, BlockChange);
@@ -369,12 +457,12 @@ impl Command for SetBlock {
             return Ok(None);
         };
         let fingerprint = block.answer.map(|answer| answer.fingerprint);
-        let is_same = fingerprint == Some(self.request.fingerprint);
-        Ok(Some(if is_same {
-            Ok(())
-        } else {
-            Err(ChangeError::RequestReused)
-        }))
+        if fingerprint != Some(self.request.fingerprint) {
+            return Ok(Some(Err(ChangeError::RequestReused)));
+        }
+        let outcome = AuditedOutcome::Repeated { revision: None };
+        self.asked().record(app, Some(&self.slot), outcome);
+        Ok(Some(Ok(())))
     }
 
     async fn decide(self, app: &App) -> Result<Decided<Self>, OrderError> {
@@ -400,7 +488,7 @@ impl Command for SetBlock {
     fn apply(
         app: &App,
         unit: UnitOfWork,
-        (_, change): Self::Taken,
+        (command, change): Self::Taken,
     ) -> Result<Self::Answer, OrderError> {
         app.inventory.apply_block(change);
         for write in unit.writes {
@@ -411,7 +499,8 @@ impl Command for SetBlock {
                     start_sec = block.slot.start_sec.get(),
                     "slot blocked"
                 );
-                app.audit.record(AuditEvent::SlotBlocked(&block));
+                let outcome = AuditedOutcome::Changed { revision: None };
+                command.asked().record(app, Some(&block.slot), outcome);
                 app.blocks.note(*block);
             }
         }

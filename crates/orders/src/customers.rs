@@ -1,20 +1,26 @@
 //! The personal data of customers: exported and erased, with a line in the audit log.
 
-use std::{collections::VecDeque, ops::ControlFlow, sync::Arc};
+use std::{ops::ControlFlow, sync::Arc};
 
 use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{App, MerchantScope, OrderError};
-use crate::audit::AuditEvent;
-use domain::ids::UserId;
+use crate::{
+    audit::{AuditEvent, AuditedChange, AuditedOutcome},
+    update::ChangeError,
+};
+use domain::{ids::UserId, time::Seconds};
 use kernel::{blocking, request::propagate_context};
-use store::{EraseError, Fingerprint, OrderUpdate, PlacedOrder, Read, ReadError, Store};
+use store::{
+    EraseError, ErasureAnswer, Fingerprint, OrderUpdate, PlacedOrder, Read, ReadError,
+    RequestAnswer, Store, UnitOfWork, Write,
+};
 
 /// Orders of an export that wait for its reader; beyond that the store is not read.
 const ORDERS_WAITING: usize = 4;
 
-/// Erasures whose answers are kept.
-const ERASURES_KEPT: usize = 1_024;
+/// How long a repetition of a request has its first answer.
+const ANSWERS_KEPT: Seconds = Seconds::days(30);
 
 /// An order with everything that is on record of it.
 #[derive(Debug)]
@@ -86,7 +92,7 @@ impl CustomerExport {
 /// A request to erase a customer.
 #[derive(Debug, Clone)]
 pub struct ErasureRequest {
-    /// The same request again has the same answer, until the process ends.
+    /// A UUID. The same request again has the same answer, also after a restart.
     pub request_id: String,
     /// Digest of the caller and the request.
     pub fingerprint: Fingerprint,
@@ -103,40 +109,30 @@ pub enum ErasureError {
     /// The store has failed to erase.
     #[error(transparent)]
     Erase(#[from] EraseError),
+    /// Earlier answers cannot be read, or the answer cannot be recorded. In the second case the customer is erased.
+    #[error(transparent)]
+    Order(#[from] OrderError),
 }
 
-/// The latest erasures that were answered, the oldest first.
-#[derive(Debug, Default)]
-pub(super) struct AnsweredErasures(VecDeque<(String, Fingerprint, u64)>);
-
-impl AnsweredErasures {
-    /// The answer that a request has had.
-    fn find(&self, request: &ErasureRequest) -> Option<Result<u64, ErasureError>> {
-        let mut known = self.0.iter();
-        let (_, fingerprint, orders) = known.find(|(id, ..)| *id == request.request_id)?;
-        Some(if *fingerprint == request.fingerprint {
-            Ok(*orders)
-        } else {
-            Err(ErasureError::RequestReused)
-        })
-    }
-
-    fn add(&mut self, request: ErasureRequest, orders: u64) {
-        if self.0.len() == ERASURES_KEPT {
-            self.0.pop_front();
+impl ErasureError {
+    /// From how many orders the customer was erased, if it was, and what became of the request.
+    fn outcome(&self) -> (Option<u64>, AuditedOutcome) {
+        match self {
+            Self::RequestReused => {
+                let reason = ChangeError::RequestReused.reason();
+                (None, AuditedOutcome::Rejected(reason))
+            }
+            Self::Erase(EraseError::Partly { erased, .. }) => {
+                (Some(*erased), AuditedOutcome::Changed { revision: None })
+            }
+            Self::Erase(_) | Self::Order(_) => (None, AuditedOutcome::Unknown),
         }
-        let ErasureRequest {
-            request_id,
-            fingerprint,
-            user_id: _,
-        } = request;
-        self.0.push_back((request_id, fingerprint, orders));
     }
 }
 
 impl App {
     /// Erases the personal data of a customer for a request. Returns of how many orders. A repetition of the request
-    /// has the same answer. Requests are answered one after the other.
+    /// has the same answer for 30 days. Requests are answered one after the other.
     ///
     /// # Errors
     /// [`ErasureError`].
@@ -145,20 +141,85 @@ impl App {
         request: ErasureRequest,
     ) -> Result<u64, ErasureError> {
         let app = Arc::clone(self);
-        // In a task of its own, so that the answer is kept for a caller who is gone and asks again.
+        // In a task of its own, so that the answer is recorded for a caller who is gone and asks again.
         let erasing = tokio::spawn(propagate_context(async move {
             // Until it is answered, so that a repetition that crosses it waits for the answer.
-            let mut answered = app.erasures.lock().await;
-            if let Some(answer) = answered.find(&request) {
-                return answer;
-            }
-            let orders = app.erase_and_record(&request.user_id).await?;
-            answered.add(request, orders);
-            Ok(orders)
+            let _one_at_a_time = app.erasures.lock().await;
+            let erased = app.answer_erasure(&request).await;
+            let (orders, outcome) = match &erased {
+                Ok((orders, outcome)) => (Some(*orders), *outcome),
+                Err(error) => error.outcome(),
+            };
+            let change = AuditedChange::of(&request.request_id, outcome);
+            app.audit
+                .record(AuditEvent::CustomerErased { orders, change });
+            erased.map(|(orders, _)| orders)
         }));
         erasing
             .await
             .unwrap_or(Err(ErasureError::Erase(EraseError::Panicked)))
+    }
+
+    /// Records that a request to erase a customer was rejected, by the reason in the table of errors, before it was one to
+    /// [`App::erase_customer_for`].
+    pub fn reject_erasure(&self, request_id: &str, reason: &'static str) {
+        self.audit.record(AuditEvent::CustomerErased {
+            orders: None,
+            change: AuditedChange::of(request_id, AuditedOutcome::Rejected(reason)),
+        });
+    }
+
+    /// The answer of a request: the one that it has had, or that of the erasure.
+    async fn answer_erasure(
+        &self,
+        request: &ErasureRequest,
+    ) -> Result<(u64, AuditedOutcome), ErasureError> {
+        let revision = None;
+        if let Some(known) = self.answered_erasure(request).await? {
+            if known.answer.fingerprint != request.fingerprint {
+                return Err(ErasureError::RequestReused);
+            }
+            return Ok((known.orders, AuditedOutcome::Repeated { revision }));
+        }
+        let orders = self.erase(&request.user_id).await?;
+        // After the erasure: a crash in between leaves no answer, and the repetition finishes what was begun.
+        let unit = UnitOfWork::write(Write::ErasureAnswered(ErasureAnswer {
+            orders,
+            answered_sec: self.now(),
+            answer: RequestAnswer {
+                request_id: request.request_id.clone(),
+                fingerprint: request.fingerprint,
+            },
+        }));
+        let committed = self.commit(&unit).await;
+        committed.map_err(|error| self.commit_failed(&error).into_error())?;
+        Ok((orders, AuditedOutcome::Changed { revision }))
+    }
+
+    /// The answer that a request has had, read on a blocking thread.
+    async fn answered_erasure(
+        &self,
+        request: &ErasureRequest,
+    ) -> Result<Option<ErasureAnswer>, OrderError> {
+        let store = Arc::clone(&self.store);
+        let oldest = self.now().saturating_sub(ANSWERS_KEPT);
+        let request_id = request.request_id.clone();
+        let read = move || {
+            let mut found = None;
+            let walked = store.erasure_answers(&mut |answer| {
+                if answer.answered_sec < oldest {
+                    return ControlFlow::Break(());
+                }
+                if answer.answer.request_id == request_id {
+                    found = Some(answer);
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            });
+            walked.map(|()| found)
+        };
+        let found = blocking::run(read).await?;
+        found.map_err(|error| self.read_failed(&error))
     }
 
     /// Erases the personal data of a customer. Returns of how many orders.
@@ -168,19 +229,31 @@ impl App {
     pub async fn erase_customer(self: &Arc<Self>, user_id: UserId) -> Result<u64, EraseError> {
         let app = Arc::clone(self);
         // In a task of its own, so that an erasure whose caller is gone is recorded in the audit log, too.
-        let erasing = propagate_context(async move { app.erase_and_record(&user_id).await });
+        let erasing = propagate_context(async move {
+            let erased = app.erase(&user_id).await;
+            let (orders, outcome) = match &erased {
+                Ok(orders) | Err(EraseError::Partly { erased: orders, .. }) => {
+                    (Some(*orders), AuditedOutcome::Changed { revision: None })
+                }
+                Err(_) => (None, AuditedOutcome::Unknown),
+            };
+            let change = AuditedChange {
+                change_id: None,
+                outcome,
+            };
+            app.audit
+                .record(AuditEvent::CustomerErased { orders, change });
+            erased
+        });
         let erasing = tokio::spawn(erasing);
         erasing.await.unwrap_or(Err(EraseError::Panicked))
     }
 
-    async fn erase_and_record(&self, user_id: &UserId) -> Result<u64, EraseError> {
+    async fn erase(&self, user_id: &UserId) -> Result<u64, EraseError> {
         let erased = self.store.erase_person(user_id).await;
-        let orders = match &erased {
-            Ok(orders) | Err(EraseError::Partly { erased: orders, .. }) => *orders,
-            Err(_) => return erased,
-        };
-        tracing::info!(orders, "the personal data of a customer was erased");
-        self.audit.record(AuditEvent::CustomerErased { orders });
+        if let Ok(orders) | Err(EraseError::Partly { erased: orders, .. }) = &erased {
+            tracing::info!(orders, "the personal data of a customer was erased");
+        }
         erased
     }
 
@@ -255,7 +328,7 @@ mod tests {
     use super::*;
     use crate::update::tests::{Office, note};
 
-    fn request(number: usize, fingerprint: u8) -> ErasureRequest {
+    fn request(number: u32, fingerprint: u8) -> ErasureRequest {
         ErasureRequest {
             request_id: number.to_string(),
             fingerprint: [fingerprint; 32],
@@ -264,29 +337,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_erasure_is_answered_once() {
-        let office = Office::new();
+    async fn an_erasure_is_answered_once_also_after_a_restart() {
+        let mut office = Office::new();
         office.order("a", &[1], None);
-        let erase = async |number, fingerprint| {
+        let erase = async |office: &Office, number, fingerprint| {
             let request = request(number, fingerprint);
             office.app.erase_customer_for(request).await
         };
-        assert_eq!(erase(1, 7).await.unwrap(), 1);
-        assert_eq!(erase(2, 7).await.unwrap(), 0);
-        assert_eq!(erase(1, 7).await.unwrap(), 1);
-        let other = erase(1, 8).await;
-        assert!(matches!(other, Err(ErasureError::RequestReused)));
-    }
-
-    #[test]
-    fn the_oldest_answers_are_forgotten() {
-        let mut answered = AnsweredErasures::default();
-        for number in 0..=ERASURES_KEPT {
-            answered.add(request(number, 7), 1);
+        assert_eq!(erase(&office, 1, 7).await.unwrap(), 1);
+        assert_eq!(erase(&office, 2, 7).await.unwrap(), 0);
+        for _ in 0..2 {
+            assert_eq!(erase(&office, 1, 7).await.unwrap(), 1);
+            assert_eq!(erase(&office, 2, 7).await.unwrap(), 0);
+            let other = erase(&office, 1, 8).await;
+            assert!(matches!(other, Err(ErasureError::RequestReused)));
+            office = office.restarted();
         }
-        assert!(answered.find(&request(0, 7)).is_none());
-        assert!(answered.find(&request(1, 7)).is_some());
-        assert_eq!(answered.0.len(), ERASURES_KEPT);
+        // An answer is kept for 30 days.
+        office.clock.advance(ANSWERS_KEPT);
+        assert_eq!(erase(&office, 1, 7).await.unwrap(), 1);
+        office.clock.advance(Seconds::ONE);
+        assert_eq!(erase(&office, 1, 8).await.unwrap(), 0);
     }
 
     #[tokio::test]
@@ -295,7 +366,10 @@ mod tests {
         office.order("a", &[1], None);
         let second = office.order("b", &[2], None);
         office.changed(&second, note("seen")).await;
-        let mut export = office.app.export_customer("ada".into(), MerchantScope::ALL).unwrap();
+        let mut export = office
+            .app
+            .export_customer("ada".into(), MerchantScope::ALL)
+            .unwrap();
         let mut found = Vec::new();
         while let Some(part) = export.next().await.unwrap() {
             match part {

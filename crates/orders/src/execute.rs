@@ -263,7 +263,8 @@ fn records_money(unit: &UnitOfWork) -> bool {
         | Write::Blocked(_)
         | Write::StepRetried(_)
         | Write::Lifecycle(_)
-        | Write::LifecycleDraft(_) => false,
+        | Write::LifecycleDraft(_)
+        | Write::ErasureAnswered(_) => false,
     })
 }
 

@@ -39,6 +39,7 @@ mod check;
 mod clock_check;
 mod create;
 pub mod customers;
+pub mod days;
 mod execute;
 mod export;
 mod hold;
@@ -76,7 +77,6 @@ pub use startup::{OfflineCatalog, Parts, StartupError};
 pub use watch::OrderWatch;
 
 use block::Blocks;
-use customers::AnsweredErasures;
 use lifecycle::Lifecycles;
 use metrics::OrderMetrics;
 use steps::Agenda;
@@ -186,7 +186,7 @@ pub struct App {
     blocks: Blocks,
     watched: WatchedOrders,
     /// Locked by an erasure from beginning to end.
-    erasures: tokio::sync::Mutex<AnsweredErasures>,
+    erasures: tokio::sync::Mutex<()>,
     /// The tokens of pending payments that cannot be reversed while payments are off: locked for as long as
     /// the process runs.
     stuck: Mutex<Vec<TokenGuard>>,

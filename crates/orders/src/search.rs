@@ -11,17 +11,17 @@ use std::{
 
 use jiff::{civil::Date, tz::TimeZone};
 
-use super::{App, MerchantScope, OrderError, lifecycle::ActiveLifecycle};
+use super::{App, MerchantScope, OrderError, days::AskedDay, lifecycle::ActiveLifecycle};
 use crate::audit::AuditEvent;
 use domain::{
     catalog::Catalog,
     ids::{MerchantId, ServiceId, UserId},
-    lifecycle::{Definition, Entity},
+    lifecycle::{Definition, Entity, Spots},
     order::{BookedItem, BookingStatus, Customer, OrderId},
     time::{EpochSeconds, Seconds},
 };
 use kernel::blocking;
-use store::{ListedOrder, OrderPlace, OrderUpdate, Selection, SlotName};
+use store::{ListedOrder, OrderPlace, OrderUpdate, Selection, SlotName, StoredOrder};
 
 /// Most orders that are looked at for one page. A search that finds little ends its page here, so that it does not keep
 /// the disk busy for long.
@@ -30,11 +30,14 @@ const MAX_EXAMINED: usize = 50_000;
 /// The longest time between a moment in UTC and the same time of day in another zone, and a day for the day itself.
 const ZONE_MARGIN: Seconds = Seconds::new(15 * 3_600);
 
+/// The same and a day, where the date itself follows from the zone.
+const NAMED_DAY_MARGIN: Seconds = Seconds::new(39 * 3_600);
+
 /// Conditions of a search. An order is found if it meets all that are set.
 #[derive(Debug, Clone, Default)]
 pub struct OrderSearch {
     /// An item is on this day in the time zone of the merchant.
-    pub visit_date: Option<Date>,
+    pub visit_date: Option<AskedDay>,
     /// The merchant.
     pub merchant_id: Option<MerchantId>,
     /// An item is of this service.
@@ -121,6 +124,43 @@ impl App {
         read.map_err(|error| self.read_failed(&error))
     }
 
+    /// The newest change up to an order as it stands here that took back items of it: by whom it was cancelled, withdrawn or
+    /// declined, and why.
+    ///
+    /// # Errors
+    /// [`OrderError::Unreadable`], [`OrderError::NoThread`].
+    pub async fn cancellation_of(
+        self: &Arc<Self>,
+        stored: &StoredOrder,
+    ) -> Result<Option<OrderUpdate>, OrderError> {
+        let Some(newest) = &stored.update else {
+            return Ok(None);
+        };
+        // First, because that of a dry run is not on record.
+        if takes_back(newest) {
+            return Ok(Some(newest.clone()));
+        }
+        let mut items = newest.tree.items.iter();
+        // The history need not be read of the many orders that have all of their items.
+        if items.all(|item| item.spots == Spots::Held) {
+            return Ok(None);
+        }
+        let (app, id, revision) = (Arc::clone(self), newest.order.clone(), newest.revision);
+        let read = move || {
+            let mut found = None;
+            let read = app.store.history(&id, &mut |update| {
+                if update.revision < revision && takes_back(&update) {
+                    found = Some(update);
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            });
+            read.map(|()| found)
+        };
+        let read = blocking::run(read).await?;
+        read.map_err(|error| self.read_failed(&error))
+    }
+
     async fn select(
         self: &Arc<Self>,
         selection: Selection,
@@ -147,12 +187,13 @@ impl App {
         page: OrderPage,
         scope: MerchantScope,
     ) -> Result<FoundOrders, OrderError> {
-        let selection = search.selection();
+        let now = self.now();
+        let selection = search.selection(now);
         let zones = Zones::of(&self.catalog());
         let lifecycle = self.lifecycle();
         let is_met = move |listed: &ListedOrder| {
             scope.has(&listed.order.merchant_id)
-                && search.is_met_by(listed, &zones, &lifecycle)
+                && search.is_met_by(listed, (&zones, now), &lifecycle)
                 && (!search.needs_attention || needs_attention(listed, lifecycle.definition()))
         };
         self.read_page(selection, PageReader::new(page, MAX_EXAMINED, is_met))
@@ -188,6 +229,11 @@ impl App {
         }
         Ok(found)
     }
+}
+
+/// Whether an update took back items of its order.
+fn takes_back(update: &OrderUpdate) -> bool {
+    !update.entry.released_items.is_empty()
 }
 
 /// Collects the orders of a page.
@@ -234,7 +280,7 @@ impl<F: Fn(&ListedOrder) -> bool> PageReader<F> {
 
 impl OrderSearch {
     /// The selection of the condition that is met by the fewest orders as a rule.
-    fn selection(&self) -> Selection {
+    fn selection(&self, now: EpochSeconds) -> Selection {
         if let Some(user_id) = &self.user_id {
             return Selection::User(user_id.clone());
         }
@@ -252,11 +298,11 @@ impl OrderSearch {
             let until = from.saturating_add(Seconds::ONE);
             return Selection::Visit { from, until };
         }
-        if let Some(day) = self.visit_date.and_then(|date| day(date, &TimeZone::UTC)) {
-            // The merchant's zone is not known yet, and no zone is further away.
+        // The merchant's zone is not known yet, and no zone is further away.
+        if let Some(day) = self.visit_date.and_then(|day| widest(day, now)) {
             return Selection::Visit {
-                from: day.start.saturating_sub(ZONE_MARGIN),
-                until: day.end.saturating_add(ZONE_MARGIN),
+                from: day.start,
+                until: day.end,
             };
         }
         Selection::Created {
@@ -265,7 +311,12 @@ impl OrderSearch {
         }
     }
 
-    fn is_met_by(&self, listed: &ListedOrder, zones: &Zones, lifecycle: &ActiveLifecycle) -> bool {
+    fn is_met_by(
+        &self,
+        listed: &ListedOrder,
+        (zones, now): (&Zones, EpochSeconds),
+        lifecycle: &ActiveLifecycle,
+    ) -> bool {
         let ListedOrder {
             order, created_sec, ..
         } = listed;
@@ -288,9 +339,10 @@ impl OrderSearch {
         if !(is_met && self.is_of_customer(&order.customer)) {
             return false;
         }
+        let zone = zones.zone(&order.merchant_id);
         let day = self
             .visit_date
-            .map(|date| day(date, zones.zone(&order.merchant_id)));
+            .map(|asked| day(asked.date(now, zone).ok()?, zone));
         order
             .items
             .iter()
@@ -390,6 +442,21 @@ impl Zones {
     pub fn zone(&self, merchant_id: &MerchantId) -> &TimeZone {
         self.of_merchants.get(merchant_id).unwrap_or(&self.utc)
     }
+}
+
+/// All seconds that are on that day in some time zone; `None` at the end of the calendar.
+fn widest(asked: AskedDay, now: EpochSeconds) -> Option<Range<EpochSeconds>> {
+    let date = asked.date(now, &TimeZone::UTC).ok()?;
+    let in_utc = day(date, &TimeZone::UTC)?;
+    let margin = match asked {
+        AskedDay::Date(_) => ZONE_MARGIN,
+        AskedDay::InDays(_) => NAMED_DAY_MARGIN,
+    };
+    let (from, until) = (
+        in_utc.start.saturating_sub(margin),
+        in_utc.end.saturating_add(margin),
+    );
+    Some(from..until)
 }
 
 /// The seconds of a day in a time zone, which may have other than 24 hours; `None` at the end of the calendar.

@@ -91,7 +91,10 @@ impl App {
             service_id: Some(slot.service_id.clone()),
             starts: slot.start_sec..slot.start_sec.saturating_add(Seconds::ONE),
         };
-        let mut reports = self.slots_of(search, &MerchantScope::ALL).await?.into_iter();
+        let mut reports = self
+            .slots_of(search, &MerchantScope::ALL)
+            .await?
+            .into_iter();
         Ok(reports.find(|report| report.duration_sec == slot.duration_sec))
     }
 

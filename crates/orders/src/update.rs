@@ -120,7 +120,7 @@ impl App {
         change: OrderChange,
         deadline: Instant,
     ) -> ChangedOrder {
-        let audited = AuditedRequest::of(self, &request, &change);
+        let audited = AuditedRequest::of(self, &request);
         let changed = self
             .change_audited((request, change), deadline, audited.clone())
             .await;
@@ -209,7 +209,10 @@ impl App {
     ///
     /// # Errors
     /// [`OrderError::Unreadable`].
-    pub(crate) async fn stored_order(&self, id: &OrderId) -> Result<Option<StoredOrder>, OrderError> {
+    pub(crate) async fn stored_order(
+        &self,
+        id: &OrderId,
+    ) -> Result<Option<StoredOrder>, OrderError> {
         let stored = self.store.find_order(id).get().await;
         let mut stored = stored.map_err(|error| self.read_failed(&error))?;
         if let Some(stored) = &mut stored {
@@ -375,8 +378,8 @@ impl Command for UpdateOrder {
     ) -> Result<ChangedOrder, OrderError> {
         let update = *updated_in(unit)?;
         if let AskedChange::Request(asked) = &taken.command.asked {
-            let revision = update.revision;
-            record_outcome(app, asked, AuditedOutcome::Changed { revision });
+            let revision = Some(update.revision);
+            record_outcome(app, &asked.0, AuditedOutcome::Changed { revision });
         }
         // Before the spots are given back: none of them is for sale in between.
         app.apply_blocks(taken.kept);
@@ -444,8 +447,8 @@ impl UpdateOrder {
         // Before the revision is looked at: a repetition expects the revision that its first time has changed.
         if let Some(answer) = app.answer_to(stored, request).await? {
             if let Ok(stored) = &answer {
-                let revision = stored.revision();
-                record_outcome(app, asked, AuditedOutcome::Repeated { revision });
+                let revision = Some(stored.revision());
+                record_outcome(app, request, AuditedOutcome::Repeated { revision });
             }
             return Ok(Some(answer));
         }
@@ -514,6 +517,7 @@ impl UpdateOrder {
         };
         let occasion = BlockOccasion {
             actor: asked.0.user.as_ref().map(|user| user.name()),
+            request_id: &asked.0.request_id,
             now: update.updated_sec,
         };
         app.keep_off_sale(&update.released, occasion).await

@@ -145,7 +145,10 @@ mod tests {
     async fn a_slow_reader_gets_the_newest_state_and_no_backlog() {
         let office = Office::new();
         let order = office.order("a", &[1], None);
-        let mut watch = office.app.watch_order(order.clone(), MerchantScope::ALL).unwrap();
+        let mut watch = office
+            .app
+            .watch_order(order.clone(), MerchantScope::ALL)
+            .unwrap();
         // On record before the first reading, and notified after it.
         office.changed(&order, note("early")).await;
         let shown = async |watch: &mut OrderWatch| watch.next().await.unwrap().unwrap().revision();
@@ -161,9 +164,11 @@ mod tests {
         let unknown = OrderId::from("A".repeat(order.as_str().len()).as_str());
         let mut unknown = office.app.watch_order(unknown, MerchantScope::ALL).unwrap();
         assert_eq!(unknown.next().await, Ok(None));
-        assert!(office
+        assert!(
+            office
                 .app
                 .watch_order("nobody".into(), MerchantScope::ALL)
-                .is_none());
+                .is_none()
+        );
     }
 }

@@ -33,6 +33,7 @@ mod claim_totals;
 mod commit;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod erasure_answer;
 mod error;
 mod latest_prices;
 mod lifecycle;
@@ -50,6 +51,7 @@ use lifecycle::StateSums;
 
 pub use block::{NamedSlot, SlotBlock};
 pub use commit::CommitFuture;
+pub use erasure_answer::{ErasureAnswer, ErasureAnswerSink};
 pub use error::{CommitError, EraseError, ErrorChain, ReadError};
 pub use lifecycle::{
     LifecycleChange, LifecycleDigest, LifecycleDraft, LifecycleRevision, StateCount, StateProfile,
@@ -114,6 +116,13 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`ReadError`].
     fn lifecycle_changes(&self, take: LifecycleSink<'_>) -> Result<(), ReadError>;
+
+    /// Hands over the answers to requests that have erased a person one by one, newest first, until `take` breaks. It may
+    /// block: to be called where blocking is allowed.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn erasure_answers(&self, take: ErasureAnswerSink<'_>) -> Result<(), ReadError>;
 
     /// The states of all orders, as far as they are on record. It takes a time that does not depend on the number of orders.
     fn states_in_use(&self) -> StatesInUse;

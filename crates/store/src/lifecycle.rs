@@ -122,6 +122,8 @@ pub struct StatesInUse {
     pub placed: u64,
     /// The states of all other orders, sorted.
     pub counts: Vec<StateCount>,
+    /// The states that these orders are in themselves, without those of their parts and timers, sorted.
+    pub order_states: Vec<StateCount>,
 }
 
 /// The states of an order that a lifecycle has to have, each once and sorted: those of its parts, and those that its timers
@@ -130,6 +132,8 @@ pub struct StatesInUse {
 pub struct StateProfile {
     /// The revision of the lifecycle that names them.
     pub(crate) lifecycle: u32,
+    /// The state of the order itself, which is one of them.
+    pub(crate) order: Name,
     /// The states.
     pub(crate) states: Vec<(Entity, Name)>,
 }
@@ -137,7 +141,7 @@ pub struct StateProfile {
 impl StateProfile {
     /// Those of an order that was decided by this revision of the lifecycle.
     pub(crate) fn of(lifecycle: u32, tree: &NamedTree) -> Self {
-        let mut states = vec![(Entity::Order, tree.state.clone())];
+        let mut states = Vec::new();
         for item in &tree.items {
             states.push((Entity::LineItem, item.state.clone()));
         }
@@ -150,40 +154,59 @@ impl StateProfile {
         for timer in &tree.timers {
             states.push((timer.part.entity, timer.to.clone()));
         }
-        Self::new(lifecycle, states)
+        Self::new(lifecycle, tree.state.clone(), states)
     }
 
-    pub(crate) fn new(lifecycle: u32, mut states: Vec<(Entity, Name)>) -> Self {
+    /// The states of an order in a state, with those of its parts and timers.
+    pub(crate) fn new(lifecycle: u32, order: Name, mut states: Vec<(Entity, Name)>) -> Self {
+        states.push((Entity::Order, order.clone()));
         states.sort_unstable();
         states.dedup();
-        Self { lifecycle, states }
+        Self {
+            lifecycle,
+            order,
+            states,
+        }
     }
 }
 
 /// Adds up the states of orders.
 #[derive(Debug, Default)]
-pub(crate) struct StateSums(BTreeMap<(u32, Entity, Name), u64>);
+pub(crate) struct StateSums {
+    all: BTreeMap<(u32, Entity, Name), u64>,
+    of_orders: BTreeMap<(u32, Entity, Name), u64>,
+}
 
 impl StateSums {
     /// Adds so many orders.
     pub(crate) fn add(&mut self, profile: &StateProfile, orders: u64) {
         for (entity, state) in &profile.states {
             let key = (profile.lifecycle, *entity, state.clone());
-            *self.0.entry(key).or_default() += orders;
+            *self.all.entry(key).or_default() += orders;
         }
+        let own = (profile.lifecycle, Entity::Order, profile.order.clone());
+        *self.of_orders.entry(own).or_default() += orders;
     }
 
-    /// The sums, sorted.
-    pub(crate) fn into_counts(self) -> Vec<StateCount> {
-        let mut counts = Vec::with_capacity(self.0.len());
-        for ((lifecycle, entity, state), orders) in self.0 {
-            counts.push(StateCount {
-                lifecycle,
-                entity,
-                state,
-                orders,
-            });
+    /// The sums, beside so many orders whose states follow from their sale.
+    pub(crate) fn in_use(self, placed: u64) -> StatesInUse {
+        StatesInUse {
+            placed,
+            counts: counts(self.all),
+            order_states: counts(self.of_orders),
         }
-        counts
     }
+}
+
+fn counts(sums: BTreeMap<(u32, Entity, Name), u64>) -> Vec<StateCount> {
+    let mut counts = Vec::with_capacity(sums.len());
+    for ((lifecycle, entity, state), orders) in sums {
+        counts.push(StateCount {
+            lifecycle,
+            entity,
+            state,
+            orders,
+        });
+    }
+    counts
 }

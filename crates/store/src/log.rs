@@ -30,9 +30,9 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    BlockSink, CommitError, CommitFuture, EraseError, EraseFuture, ErrorChain, HoldId,
-    LifecycleSink, NamedSlot, OrderFilter, OrderKey, OrderPlace, OrderSink, PlacedSink, Read,
-    ReadError, Recovered, Replay, Selection, StatesInUse, Store, StoreHealth, StoreStats,
+    BlockSink, CommitError, CommitFuture, EraseError, EraseFuture, ErasureAnswerSink, ErrorChain,
+    HoldId, LifecycleSink, NamedSlot, OrderFilter, OrderKey, OrderPlace, OrderSink, PlacedSink,
+    Read, ReadError, Recovered, Replay, Selection, StatesInUse, Store, StoreHealth, StoreStats,
     StoredHold, StoredOrder, UnitOfWork, UpdateSink,
 };
 use domain::{
@@ -434,6 +434,10 @@ impl Store for LogStore {
 
     fn lifecycle_changes(&self, take: LifecycleSink<'_>) -> Result<(), ReadError> {
         self.reader.each_lifecycle_change(take)
+    }
+
+    fn erasure_answers(&self, take: ErasureAnswerSink<'_>) -> Result<(), ReadError> {
+        self.reader.each_erasure_answer(take)
     }
 
     fn states_in_use(&self) -> StatesInUse {

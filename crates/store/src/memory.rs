@@ -8,12 +8,13 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    BegunOrder, BlockSink, ClaimTotals, CommitError, CommitFuture, EraseError, EraseFuture, HoldId,
-    HoldRecord, HoldState, LifecycleChange, LifecycleRevision, LifecycleSink, ListedOrder,
-    NamedSlot, OrderFilter, OrderPlace, OrderSink, OrderUpdate, PaymentIntent, PlacedOrder,
-    PlacedSink, Precondition, Provenance, Read, ReadError, Recovered, Replay, Selection, SlotBlock,
-    StateProfile, StateSums, StatesInUse, StepRetry, Store, StoreHealth, StoreStats, StoredHold,
-    StoredOrder, UnitOfWork, UpdateSink, UpdateTexts, Write,
+    BegunOrder, BlockSink, ClaimTotals, CommitError, CommitFuture, EraseError, EraseFuture,
+    ErasureAnswer, ErasureAnswerSink, HoldId, HoldRecord, HoldState, LifecycleChange,
+    LifecycleRevision, LifecycleSink, ListedOrder, NamedSlot, OrderFilter, OrderPlace, OrderSink,
+    OrderUpdate, PaymentIntent, PlacedOrder, PlacedSink, Precondition, Provenance, Read, ReadError,
+    Recovered, Replay, Selection, SlotBlock, StateProfile, StateSums, StatesInUse, StepRetry,
+    Store, StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink, UpdateTexts,
+    Write,
     latest_prices::LatestPrices,
     order_key::{KeyDeriver, OrderKey},
     record::erased_customer,
@@ -56,6 +57,8 @@ struct MemoryContents {
     retried: HashMap<(OrderKey, u16), StepRetry>,
     /// In the order of their commits.
     lifecycle: Vec<LifecycleChange>,
+    /// In the order of their commits.
+    erasure_answers: Vec<ErasureAnswer>,
     holds: HashMap<HoldId, StoredHold>,
     /// Which placement of all was the last one of each hold.
     placements: HashMap<HoldId, usize>,
@@ -228,6 +231,7 @@ impl MemoryContents {
                 let drafted = LifecycleChange::Drafted((**draft).clone());
                 self.lifecycle.push(drafted);
             }
+            Write::ErasureAnswered(answer) => self.erasure_answers.push(answer.clone()),
         }
     }
 
@@ -546,10 +550,20 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn erasure_answers(&self, take: ErasureAnswerSink<'_>) -> Result<(), ReadError> {
+        let answers = self.lock().erasure_answers.clone();
+        for answer in answers.into_iter().rev() {
+            if take(answer).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn states_in_use(&self) -> StatesInUse {
         let contents = self.lock();
         let mut sums = StateSums::default();
-        let mut placed = 0;
+        let mut placed: u64 = 0;
         for (key, at) in &contents.by_key {
             let order = &contents.orders[*at];
             if let Some(newest) = contents.newest_update(key) {
@@ -560,10 +574,7 @@ impl Store for MemoryStore {
                 placed += 1;
             }
         }
-        StatesInUse {
-            placed,
-            counts: sums.into_counts(),
-        }
+        sums.in_use(placed)
     }
 
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {

@@ -43,8 +43,8 @@ pub use decode::{
     decode_order_if, decode_placed, decode_prices, decode_replay, decode_slots_forgotten,
 };
 pub use erasures::{
-    ErasureScope, PersonErased, decode_erasure_completed, decode_person_erased,
-    encode_erasure_completed, encode_person_erased,
+    ErasureScope, PersonErased, decode_erasure_answer, decode_erasure_completed,
+    decode_person_erased, encode_erasure_completed, encode_person_erased,
 };
 pub use facts::{
     BegunFacts, OrderFacts, RecordFacts, UpdateFacts, created_sec, decode_facts, has_claim,
@@ -121,11 +121,13 @@ pub enum RecordKind {
     Lifecycle = 13,
     /// [`Write::LifecycleDraft`].
     LifecycleDraft = 14,
+    /// [`Write::ErasureAnswered`].
+    ErasureAnswered = 15,
 }
 
 impl RecordKind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::OrderPlaced,
         Self::PaymentIntent,
         Self::PaymentEnded,
@@ -140,6 +142,7 @@ impl RecordKind {
         Self::StepRetried,
         Self::Lifecycle,
         Self::LifecycleDraft,
+        Self::ErasureAnswered,
     ];
 
     /// Whether records of this kind have a personal part.
@@ -254,6 +257,8 @@ pub enum RecordKeys {
     Lifecycle(u32),
     /// The lifecycle has another draft, or none.
     LifecycleDraft,
+    /// A request that has erased a person was answered.
+    ErasureAnswered,
 }
 
 /// What an index and a summary need of a block.
@@ -302,6 +307,11 @@ pub fn encode(write: &Write, keys: &KeyDeriver) -> EncodedRecord {
             let public = lifecycle::drafted(draft);
             let record_keys = RecordKeys::LifecycleDraft;
             (RecordKind::LifecycleDraft, public, record_keys)
+        }
+        Write::ErasureAnswered(answer) => {
+            let public = erasures::encode_erasure_answer(answer);
+            let record_keys = RecordKeys::ErasureAnswered;
+            (RecordKind::ErasureAnswered, public, record_keys)
         }
         Write::PaymentIntent(intent) => {
             let key = keys.order_key(&intent.token);

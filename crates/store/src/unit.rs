@@ -18,7 +18,7 @@ use domain::{
     time::{EpochSeconds, Seconds},
 };
 
-use crate::{LifecycleDraft, LifecycleRevision, OrderUpdate, SlotBlock, StepRetry};
+use crate::{ErasureAnswer, LifecycleDraft, LifecycleRevision, OrderUpdate, SlotBlock, StepRetry};
 
 /// A digest of a request; equal requests have equal fingerprints, whatever their encoding.
 pub type Fingerprint = [u8; 32];
@@ -127,6 +127,8 @@ pub enum Write {
     Lifecycle(Box<LifecycleRevision>),
     /// The draft of the next definition of the lifecycle, in place of the one before.
     LifecycleDraft(Box<LifecycleDraft>),
+    /// A person was erased, by a request.
+    ErasureAnswered(ErasureAnswer),
 }
 
 /// An order with everything that belongs to it.

@@ -114,7 +114,11 @@ impl OperatorDispatcher {
         if !is_uuid(&request.request_id) {
             violations.add("request_id", "has to be a UUID");
         }
-        violations.into_result()?;
+        let valid = violations.into_result().map_err(ApiError::from);
+        valid.inspect_err(|error| {
+            let reason = error.mapping().reason;
+            self.app.reject_erasure(&request.request_id, reason);
+        })?;
         let erasure = ErasureRequest {
             request_id: request.request_id,
             fingerprint,
@@ -124,6 +128,7 @@ impl OperatorDispatcher {
             Ok(orders) => Ok(v1::EraseCustomerResponse { orders }),
             Err(ErasureError::RequestReused) => Err(ChangeError::RequestReused.into()),
             Err(ErasureError::Erase(error)) => Err(erase_failed(&error)),
+            Err(ErasureError::Order(error)) => Err(error.into()),
         }
     }
 }

@@ -268,8 +268,7 @@ impl OperatorDispatcher {
             let reason = error.mapping().reason;
             if let Some((order, request_id)) = changes::asked(&message) {
                 let asked = (&order, request_id.as_str());
-                self.app
-                    .reject_change(M::RPC, asked, user.as_deref(), reason);
+                self.app.reject_change(asked, reason);
             }
         })?;
         let id = request.order.clone();
@@ -278,38 +277,51 @@ impl OperatorDispatcher {
             Err(ChangeError::UnknownOrder) => return Err(ApiError::OrderNotFound(id)),
             changed => changed?,
         };
-        Ok(M::answer(self.changed_order(*stored)))
+        Ok(M::answer(self.changed_order(*stored).await?))
     }
 
     /// An order after a change of it.
-    pub(super) fn changed_order(&self, stored: StoredOrder) -> v1::Order {
+    pub(super) async fn changed_order(&self, stored: StoredOrder) -> Result<v1::Order, ApiError> {
+        let cancellation = self.app.cancellation_of(&stored).await?;
         let catalog = self.app.catalog();
         // Only what belongs to the update: a repetition has the same answer, whatever has happened since.
         let view = View {
             attempts: AttemptsShown::No,
             ..self.view(&catalog, CustomerShown::No)
         };
-        view.order(&to_proto::listed(stored))
+        Ok(v1::Order {
+            cancellation: cancellation.map(to_proto::cancellation),
+            ..view.order(&to_proto::listed(stored))
+        })
     }
 
     async fn get_order(&self, request: EncodedRequest) -> Result<v1::GetOrderResponse, ApiError> {
         let user = user()?;
         let asked = requests::get_order(request.read()?, user.as_deref())?;
-        let found = self.app.order_for(&asked.id, &MerchantScope::of(user.as_ref())).await?;
+        let found = self
+            .app
+            .order_for(&asked.id, &MerchantScope::of(user.as_ref()))
+            .await?;
         let stored = found.ok_or(ApiError::OrderNotFound(asked.id))?;
-        let order = Some(self.shown_order(stored, &asked.mask));
+        let order = Some(self.shown_order(stored, &asked.mask).await?);
         Ok(v1::GetOrderResponse { order })
     }
 
     /// An order that is read by itself.
-    fn shown_order(&self, stored: StoredOrder, mask: &OrderMask) -> v1::Order {
+    async fn shown_order(
+        &self,
+        stored: StoredOrder,
+        mask: &OrderMask,
+    ) -> Result<v1::Order, ApiError> {
+        let cancellation = self.app.cancellation_of(&stored).await?;
         let ids = [stored.placed.order.id.clone()];
         self.app.audit().record(AuditEvent::OrdersListed(&ids));
         let catalog = self.app.catalog();
         let view = self.view(&catalog, shown(mask.has_customer()));
         let mut order = view.order_with_next_states(stored);
+        order.cancellation = cancellation.map(to_proto::cancellation);
         mask.apply(&mut order);
-        order
+        Ok(order)
     }
 
     async fn watch_order(
@@ -334,10 +346,11 @@ impl OperatorDispatcher {
                         Err(error) => Err(error.into()),
                     },
                 };
-                let answer = next.map(|stored| {
-                    let order = Some(this.shown_order(stored, &mask));
-                    v1::WatchOrderResponse { order }
-                });
+                let answer = match next {
+                    Ok(stored) => this.shown_order(stored, &mask).await,
+                    Err(error) => Err(error),
+                };
+                let answer = answer.map(|order| v1::WatchOrderResponse { order: Some(order) });
                 Some((answer, (this, watch)))
             }
         })
@@ -413,7 +426,10 @@ impl OperatorDispatcher {
         if catalog.merchant_ix(&merchant).is_none() {
             return Err(OrderError::UnknownMerchant.into());
         }
-        let starts = day(date, Zones::of(&catalog).zone(&merchant));
+        let zones = Zones::of(&catalog);
+        let zone = zones.zone(&merchant);
+        let date = date.date(self.app.now(), zone).ok();
+        let starts = date.and_then(|date| day(date, zone));
         let starts =
             starts.ok_or_else(|| ApiError::Internal("a date has no seconds".to_owned()))?;
         let search = SlotSearch {
@@ -495,7 +511,12 @@ impl OperatorDispatcher {
         request: EncodedRequest,
         deadline: Instant,
     ) -> Result<v1::SetBlockResponse, ApiError> {
-        let request = changes::block(&request.read()?, user()?)?;
+        let message: v1::SetBlockRequest = request.read()?;
+        let block = changes::block(&message, user()?);
+        let request = block.inspect_err(|error| {
+            let reason = error.mapping().reason;
+            self.app.reject_block(&message.request_id, reason);
+        })?;
         let slot = self.app.set_block(request, deadline).await?;
         let report = self.app.slot(&slot).await?;
         Ok(v1::SetBlockResponse {

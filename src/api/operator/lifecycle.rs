@@ -76,9 +76,6 @@ impl OperatorDispatcher {
         request: EncodedRequest,
     ) -> Result<v1::PutDraftResponse, ApiError> {
         let request: v1::PutDraftRequest = request.read()?;
-        if request.definition.is_empty() {
-            return Err(Violations::one("definition", "is required").into());
-        }
         let in_earnest = v1::PutDraftRequest {
             validate_only: false,
             ..request.clone()

@@ -1,6 +1,5 @@
 //! The rules of the operator's requests: messages become values, or every violation is reported.
 
-use jiff::civil::Date;
 use pbjson_types::Timestamp;
 use prost::Message;
 
@@ -21,7 +20,10 @@ use domain::{
     time::{EpochSeconds, Seconds},
 };
 use kernel::rpc::OperatorRpc;
-use orders::search::{OrderPage, OrderSearch};
+use orders::{
+    days::{AskedDay, DATES, DAY_WORDS},
+    search::{OrderPage, OrderSearch},
+};
 use store::{OrderPlace, SlotName};
 
 /// What the name of an order begins with.
@@ -38,9 +40,6 @@ const MAX_TEXT_BYTES: usize = 1_024;
 
 /// Most states that a search may name.
 const MAX_STATES: usize = 100;
-
-/// The first and the last date that can be asked for: moments of both can be computed in every zone.
-const DATES: (Date, Date) = (Date::constant(1970, 1, 1), Date::constant(9999, 12, 29));
 
 /// An order that is asked for.
 #[derive(Debug)]
@@ -72,7 +71,7 @@ pub(super) struct AskedPage {
 pub(super) struct AskedSlots {
     pub(super) merchant_id: String,
     pub(super) service_id: Option<String>,
-    pub(super) date: Date,
+    pub(super) date: AskedDay,
     pub(super) page: AskedPage,
 }
 
@@ -244,7 +243,7 @@ pub(super) fn list_slots(request: v1::ListSlotsRequest) -> Result<AskedSlots, Ap
         merchant_id: request.merchant_id,
         service_id,
         // Absent only beside a violation.
-        date: date.unwrap_or(DATES.0),
+        date: date.unwrap_or(AskedDay::InDays(0)),
         page,
     })
 }
@@ -378,17 +377,14 @@ pub(super) fn order_id(name: &str, field: &str, violations: &mut Violations) -> 
     id.into()
 }
 
-fn date(field: &str, text: &str, violations: &mut Violations) -> Option<Date> {
-    // Two letters for month and day: the format takes one, too.
-    let date = (text.len() == "YYYY-MM-DD".len())
-        .then(|| Date::strptime("%Y-%m-%d", text).ok())
-        .flatten()
-        .filter(|date| (DATES.0..=DATES.1).contains(date));
-    if date.is_none() {
+fn date(field: &str, text: &str, violations: &mut Violations) -> Option<AskedDay> {
+    let day = AskedDay::parse(text).ok();
+    if day.is_none() {
         let (first, last) = DATES;
-        violations.add(field, &format!("must be a date from {first} to {last}"));
+        let rule = format!("must be a date from {first} to {last}, {DAY_WORDS}");
+        violations.add(field, &rule);
     }
-    date
+    day
 }
 
 fn second(field: &str, time: Timestamp, violations: &mut Violations) -> Option<EpochSeconds> {

@@ -1,8 +1,6 @@
 //! Answers of the operator's services. An order that was only placed is shown as that: the state of every part follows from
 //! it.
 
-use std::collections::BTreeMap;
-
 use data_encoding::BASE64URL_NOPAD;
 use pbjson_types::Timestamp;
 
@@ -26,7 +24,7 @@ use store::{ListedOrder, NamedSlot, OrderPlace, SlotBlock, SlotName, StoredOrder
 
 mod updates;
 
-pub(super) use updates::entry as history_entry;
+pub(super) use updates::{cancellation, entry as history_entry};
 
 /// The time zone where none is known.
 pub(super) const NO_TIME_ZONE: &str = "UTC";
@@ -219,20 +217,24 @@ fn is_in_slot(line: &LineItem, slot: &SlotName) -> bool {
 /// Numbers of the server.
 pub(super) fn stats(stats: &OrderStats) -> v1::GetStatsResponse {
     let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-    let &OrderStats {
+    let OrderStats {
         orders,
+        by_state,
         open_steps,
         given_up_steps,
         timers,
         holds,
     } = stats;
+    let by_state = by_state.iter();
     v1::GetStatsResponse {
-        orders,
-        orders_by_state: BTreeMap::new(),
-        open_steps: count(open_steps),
-        given_up_steps,
-        timers: count(timers),
-        holds: count(holds),
+        orders: *orders,
+        orders_by_state: by_state
+            .map(|(state, orders)| (state.to_string(), *orders))
+            .collect(),
+        open_steps: count(*open_steps),
+        given_up_steps: *given_up_steps,
+        timers: count(*timers),
+        holds: count(*holds),
     }
 }
 

@@ -34,12 +34,21 @@ impl OperatorDispatcher {
                 let answer = this.changed(message, deadline).await?;
                 return Ok(stream::once(future::ready(Ok(answer))).boxed());
             };
-            let withdrawal = changes::slot_withdrawal(&message, slot, user()?)?;
+            let withdrawal = changes::slot_withdrawal(&message, slot, user()?);
+            let withdrawal = withdrawal.inspect_err(|error| {
+                if !message.validate_only {
+                    let reason = error.mapping().reason;
+                    this.app.reject_block(&message.request_id, reason);
+                }
+            })?;
             let mut orders = this.app.withdraw_slot(withdrawal, deadline).await?;
             let orders = stream::poll_fn(move |context| orders.poll_recv(context));
-            let answers = orders.map(move |withdrawn| {
-                let order = Some(this.changed_order(*withdrawn?));
-                Ok(v1::WithdrawItemsResponse { order })
+            let answers = orders.then(move |withdrawn| {
+                let this = this.clone();
+                async move {
+                    let order = Some(this.changed_order(*withdrawn?).await?);
+                    Ok(v1::WithdrawItemsResponse { order })
+                }
             });
             Ok(answers.boxed())
         };

@@ -1,41 +1,14 @@
 //! A day in a time zone.
 
 use jiff::{
-    Timestamp, ToSpan,
+    Timestamp,
     civil::Date,
     tz::{self, TimeZone},
 };
 
 use domain::time::EpochSeconds;
 use kernel::diagnostics::similar;
-
-/// The first and the last date that can be asked for: moments of both can be computed in every zone.
-const FIRST: Date = Date::constant(1970, 1, 1);
-const LAST: Date = Date::constant(9999, 12, 29);
-
-/// The day to show.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::cli) enum ShownDay {
-    Date(Date),
-    /// This number of days after today.
-    InDays(i64),
-}
-
-impl ShownDay {
-    /// Reads a date, `today` or `tomorrow`.
-    pub(in crate::cli) fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "today" => return Ok(Self::InDays(0)),
-            "tomorrow" => return Ok(Self::InDays(1)),
-            _ => {}
-        }
-        match text.parse() {
-            Ok(date) if (FIRST..=LAST).contains(&date) => Ok(Self::Date(date)),
-            Ok(_) => Err(format!("expected a date from {FIRST} to {LAST}")),
-            Err(_) => Err("expected a date like 2026-12-01, `today` or `tomorrow`".to_owned()),
-        }
-    }
-}
+use orders::days::AskedDay;
 
 /// The time zone in which the day is meant.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,20 +60,12 @@ impl Day {
     /// # Errors
     /// If `now` lies beyond what can be computed.
     pub(super) fn of(
-        shown: ShownDay,
+        shown: AskedDay,
         zone: &ShownZone,
         now: EpochSeconds,
     ) -> Result<Self, jiff::Error> {
         let ShownZone { zone, name } = zone;
-        let date = match shown {
-            ShownDay::Date(date) => date,
-            ShownDay::InDays(days) => {
-                let today = Timestamp::from_second(now.get())?
-                    .to_zoned_datetime(zone.clone())
-                    .date();
-                today.checked_add(days.days())?
-            }
-        };
+        let date = shown.date(now, zone)?;
         let begin = |date: Date| -> Result<EpochSeconds, jiff::Error> {
             // Not midnight: in some zones a change of the clock skips it.
             let start = date.to_zoned_datetime(zone.clone())?.start_of_day()?;
@@ -159,7 +124,7 @@ mod tests {
     fn day(date: &str, zone: &str) -> Day {
         let zone = ShownZone::parse(zone).unwrap();
         Day::of(
-            ShownDay::parse(date).unwrap(),
+            AskedDay::parse(date).unwrap(),
             &zone,
             EpochSeconds::new(1_780_315_200),
         )
@@ -200,18 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_day_or_zone_is_an_error() {
-        let date = "expected a date like 2026-12-01, `today` or `tomorrow`";
-        let range = "expected a date from 1970-01-01 to 9999-12-29";
-        for (text, expected) in [
-            ("1.12.2026", date),
-            ("", date),
-            ("1969-12-31", range),
-            ("9999-12-30", range),
-            ("9999-12-31", range),
-        ] {
-            assert_eq!(ShownDay::parse(text).unwrap_err(), expected, "{text}");
-        }
+    fn an_invalid_zone_is_an_error() {
         assert_eq!(
             ShownZone::parse("Europe/Belrin").unwrap_err(),
             "expected a time zone like Europe/Berlin; did you mean Europe/Berlin?"

@@ -14,9 +14,10 @@ use super::{
 };
 use crate::{
     api::operator::proto::v1::{
-        Customer, GetOrderRequest, Item, ListHistoryRequest, Order, SearchOrdersRequest, Transition,
+        Cancellation, Customer, GetOrderRequest, Item, ListHistoryRequest, Order,
+        SearchOrdersRequest, Transition,
     },
-    cli::table::Align,
+    cli::{days::day_of_server, table::Align},
 };
 
 const STATE: &str = "state";
@@ -46,11 +47,14 @@ const LISTED: [&str; 8] = [
 pub(super) fn list_command() -> Command {
     Command::new(LIST)
         .about("List orders that meet all conditions, newest first")
-        .arg(text(
-            DATE,
-            "DATE",
-            "Day of the visit in the merchant's time zone, such as 2026-12-01",
-        ))
+        .arg(
+            text(
+                DATE,
+                "DATE",
+                "Day of the visit in the merchant's time zone: a date, today, tomorrow or yesterday",
+            )
+            .value_parser(day_of_server),
+        )
         .arg(text(MERCHANT, "ID", "Merchant"))
         .arg(text(SERVICE, "ID", "Service of an item"))
         .arg(
@@ -139,6 +143,7 @@ pub(super) fn order_mask(has_customer: bool) -> pbjson_types::FieldMask {
         "etag",
         "update_time",
         "reason",
+        "cancellation",
         "refunds",
         "next_states",
         "timers",
@@ -346,6 +351,9 @@ fn title(order: &Order) -> String {
         facts.push(("Telephone", customer.telephone.clone()));
     }
     facts.push(("Reason", order.reason.clone()));
+    if let Some(cancellation) = &order.cancellation {
+        facts.push(("Cancelled", cancelled(cancellation, &order.time_zone)));
+    }
     for alert in &order.alerts {
         facts.push(("Alert", alert.alert_id.clone()));
     }
@@ -364,6 +372,21 @@ fn title(order: &Order) -> String {
     }
     text.push('\n');
     text
+}
+
+/// When, by whom and why items were taken back.
+fn cancelled(cancellation: &Cancellation, zone: &str) -> String {
+    let Cancellation {
+        time,
+        cause,
+        actor,
+        reason,
+        items: _,
+    } = cancellation;
+    let by = if actor.is_empty() { "" } else { " by " };
+    let why = if reason.is_empty() { "" } else { ": " };
+    let when = local(time.as_ref(), zone);
+    format!("{when}, {cause}{by}{actor}{why}{reason}")
 }
 
 /// The operations that can be asked for now, apart from changes of single states.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     api::operator::proto::v1::{Answer, ListDoorRequest, ListSlotsRequest, Slot},
-    cli::table::Align,
+    cli::{days::day_of_server, table::Align},
 };
 
 /// Elements of one answer.
@@ -27,8 +27,9 @@ pub(super) fn list_command() -> Command {
             text(
                 DATE,
                 "DATE",
-                "Day in the merchant's time zone, such as 2026-12-01",
+                "Day in the merchant's time zone: a date, today, tomorrow or yesterday",
             )
+            .value_parser(day_of_server)
             .required(true),
         )
         .arg(text(SERVICE, "ID", "Service; default: all"))

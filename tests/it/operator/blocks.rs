@@ -7,7 +7,7 @@ use boxoffice::{
         set_block_request::{All, Spots},
         withdraw_items_request::{OrderItems, Target},
     },
-    store::{Write, log::LogStore},
+    store::Write,
 };
 use serde_json::{Value, json};
 use tonic::{Code, Response, Status};
@@ -18,7 +18,7 @@ use crate::support::{
     Item, Setup, agree,
     doubles::SlowStore,
     keys::{Keys, basic},
-    open_store, operator_config, order_request,
+    operator_config, order_request,
     process::Program,
     rest_client::{post, send},
     tomorrow_at,
@@ -273,24 +273,14 @@ async fn a_role_decides_who_blocks_and_the_block_has_its_actor() {
     stage.stop().await;
 }
 
-/// A server on a store on disk.
-async fn on_disk(dir: &std::path::Path) -> Stage {
-    let store: LogStore = open_store(dir).unwrap();
-    let setup = Setup {
-        store: std::sync::Arc::new(store),
-        ..Setup::with_config(operator_config())
-    };
-    Stage::start_with(setup).await
-}
-
 #[tokio::test]
 async fn a_block_survives_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let stage = on_disk(dir.path()).await;
+    let stage = Stage::on_disk(dir.path()).await;
     stage.order("a", 0, Ordered::Museum).await;
     blocked(&stage, block(1, Spots::Count(8))).await;
     stage.stop().await;
-    let stage = on_disk(dir.path()).await;
+    let stage = Stage::on_disk(dir.path()).await;
     let shown = slot(&stage).await;
     assert_eq!(
         (spots(&shown), &*shown.block_reason),
@@ -305,7 +295,7 @@ async fn a_block_survives_a_restart() {
 #[tokio::test]
 async fn a_slot_is_withdrawn_with_all_of_its_orders() {
     let dir = tempfile::tempdir().unwrap();
-    let stage = on_disk(dir.path()).await;
+    let stage = Stage::on_disk(dir.path()).await;
     let mut ids = Vec::new();
     for (number, token) in (0..).zip(["a", "b", "c"]) {
         let id = stage.order(token, number, Ordered::Museum).await;
@@ -341,7 +331,7 @@ async fn a_slot_is_withdrawn_with_all_of_its_orders() {
     assert_eq!(stage.server.spots_open("museum", entry).await, 0);
     stage.stop().await;
     // The same again has the same orders, over either transport.
-    let stage = on_disk(dir.path()).await;
+    let stage = Stage::on_disk(dir.path()).await;
     let (again, ended) = withdrawn(&stage, withdrawal(1)).await;
     assert!(ended.is_ok(), "{ended:?}");
     assert_eq!(again, orders);

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use domain::time::EpochSeconds;
 use serde_json::Value;
 
 use super::stage::{Ordered, Stage};
 use crate::support::{
-    Setup,
+    NOW, Setup,
     keys::{Keys, replace},
     process::{Ended, Program},
 };
@@ -143,7 +144,7 @@ async fn each_change_has_a_command() {
             0,
             "Order      ",
         ),
-        (&["stats"], 0, "orders              2"),
+        (&["stats"], 0, "orders cancelled       1"),
     ] {
         let ended = ask(&stage, words).await;
         assert_eq!(ended.code(), code, "{words:?}: {}", ended.text());
@@ -219,6 +220,40 @@ async fn a_login_comes_from_the_environment_or_a_file() {
 }
 
 #[tokio::test]
+async fn a_day_is_named_by_a_word_in_the_zone_of_its_merchant() {
+    let stage = Stage::start().await;
+    let museum = stage.order("a", 0, Ordered::Museum).await;
+    // The day after tomorrow in Tokyo.
+    let symphony = stage.order("b", 1, Ordered::Symphony).await;
+    for (date, has_museum, has_symphony) in [
+        ("today", false, false),
+        ("tomorrow", true, false),
+        ("2026-01-16", true, false),
+        ("2026-01-17", false, true),
+        ("yesterday", false, false),
+    ] {
+        let date = format!("--date={date}");
+        let ended = ask(&stage, &["orders", "list", &date]).await;
+        assert_eq!(ended.code(), 0, "{date}: {}", ended.text());
+        let found = [&museum, &symphony].map(|id| ended.text().contains(&**id));
+        assert_eq!(found, [has_museum, has_symphony], "{date}");
+    }
+    // When it is tomorrow in Tokyo and not in UTC.
+    stage.server.clock.set(EpochSeconds::new(NOW + 10 * 3_600));
+    let ended = ask(&stage, &["orders", "list", "--date=tomorrow"]).await;
+    assert!(ended.text().contains(&symphony), "{}", ended.text());
+    for (date, merchant, expected) in [
+        ("tomorrow", "museum", "2026-01-16 10:00 UTC"),
+        ("tomorrow", "concert-hall", "2026-01-17 04:30"),
+    ] {
+        let words = ["slots", "list", "--merchant", merchant, "--date", date];
+        let ended = ask(&stage, &words).await;
+        assert!(ended.text().contains(expected), "{date}: {}", ended.text());
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn errors_have_exit_codes() {
     let stage = Stage::start().await;
     for (words, code, expected) in [
@@ -228,9 +263,19 @@ async fn errors_have_exit_codes() {
             "there is no order \"nobody\"",
         ),
         (
-            &["orders", "list", "--date=tomorrow"],
+            &["orders", "list", "--date=someday"],
             64,
-            "visit_date must be a date from",
+            "expected a date like 2026-12-01, `today`, `tomorrow` or `yesterday`",
+        ),
+        (
+            &["slots", "list", "--merchant=museum", "--date=16.1.2026"],
+            64,
+            "expected a date like 2026-12-01, `today`, `tomorrow` or `yesterday`",
+        ),
+        (
+            &["slots", "list", "--merchant=museum", "--date=9999-12-31"],
+            64,
+            "expected a date from 1970-01-01 to 9999-12-29",
         ),
         (
             &["orders", "list", "--start=noon"],

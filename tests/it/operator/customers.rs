@@ -139,6 +139,36 @@ async fn a_rejection_names_the_field() {
 }
 
 #[tokio::test]
+async fn an_erasure_has_the_same_answer_after_a_restart() {
+    let dir = TempDir::new().unwrap();
+    let stage = Stage::on_disk(dir.path()).await;
+    for (second, token) in [(0, "a"), (1, "b")] {
+        stage.order(token, second, Ordered::Museum).await;
+    }
+    assert_eq!(erased(&stage, "user-a", 1).await.unwrap(), 1);
+    assert_eq!(erased(&stage, "user-a", 2).await.unwrap(), 0);
+    stage.stop().await;
+    let stage = Stage::on_disk(dir.path()).await;
+    assert_eq!(erased(&stage, "user-a", 1).await.unwrap(), 1);
+    let body = json!({"user_id": "user-a", "request_id": request_id(1)});
+    let again: Result<EraseCustomerResponse, Status> = stage.post("customers:erase", &body).await;
+    assert_eq!(again.unwrap().orders, 1);
+    // The id stands for that request only.
+    let rejection = erased(&stage, "user-b", 1).await.unwrap_err();
+    let reason = rejection.get_details_error_info().unwrap().reason;
+    assert_eq!(
+        (rejection.code(), &*reason),
+        (Code::InvalidArgument, "REQUEST_ID_REUSED")
+    );
+    assert_eq!(
+        erased(&stage, "user-b", 3).await.unwrap(),
+        1,
+        "it was spared"
+    );
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn only_an_admin_exports_and_erases_and_the_audit_log_has_who_it_was() {
     let keys = Keys::new();
     let dir = TempDir::new().unwrap();
@@ -175,7 +205,12 @@ async fn only_an_admin_exports_and_erases_and_the_audit_log_has_who_it_was() {
         let line: Vec<&str> = lines.lines().filter(|line| line.contains(event)).collect();
         assert!(line.len() == 1 && line[0].contains("adam"), "{line:?}");
         assert!(!line[0].contains("user-a"), "{line:?}");
+        let is_uniform = line[0].contains(r#""role":"admin""#) && line[0].contains(r#""method":""#);
+        assert!(is_uniform, "{line:?}");
     }
+    assert!(lines.contains(
+        r#""change_id":"00000000-0000-4000-8000-000000000001","outcome":"changed","orders":1"#
+    ));
 }
 
 async fn customers(stage: &Stage, command: &str, more: &[&str]) -> Ended {

@@ -6,9 +6,8 @@ use boxoffice::api::operator::proto::v1::{
     ListRevisionsRequest, ListRevisionsResponse, Order, PublishDraftRequest, PublishDraftResponse,
     PutDraftRequest, PutDraftResponse, lifecycle_service_client::LifecycleServiceClient,
 };
-use boxoffice::{lifecycle_files::DEFAULT, store::log::LogStore};
+use boxoffice::lifecycle_files::DEFAULT;
 use serde_json::json;
-use std::{path::Path, sync::Arc};
 use tonic::{Code, Request, Response, Status, transport::Channel};
 use tonic_types::StatusExt;
 
@@ -242,19 +241,10 @@ async fn errors_of_a_definition_are_violations_with_their_places() {
     stage.stop().await;
 }
 
-/// A server on a store in this directory.
-async fn on_disk(dir: &Path) -> Stage {
-    let setup = Setup {
-        store: Arc::new(LogStore::open(dir, 64).unwrap()),
-        ..Setup::with_config(operator_config())
-    };
-    Box::pin(Stage::start_with(setup)).await
-}
-
 #[tokio::test]
 async fn orders_follow_what_is_published_over_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let stage = on_disk(dir.path()).await;
+    let stage = Stage::on_disk(dir.path()).await;
     let noted = stage.order("a", 0, Ordered::Museum).await;
     let placed = stage.order("b", 1, Ordered::Museum).await;
     note(&stage, &noted, 1).await;
@@ -303,7 +293,7 @@ async fn orders_follow_what_is_published_over_a_restart() {
         assert!(!shown.next_states.is_empty());
     }
     stage.stop().await;
-    let stage = on_disk(dir.path()).await;
+    let stage = Stage::on_disk(dir.path()).await;
     let again = lifecycle(&stage).publish_draft(publish(5)).await.unwrap();
     assert_eq!(again.into_inner(), published);
     let later = stage.order("c", 2, Ordered::Museum).await;

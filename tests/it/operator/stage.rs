@@ -1,6 +1,6 @@
 //! A server whose operator's listener is open, with some orders, and its clients.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use boxoffice::api::{
     operator::proto::v1::{
@@ -8,6 +8,7 @@ use boxoffice::api::{
     },
     streamed::JSON_LINES,
 };
+use boxoffice::store::log::LogStore;
 use domain::time::EpochSeconds;
 use http::Method;
 use serde::de::DeserializeOwned;
@@ -16,7 +17,8 @@ use tempfile::TempDir;
 use tonic::{Status, transport::Channel};
 
 use crate::support::{
-    Item, NOW, Setup, TestServer, edited_catalog, museum_visit, operator_config, order_request,
+    Item, NOW, Setup, TestServer, edited_catalog, museum_visit, open_store, operator_config,
+    order_request,
     rest_client::{Answer, post, send, without_body},
     stating_fees,
 };
@@ -39,6 +41,16 @@ impl Stage {
 
     pub(super) async fn start_with(setup: Setup) -> Self {
         Self::start_edited(setup, &[]).await
+    }
+
+    /// The same on a store on disk.
+    pub(super) async fn on_disk(dir: &Path) -> Self {
+        let store: LogStore = open_store(dir).unwrap();
+        let setup = Setup {
+            store: Arc::new(store),
+            ..Setup::with_config(operator_config())
+        };
+        Box::pin(Self::start_with(setup)).await
     }
 
     /// The same with other edits of files of the catalogue: what stands there, and what takes its place.

@@ -44,8 +44,12 @@ async fn orders_steps_and_timers_are_counted() {
     };
     let cancelled = stage.orders().cancel_order(cancellation).await.unwrap();
     let CancelOrderResponse { order } = cancelled.into_inner();
+    let by_state = [("cancelled", 1), ("customer_action_required", 1)];
     let counted = GetStatsResponse {
         orders: 2,
+        orders_by_state: by_state
+            .map(|(state, orders)| (state.into(), orders))
+            .into(),
         open_steps: 1,
         timers: 1,
         ..GetStatsResponse::default()

@@ -530,8 +530,60 @@ fn asked_changes(id: &str) -> Vec<(&'static str, &'static str, String, Value, u1
             200,
         ),
         ("vera", "viewer", path("addNote"), note(7), 403),
+        ("agnes", "blocked", BLOCK.to_owned(), block(9, 2), 200),
+        ("agnes", "blocked-again", BLOCK.to_owned(), block(9, 2), 200),
+        ("agnes", "blocked-other", BLOCK.to_owned(), block(9, 3), 400),
+        (
+            "agnes",
+            "no-count",
+            BLOCK.to_owned(),
+            json!({"request_id": change_id(10)}),
+            400,
+        ),
+        (
+            "agnes",
+            "withdrawn",
+            "/operator/v1/orders:withdraw".to_owned(),
+            json!({
+                "order_items": {"name": format!("orders/{id}"), "keep_off_sale": true},
+                "validate_only": true,
+                "request_id": change_id(11),
+            }),
+            200,
+        ),
         ("agnes", "cancelled", path("cancel"), cancel(8), 200),
     ]
+}
+
+/// The path of a block.
+const BLOCK: &str = "/operator/v1/slots:block";
+
+/// Asks for a block of so many spots.
+fn block(number: u32, count: u32) -> Value {
+    json!({
+        "slot": {
+            "merchant_id": "museum",
+            "service_id": "museum-entry",
+            "start_time": "2026-01-16T14:00:00Z",
+        },
+        "count": count,
+        "request_id": change_id(number),
+    })
+}
+
+/// The line of a block.
+fn block_line(call: &str, count: Option<&str>, change: u32, outcome: &Value) -> Value {
+    let mut line = json!({"event": "slot_blocked", "user": "agnes", "transport": "rest", "request_id": call, "method": "SetBlock", "role": "agent", "change_id": change_id(change)});
+    if let Some(count) = count {
+        line["merchant_id"] = "museum".into();
+        line["service_id"] = "museum-entry".into();
+        line["slot"] = "2026-01-16T14:00:00Z".into();
+        line["blocked"] = count.into();
+    }
+    for (key, value) in outcome.as_object().unwrap() {
+        line[key] = value.clone();
+    }
+    line
 }
 
 /// The lines that those leave in the audit log.
@@ -580,6 +632,20 @@ fn lines_of_changes(id: &str) -> Vec<Value> {
         ),
         line("no-step", "RetryStep", Some(5), rejected("STEP_NOT_FOUND")),
         json!({"event": "access_rejected", "user": "vera", "transport": "rest", "address": "127.0.0.1", "request_id": "viewer", "reason": "ROLE_OUT_OF_SCOPE"}),
+        block_line("blocked", Some("2"), 9, &json!({"outcome": "changed"})),
+        block_line(
+            "blocked-again",
+            Some("2"),
+            9,
+            &json!({"outcome": "repeated"}),
+        ),
+        block_line(
+            "blocked-other",
+            Some("3"),
+            9,
+            &rejected("REQUEST_ID_REUSED"),
+        ),
+        block_line("no-count", None, 10, &rejected("INVALID_REQUEST")),
         line(
             "cancelled",
             "CancelOrder",
@@ -615,7 +681,8 @@ async fn every_change_that_is_asked_for_leaves_its_line() {
     let found: Vec<&Value> = found
         .iter()
         .filter(|line| {
-            ["order_changed", "access_rejected"].contains(&line["event"].as_str().unwrap())
+            let kept = ["order_changed", "slot_blocked", "access_rejected"];
+            kept.contains(&line["event"].as_str().unwrap())
         })
         .collect();
     let expected = lines_of_changes(&id);

@@ -333,7 +333,8 @@ fn fault_of(write: &Write) -> Option<PlannedFault> {
         | Write::Blocked(_)
         | Write::StepRetried(_)
         | Write::Lifecycle(_)
-        | Write::LifecycleDraft(_) => None,
+        | Write::LifecycleDraft(_)
+        | Write::ErasureAnswered(_) => None,
     }
 }
 
@@ -360,7 +361,8 @@ fn points_of(write: &Write) -> Option<(Point, Point)> {
         | Write::Blocked(_)
         | Write::StepRetried(_)
         | Write::Lifecycle(_)
-        | Write::LifecycleDraft(_) => None,
+        | Write::LifecycleDraft(_)
+        | Write::ErasureAnswered(_) => None,
     }
 }
 

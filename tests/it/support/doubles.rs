@@ -192,6 +192,13 @@ macro_rules! reads_of {
             self.$store.lifecycle_changes(take)
         }
 
+        fn erasure_answers(
+            &self,
+            take: boxoffice::store::ErasureAnswerSink<'_>,
+        ) -> Result<(), ReadError> {
+            self.$store.erasure_answers(take)
+        }
+
         fn states_in_use(&self) -> boxoffice::store::StatesInUse {
             self.$store.states_in_use()
         }

@@ -15,10 +15,10 @@ use domain::{
 };
 use kernel::{
     request::{Origin, RequestContext},
-    rpc::Transport,
+    rpc::{OperatorRpc, Transport},
     user::{Role, User},
 };
-use store::{LifecycleRevision, PaymentOutcome, SlotBlock};
+use store::{NamedSlot, PaymentOutcome};
 
 /// Orders that one line names. A longer list takes several lines.
 const MAX_IDS_PER_LINE: usize = 1_000;
@@ -77,36 +77,54 @@ pub enum AuditEvent<'e> {
         /// How the payment ended.
         outcome: PaymentOutcome,
     },
-    /// Spots of a slot were taken off sale or put back, by an operator.
-    SlotBlocked(&'e SlotBlock),
-    /// Another revision of the lifecycle is in force.
-    LifecyclePublished(&'e LifecycleRevision),
-    /// Somebody has asked for a change of an order.
-    OrderChanged(AuditedChange<'e>),
+    /// Spots of a slot are to be off sale, or for sale again.
+    SlotBlocked {
+        /// The slot and the spots; `None` if there is no such slot.
+        block: Option<AuditedBlock<'e>>,
+        /// What was asked for.
+        change: AuditedChange<'e>,
+    },
+    /// Another revision of the lifecycle is to be in force.
+    LifecyclePublished(AuditedChange<'e>),
+    /// The lifecycle is to have another draft, or none.
+    LifecycleDrafted(AuditedChange<'e>),
+    /// An order is to be changed.
+    OrderChanged {
+        /// The order; `None` if what was given is no id.
+        order_id: Option<&'e str>,
+        /// What was asked for.
+        change: AuditedChange<'e>,
+    },
     /// Orders were listed.
     OrdersListed(&'e [OrderId]),
-    /// The personal data of a customer was erased, by an operator.
+    /// The personal data of a customer is to be erased.
     CustomerErased {
-        /// From how many orders.
-        orders: u64,
+        /// From how many orders it was; `None` if it was not.
+        orders: Option<u64>,
+        /// What was asked for.
+        change: AuditedChange<'e>,
     },
     /// The personal data of a customer was exported, by an operator.
     CustomerExported,
 }
 
-/// A change of an order that somebody has asked for.
+/// A change that somebody has asked for. The line has the method and the role of the user, too, as that of every call of the
+/// operator's services.
 #[derive(Debug, Clone, Copy)]
 pub struct AuditedChange<'e> {
-    /// The method.
-    pub method: &'static str,
-    /// The role of the user; `None` where the server does not know its users.
-    pub role: Option<Role>,
-    /// The order; `None` if what was given is no id.
-    pub order_id: Option<&'e str>,
-    /// The request id of the change; `None` if what was given is none.
+    /// The request id of the change; `None` if there was none, or what was given is none.
     pub change_id: Option<&'e str>,
     /// What became of it.
     pub outcome: AuditedOutcome,
+}
+
+/// Spots of a slot that are to be off sale.
+#[derive(Debug, Clone, Copy)]
+pub struct AuditedBlock<'e> {
+    /// The slot.
+    pub slot: &'e NamedSlot,
+    /// The spots.
+    pub spots: BlockedSpots,
 }
 
 /// What became of a change that somebody has asked for.
@@ -114,13 +132,13 @@ pub struct AuditedChange<'e> {
 pub enum AuditedOutcome {
     /// It is on record.
     Changed {
-        /// The revision of the order since.
-        revision: u32,
+        /// The revision of the order or lifecycle since; `None` of what has none.
+        revision: Option<u32>,
     },
     /// It was on record before, under the same request id.
     Repeated {
-        /// The revision of the order since.
-        revision: u32,
+        /// The revision of the order or lifecycle since; `None` of what has none.
+        revision: Option<u32>,
     },
     /// Nothing has changed, by this reason in the table of errors.
     Rejected(&'static str),
@@ -227,9 +245,10 @@ impl AuditEvent<'_> {
             Self::OrderReplayed(_) => "order_replayed",
             Self::OrderFailed { .. } => "order_failed",
             Self::PaymentReversed { .. } => "payment_reversed",
-            Self::SlotBlocked(_) => "slot_blocked",
+            Self::SlotBlocked { .. } => "slot_blocked",
             Self::LifecyclePublished(_) => "lifecycle_published",
-            Self::OrderChanged(_) => "order_changed",
+            Self::LifecycleDrafted(_) => "lifecycle_drafted",
+            Self::OrderChanged { .. } => "order_changed",
             Self::OrdersListed(_) => "orders_listed",
             Self::CustomerErased { .. } => "customer_erased",
             Self::CustomerExported => "customer_exported",
@@ -270,23 +289,22 @@ impl<'e> AuditEvent<'e> {
                 record.order_id = Some(order_id.as_str());
                 record.outcome = Some(outcome_name(outcome));
             }
-            Self::SlotBlocked(block) => {
-                record.merchant_id = Some(block.slot.merchant_id.as_str());
-                record.service_id = Some(block.slot.service_id.as_str());
-                record.slot = Some(utc(block.slot.start_sec));
-                record.blocked = Some(match block.spots {
-                    BlockedSpots::All => "all".to_owned(),
-                    BlockedSpots::Count(count) => count.to_string(),
-                });
+            Self::SlotBlocked { block, change } => {
+                if let Some(block) = block {
+                    block.fill(&mut record);
+                }
+                change.fill(&mut record);
             }
-            Self::LifecyclePublished(published) => {
-                record.revision = Some(published.number);
-                let answer = published.answer.as_ref();
-                record.change_id = answer.map(|answer| answer.request_id.as_str());
+            Self::LifecyclePublished(change) | Self::LifecycleDrafted(change) => {
+                change.fill(&mut record);
             }
-            Self::OrderChanged(change) => change.fill(&mut record),
-            Self::CustomerErased { orders } => {
-                record.orders = Some(usize::try_from(orders).unwrap_or(usize::MAX));
+            Self::OrderChanged { order_id, change } => {
+                record.order_id = order_id;
+                change.fill(&mut record);
+            }
+            Self::CustomerErased { orders, change } => {
+                record.orders = orders.map(|orders| usize::try_from(orders).unwrap_or(usize::MAX));
+                change.fill(&mut record);
             }
             Self::ServerStopped
             | Self::CustomerExported
@@ -305,9 +323,6 @@ impl<'e> AuditedChange<'e> {
     where
         'e: 'r,
     {
-        record.method = Some(self.method);
-        record.role = self.role.map(Role::name);
-        record.order_id = self.order_id;
         record.change_id = self.change_id;
         record.outcome = Some(match self.outcome {
             AuditedOutcome::Changed { .. } => "changed",
@@ -317,11 +332,26 @@ impl<'e> AuditedChange<'e> {
         });
         match self.outcome {
             AuditedOutcome::Changed { revision } | AuditedOutcome::Repeated { revision } => {
-                record.revision = Some(revision);
+                record.revision = revision;
             }
             AuditedOutcome::Rejected(reason) => record.reason = Some(reason),
             AuditedOutcome::Unknown => {}
         }
+    }
+}
+
+impl<'e> AuditedBlock<'e> {
+    fn fill<'r>(self, record: &mut AuditRecord<'r>)
+    where
+        'e: 'r,
+    {
+        record.merchant_id = Some(self.slot.merchant_id.as_str());
+        record.service_id = Some(self.slot.service_id.as_str());
+        record.slot = Some(utc(self.slot.start_sec));
+        record.blocked = Some(match self.spots {
+            BlockedSpots::All => "all".to_owned(),
+            BlockedSpots::Count(count) => count.to_string(),
+        });
     }
 }
 
@@ -333,11 +363,14 @@ impl<'r> AuditRecord<'r> {
             user,
             certificate,
             address: _,
+            operation,
         }) = served.origin()
         {
             self.transport = Some(transport.name());
             self.user = user.as_ref().map(|user| &**user.name());
             self.certificate = certificate.as_deref();
+            self.method = operation.map(OperatorRpc::name);
+            self.role = user.as_ref().and_then(|user| user.role()).map(Role::name);
         }
     }
 }
@@ -379,35 +412,10 @@ mod tests {
         lines
     }
 
-    fn block(spots: BlockedSpots) -> SlotBlock {
-        SlotBlock {
-            slot: store::NamedSlot {
-                start_sec: EpochSeconds::new(1_768_456_800),
-                merchant_id: "m".into(),
-                service_id: "s".into(),
-                duration_sec: 60.into(),
-            },
-            spots,
-            reason: String::new(),
-            actor: None,
-            blocked_sec: EpochSeconds::new(0),
-            answer: None,
-        }
-    }
-
-    fn revision(change_id: Option<&str>) -> LifecycleRevision {
-        LifecycleRevision {
-            number: 2,
-            digest: LifecycleRevision::digest_of(""),
-            name: "next".to_owned(),
-            text: String::new(),
-            published_sec: EpochSeconds::new(0),
-            by: None,
-            maps: Vec::new(),
-            answer: change_id.map(|id| store::RequestAnswer {
-                request_id: id.to_owned(),
-                fingerprint: [0; 32],
-            }),
+    fn changed(revision: Option<u32>) -> AuditedChange<'static> {
+        AuditedChange {
+            change_id: Some("C"),
+            outcome: AuditedOutcome::Changed { revision },
         }
     }
 
@@ -445,46 +453,6 @@ mod tests {
                 r#""event":"payment_reversed","order_id":"ID","outcome":"refunded""#,
             ),
             (
-                AuditEvent::SlotBlocked(&block(BlockedSpots::All)),
-                r#""event":"slot_blocked","merchant_id":"m","service_id":"s","slot":"2026-01-15T06:00:00Z","blocked":"all""#,
-            ),
-            (
-                AuditEvent::SlotBlocked(&block(BlockedSpots::Count(8))),
-                r#""event":"slot_blocked","merchant_id":"m","service_id":"s","slot":"2026-01-15T06:00:00Z","blocked":"8""#,
-            ),
-            (
-                AuditEvent::LifecyclePublished(&revision(Some("C"))),
-                r#""event":"lifecycle_published","change_id":"C","revision":2"#,
-            ),
-            (
-                AuditEvent::LifecyclePublished(&revision(None)),
-                r#""event":"lifecycle_published","revision":2"#,
-            ),
-            (
-                AuditEvent::OrderChanged(AuditedChange {
-                    method: "CancelOrder",
-                    role: Some(Role::Agent),
-                    order_id: Some("ID"),
-                    change_id: Some("C"),
-                    outcome: AuditedOutcome::Changed { revision: 2 },
-                }),
-                r#""event":"order_changed","order_id":"ID","method":"CancelOrder","role":"agent","change_id":"C","outcome":"changed","revision":2"#,
-            ),
-            (
-                AuditEvent::OrderChanged(AuditedChange {
-                    method: "AddNote",
-                    role: None,
-                    order_id: None,
-                    change_id: None,
-                    outcome: AuditedOutcome::Rejected("INVALID_REQUEST"),
-                }),
-                r#""event":"order_changed","reason":"INVALID_REQUEST","method":"AddNote","outcome":"rejected""#,
-            ),
-            (
-                AuditEvent::CustomerErased { orders: 3 },
-                r#""event":"customer_erased","orders":3"#,
-            ),
-            (
                 AuditEvent::CustomerExported,
                 r#""event":"customer_exported""#,
             ),
@@ -495,6 +463,71 @@ mod tests {
             (
                 AuditEvent::OrdersListed(std::slice::from_ref(&order_id)),
                 r#""event":"orders_listed","orders":1,"order_ids":["ID"]"#,
+            ),
+        ] {
+            assert_eq!(
+                lines(event),
+                [format!(r#"{{"time":"2026-01-15T06:00:00Z",{expected}}}"#)]
+            );
+        }
+    }
+
+    #[test]
+    fn a_change_has_its_request_and_its_outcome() {
+        let slot = NamedSlot {
+            start_sec: EpochSeconds::new(1_768_456_800),
+            merchant_id: "m".into(),
+            service_id: "s".into(),
+            duration_sec: 60.into(),
+        };
+        let block = |spots| Some(AuditedBlock { slot: &slot, spots });
+        let rejected = |reason| AuditedChange {
+            change_id: None,
+            outcome: AuditedOutcome::Rejected(reason),
+        };
+        for (event, expected) in [
+            (
+                AuditEvent::SlotBlocked {
+                    block: block(BlockedSpots::All),
+                    change: changed(None),
+                },
+                r#""event":"slot_blocked","merchant_id":"m","service_id":"s","slot":"2026-01-15T06:00:00Z","blocked":"all","change_id":"C","outcome":"changed""#,
+            ),
+            (
+                AuditEvent::SlotBlocked {
+                    block: block(BlockedSpots::Count(8)),
+                    change: rejected("REQUEST_ID_REUSED"),
+                },
+                r#""event":"slot_blocked","reason":"REQUEST_ID_REUSED","merchant_id":"m","service_id":"s","slot":"2026-01-15T06:00:00Z","blocked":"8","outcome":"rejected""#,
+            ),
+            (
+                AuditEvent::LifecyclePublished(changed(Some(2))),
+                r#""event":"lifecycle_published","change_id":"C","outcome":"changed","revision":2"#,
+            ),
+            (
+                AuditEvent::LifecycleDrafted(changed(None)),
+                r#""event":"lifecycle_drafted","change_id":"C","outcome":"changed""#,
+            ),
+            (
+                AuditEvent::OrderChanged {
+                    order_id: Some("ID"),
+                    change: changed(Some(2)),
+                },
+                r#""event":"order_changed","order_id":"ID","change_id":"C","outcome":"changed","revision":2"#,
+            ),
+            (
+                AuditEvent::OrderChanged {
+                    order_id: None,
+                    change: rejected("INVALID_REQUEST"),
+                },
+                r#""event":"order_changed","reason":"INVALID_REQUEST","outcome":"rejected""#,
+            ),
+            (
+                AuditEvent::CustomerErased {
+                    orders: Some(3),
+                    change: changed(None),
+                },
+                r#""event":"customer_erased","change_id":"C","outcome":"changed","orders":3"#,
             ),
         ] {
             assert_eq!(
@@ -535,10 +568,35 @@ mod tests {
             user: None,
             certificate: Some("shop.example".into()),
             address: [192, 0, 2, 7].into(),
+            operation: None,
         });
         let written = served.scope(async { lines(AuditEvent::ServerStopped) });
         let written = futures_util::FutureExt::now_or_never(written).unwrap();
         let expected = r#"{"time":"2026-01-15T06:00:00Z","event":"server_stopped","certificate":"shop.example","transport":"grpc-web","request_id":"r-1"}"#;
+        assert_eq!(written, [expected]);
+    }
+
+    #[test]
+    fn a_line_of_the_operators_services_names_method_and_role() {
+        let served = RequestContext::new(Some(b"r-1"), None);
+        let scope = kernel::user::Scope {
+            role: Some(Role::Agent),
+            ..kernel::user::Scope::default()
+        };
+        served.set_origin(Origin {
+            transport: Transport::Rest,
+            user: Some(User::new("ada".into(), scope).into()),
+            certificate: None,
+            address: [192, 0, 2, 7].into(),
+            operation: Some(OperatorRpc::SetBlock),
+        });
+        let event = AuditEvent::SlotBlocked {
+            block: None,
+            change: changed(None),
+        };
+        let written = served.scope(async { lines(event) });
+        let written = futures_util::FutureExt::now_or_never(written).unwrap();
+        let expected = r#"{"time":"2026-01-15T06:00:00Z","event":"slot_blocked","user":"ada","transport":"rest","request_id":"r-1","method":"SetBlock","role":"agent","change_id":"C","outcome":"changed"}"#;
         assert_eq!(written, [expected]);
     }
 

@@ -14,7 +14,7 @@ use crate::{
 use domain::{
     fixtures::{NOW, START, cents, line},
     ids::Token,
-    lifecycle::Name,
+    lifecycle::{Name, OrderPart},
     order::{Customer, NewOrder, Order, OrderId, PaymentDetails, PaymentMethod},
     slot::SlotTerms,
     time::Seconds,
@@ -295,7 +295,7 @@ async fn who_is_not_confirmed_in_time_is_declined() {
 }
 
 #[tokio::test]
-async fn an_item_that_waits_can_be_cancelled_and_withdrawn() {
+async fn an_item_that_waits_is_cancelled_by_its_customer_and_declined_by_a_withdrawal() {
     let office = asking();
     let order = ordered(&office, "a", &[2]);
     let policy = cancel(&[], RefundChoice::Policy);
@@ -305,19 +305,13 @@ async fn an_item_that_waits_can_be_cancelled_and_withdrawn() {
     assert_eq!(office.given(&order.id), [cents(7_500)], "by the terms");
     let order = ordered(&office, "b", &[1, 1]);
     let stored = office.changed(&order.id, withdraw(&[0])).await;
-    let waits = vec!["unavailable", "pending_confirmation"];
-    assert_eq!(states(&stored), ("customer_action_required", waits));
-    // The timers of the customer, and of the other item.
-    assert_eq!(office.app.timers_and_steps(), (2, 0));
-    let amend = OrderChange::CustomerAction(crate::update::CustomerDecision::Amend);
-    office.changed(&order.id, amend).await;
-    let stored = office
-        .changed(&order.id, decide(&[], MerchantDecision::Decline))
-        .await;
-    assert_eq!(
-        states(&stored),
-        ("cancelled", vec!["cancelled", "declined"])
-    );
+    let waits = vec!["declined", "pending_confirmation"];
+    assert_eq!(states(&stored), ("processing", waits));
+    office.work().await;
+    // The timer of the other item. The customer is asked nothing.
+    assert_eq!(office.app.timers_and_steps(), (1, 0));
+    let stored = office.changed(&order.id, withdraw(&[])).await;
+    assert_eq!(states(&stored), ("cancelled", vec!["declined", "declined"]));
     office.work().await;
     assert_eq!(office.given(&order.id), [cents(7_500), cents(7_500)]);
     assert_eq!(
@@ -430,8 +424,14 @@ async fn a_creation_that_is_noted_late_does_not_bring_back_its_timers() {
     let order = ordered(&office, "a", &[1]);
     let confirm = decide(&[], MerchantDecision::Confirm);
     let tree = played(office.stored(&order.id)).placed.begun.unwrap();
-    // Withdrawn, it has another timer than at its beginning.
-    let stored = played(office.change(&order.id, withdraw(&[]))).unwrap();
+    // Not available any more, it has another timer than at its beginning.
+    let lost = OrderChange::ChangeState {
+        part: OrderPart::item(0),
+        from: None,
+        to: "unavailable".to_owned(),
+        reason: String::new(),
+    };
+    let stored = played(office.change(&order.id, lost)).unwrap();
     assert_eq!(office.app.timers_and_steps(), (1, 0));
     office.app.agenda.note(&order.id, 0, &tree);
     let timers = &stored.update.unwrap().tree.timers;

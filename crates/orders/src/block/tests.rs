@@ -42,7 +42,11 @@ async fn rejected(office: &Office, request: BlockRequest) -> ChangeError {
 
 /// What is blocked, what can be sold, and the reason, of the only slot.
 async fn report(office: &Office) -> (u32, u32, String) {
-    let slot = office.app.find_slot(&trip(), &MerchantScope::ALL).await.unwrap();
+    let slot = office
+        .app
+        .find_slot(&trip(), &MerchantScope::ALL)
+        .await
+        .unwrap();
     let report = office.app.slot(&slot).await.unwrap().unwrap();
     assert_eq!(report.allotment, SPOTS);
     (report.blocked, report.left, report.block_reason)
@@ -69,7 +73,10 @@ async fn blocked_spots_are_off_sale_until_the_block_ends_also_after_a_restart() 
         assert_eq!(office.open(), SPOTS - blocked);
         office = office.restarted();
         assert_eq!(report(&office).await, expected, "{spots:?}, restarted");
-        assert_eq!(office.app.blocks(None, &MerchantScope::ALL).len(), usize::from(spots.is_any()));
+        assert_eq!(
+            office.app.blocks(None, &MerchantScope::ALL).len(),
+            usize::from(spots.is_any())
+        );
     }
 }
 

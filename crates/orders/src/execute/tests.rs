@@ -27,10 +27,10 @@ use kernel::{
     user::{Scope, User},
 };
 use store::{
-    BlockSink, CommitFuture, EraseFuture, HoldState, LifecycleSink, NamedSlot, OrderFilter,
-    OrderKey, OrderPlace, OrderSink, PaymentOutcome, PlacedSink, Precondition, Read, ReadError,
-    Recovered, Replay, Selection, StatesInUse, Store, StoreHealth, StoreStats, StoredHold,
-    StoredOrder, UpdateSink, memory::MemoryStore,
+    BlockSink, CommitFuture, EraseFuture, ErasureAnswerSink, HoldState, LifecycleSink, NamedSlot,
+    OrderFilter, OrderKey, OrderPlace, OrderSink, PaymentOutcome, PlacedSink, Precondition, Read,
+    ReadError, Recovered, Replay, Selection, StatesInUse, Store, StoreHealth, StoreStats,
+    StoredHold, StoredOrder, UpdateSink, memory::MemoryStore,
 };
 use testkit::schedules::{Stage, every_schedule};
 
@@ -117,6 +117,10 @@ impl Store for FatedStore {
 
     fn lifecycle_changes(&self, take: LifecycleSink<'_>) -> Result<(), ReadError> {
         self.inner.lifecycle_changes(take)
+    }
+
+    fn erasure_answers(&self, take: ErasureAnswerSink<'_>) -> Result<(), ReadError> {
+        self.inner.erasure_answers(take)
     }
 
     fn states_in_use(&self) -> StatesInUse {
@@ -246,6 +250,7 @@ fn writes(units: &[UnitOfWork]) -> Vec<&'static str> {
             Write::StepRetried(_) => "retry",
             Write::Lifecycle(_) => "lifecycle",
             Write::LifecycleDraft(_) => "draft",
+            Write::ErasureAnswered(_) => "erasure answered",
         })
         .collect()
 }
@@ -443,7 +448,8 @@ fn a_reversed_charge_is_on_record_with_its_attempt() {
                 | Write::Blocked(_)
                 | Write::StepRetried(_)
                 | Write::Lifecycle(_)
-                | Write::LifecycleDraft(_) => continue,
+                | Write::LifecycleDraft(_)
+                | Write::ErasureAnswered(_) => continue,
             };
             attempts.push((attempt.intent.attempt, attempt.outcome));
         }

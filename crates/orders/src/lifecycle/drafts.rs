@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{
     App, OrderError,
-    audit::AuditEvent,
-    update::{ChangeMode, InvalidField, is_uuid},
+    audit::{AuditEvent, AuditedChange, AuditedOutcome},
+    update::{ChangeError, ChangeMode, InvalidField, is_uuid},
 };
 use domain::time::Seconds;
 use kernel::{blocking, diagnostics::Diagnostics, user::User};
@@ -169,6 +169,47 @@ pub enum LifecycleError {
     Order(#[from] OrderError),
 }
 
+impl LifecycleError {
+    /// The reason in responses and in the audit log; every reason has a row in the table of `docs/errors.md`.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::InvalidRequest(_) | Self::InvalidDefinition(_) => "INVALID_REQUEST",
+            Self::FromFile | Self::Unchanged | Self::Stranded(_) => "NOT_PUBLISHED",
+            Self::NoDraft => "DRAFT_NOT_FOUND",
+            Self::RequestReused => ChangeError::RequestReused.reason(),
+            Self::Order(error) => error.reason(),
+        }
+    }
+
+    fn outcome(&self) -> AuditedOutcome {
+        if matches!(self, Self::Order(OrderError::StoreFailed)) {
+            AuditedOutcome::Unknown
+        } else {
+            AuditedOutcome::Rejected(self.reason())
+        }
+    }
+}
+
+/// What a request changes of the lifecycle.
+#[derive(Debug, Clone, Copy)]
+enum LifecyclePart {
+    Draft,
+    Definition,
+}
+
+impl LifecyclePart {
+    fn event(self, change: AuditedChange<'_>) -> AuditEvent<'_> {
+        match self {
+            Self::Draft => AuditEvent::LifecycleDrafted(change),
+            Self::Definition => AuditEvent::LifecyclePublished(change),
+        }
+    }
+}
+
+/// The answer of a change of the lifecycle, with what became of it, or why there was no change.
+type Audited<T> = Result<(T, AuditedOutcome), LifecycleError>;
+
 impl App {
     /// The lifecycle in force.
     #[must_use]
@@ -191,8 +232,10 @@ impl App {
         text: String,
     ) -> Result<DraftChecked, LifecycleError> {
         let app = Arc::clone(self);
-        self.complete(async move { Ok(app.keep_draft(&request, text).await) })?
-            .await?
+        let asked = request.clone();
+        let work = async move { app.keep_draft(&request, text).await };
+        self.change_lifecycle(asked, LifecyclePart::Draft, work)
+            .await
     }
 
     /// Removes the draft. A caller who disconnects cancels nothing.
@@ -204,8 +247,10 @@ impl App {
         request: LifecycleRequest,
     ) -> Result<(), LifecycleError> {
         let app = Arc::clone(self);
-        self.complete(async move { Ok(app.remove_draft(&request).await) })?
-            .await?
+        let asked = request.clone();
+        let work = async move { app.remove_draft(&request).await };
+        self.change_lifecycle(asked, LifecyclePart::Draft, work)
+            .await
     }
 
     /// Puts the draft in force. A caller who disconnects cancels nothing.
@@ -217,8 +262,49 @@ impl App {
         request: LifecycleRequest,
     ) -> Result<LifecycleRevision, LifecycleError> {
         let app = Arc::clone(self);
-        self.complete(async move { Ok(app.publish(&request).await) })?
-            .await?
+        let asked = request.clone();
+        let work = async move { app.publish(&request).await };
+        self.change_lifecycle(asked, LifecyclePart::Definition, work)
+            .await
+    }
+
+    /// Runs a change of the lifecycle to completion, and records what became of it.
+    async fn change_lifecycle<T: Send + 'static>(
+        self: &Arc<Self>,
+        request: LifecycleRequest,
+        part: LifecyclePart,
+        work: impl Future<Output = Audited<T>> + Send + 'static,
+    ) -> Result<T, LifecycleError> {
+        let (app, asked) = (Arc::clone(self), request.clone());
+        let recorded = async move {
+            let changed = work.await;
+            app.audit_lifecycle(&asked, part, &changed);
+            Ok(changed)
+        };
+        match self.complete(recorded) {
+            Ok(changed) => Ok(changed.await??.0),
+            Err(error) => {
+                let rejected: Audited<T> = Err(error.into());
+                self.audit_lifecycle(&request, part, &rejected);
+                Ok(rejected?.0)
+            }
+        }
+    }
+
+    fn audit_lifecycle<T>(
+        &self,
+        request: &LifecycleRequest,
+        part: LifecyclePart,
+        changed: &Audited<T>,
+    ) {
+        let outcome = match changed {
+            Ok((_, outcome)) => *outcome,
+            Err(error) => error.outcome(),
+        };
+        if request.mode == ChangeMode::Commit {
+            let change = AuditedChange::of(&request.request_id, outcome);
+            self.audit.record(part.event(change));
+        }
     }
 
     /// Puts the definition of the file of the settings in force, if it is another one. Says whether it was.
@@ -232,42 +318,54 @@ impl App {
             .put_in_force(file, (Arc::from(BY_SETTING), None), earnest)
             .await
         {
-            Ok(_) => Ok(true),
+            Ok(published) => {
+                let revision = Some(published.number);
+                self.audit
+                    .record(AuditEvent::LifecyclePublished(AuditedChange {
+                        change_id: None,
+                        outcome: AuditedOutcome::Changed { revision },
+                    }));
+                Ok(true)
+            }
             Err(LifecycleError::Unchanged) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    async fn keep_draft(
-        &self,
-        request: &LifecycleRequest,
-        text: String,
-    ) -> Result<DraftChecked, LifecycleError> {
+    async fn keep_draft(&self, request: &LifecycleRequest, text: String) -> Audited<DraftChecked> {
         validate(request)?;
+        if text.is_empty() {
+            let invalid = InvalidField::new("definition", "is required");
+            return Err(LifecycleError::InvalidRequest(invalid));
+        }
         let mut draft = self.lifecycles.change().await?;
         let file = definition_of(&text)?;
         let warnings = self.warnings_of(&file);
-        let is_repeated = self.answered(request).await?.is_some();
-        if is_repeated || request.mode == ChangeMode::ValidateOnly {
-            return Ok(DraftChecked { warnings });
+        let checked = DraftChecked { warnings };
+        let revision = None;
+        if self.answered(request).await?.is_some() {
+            return Ok((checked, AuditedOutcome::Repeated { revision }));
         }
-        self.record_draft(request, Some(text.clone())).await?;
-        *draft = Some(text);
-        Ok(DraftChecked { warnings })
+        if request.mode == ChangeMode::Commit {
+            self.record_draft(request, Some(text.clone())).await?;
+            *draft = Some(text);
+        }
+        Ok((checked, AuditedOutcome::Changed { revision }))
     }
 
-    async fn remove_draft(&self, request: &LifecycleRequest) -> Result<(), LifecycleError> {
+    async fn remove_draft(&self, request: &LifecycleRequest) -> Audited<()> {
         validate(request)?;
         let mut draft = self.lifecycles.change().await?;
+        let revision = None;
         if self.answered(request).await?.is_some() {
-            return Ok(());
+            return Ok(((), AuditedOutcome::Repeated { revision }));
         }
         if draft.is_none() {
             return Err(LifecycleError::NoDraft);
         }
         self.record_draft(request, None).await?;
         *draft = None;
-        Ok(())
+        Ok(((), AuditedOutcome::Changed { revision }))
     }
 
     async fn record_draft(
@@ -285,14 +383,14 @@ impl App {
         self.record_lifecycle(&unit).await
     }
 
-    async fn publish(
-        &self,
-        request: &LifecycleRequest,
-    ) -> Result<LifecycleRevision, LifecycleError> {
+    async fn publish(&self, request: &LifecycleRequest) -> Audited<LifecycleRevision> {
         validate(request)?;
         let mut draft = self.lifecycles.change().await?;
         match self.answered(request).await? {
-            Some(LifecycleChange::Published(revision)) => return Ok(revision),
+            Some(LifecycleChange::Published(published)) => {
+                let revision = Some(published.number);
+                return Ok((published, AuditedOutcome::Repeated { revision }));
+            }
             // The fingerprint has the method, so this does not happen.
             Some(LifecycleChange::Drafted(_)) => return Err(LifecycleError::RequestReused),
             None => {}
@@ -301,11 +399,12 @@ impl App {
         // Checked when it was kept; this version of the program may find more.
         let file = definition_of(text)?;
         let asked = (request.by(), Some(request.answer()));
-        let revision = self.put_in_force(&file, asked, request.mode).await?;
+        let published = self.put_in_force(&file, asked, request.mode).await?;
         if request.mode == ChangeMode::Commit {
             *draft = None;
         }
-        Ok(revision)
+        let revision = Some(published.number);
+        Ok((published, AuditedOutcome::Changed { revision }))
     }
 
     /// Puts a definition in force. The caller has the lock of the draft, which is published with it where a request asks
@@ -352,7 +451,6 @@ impl App {
         self.record_lifecycle(&unit).await?;
         let next = in_force.followed_by(revision.clone(), file.shared_definition());
         self.lifecycles.in_force.store(Arc::new(next));
-        self.audit.record(AuditEvent::LifecyclePublished(&revision));
         tracing::info!(
             revision = revision.number,
             name = revision.name,

@@ -15,7 +15,7 @@ use testkit::seeds::seeds;
 
 use super::*;
 use crate::{
-    App,
+    App, MerchantScope,
     audit::{Audit, AuditLog},
     lifecycle::stranded::StrandCheck,
     search::{OrderPage, OrderSearch},
@@ -131,7 +131,7 @@ async fn a_draft_is_kept_published_and_gone_also_over_restarts() {
 }
 
 #[tokio::test]
-async fn the_audit_log_has_publications_and_no_drafts_dry_runs_or_repetitions() {
+async fn the_audit_log_has_drafts_and_publications_and_no_dry_runs() {
     let dir = tempfile::TempDir::new().unwrap();
     let file = dir.path().join("audit.jsonl");
     let clock = Arc::new(ManualClock::at(NOW));
@@ -148,6 +148,8 @@ async fn the_audit_log_has_publications_and_no_drafts_dry_runs_or_repetitions() 
     app.publish_draft(dry_run(2)).await.unwrap();
     app.publish_draft(request(2)).await.unwrap();
     app.publish_draft(request(2)).await.unwrap();
+    app.publish_draft(request(3)).await.unwrap_err();
+    app.discard_draft(request(4)).await.unwrap_err();
     let file_of_settings = LifecycleFile::of_text(&named("own"), "lifecycle.toml").unwrap();
     app.adopt_lifecycle(&file_of_settings).await.unwrap();
     audit.flush(std::time::Duration::from_secs(10));
@@ -156,10 +158,41 @@ async fn the_audit_log_has_publications_and_no_drafts_dry_runs_or_repetitions() 
         .lines()
         .map(|line| line.split_once(r#""event":"#).unwrap().1)
         .collect();
-    let change_id = request(2).request_id;
+    let line = |event: &str, number, outcome: &str| {
+        let change_id = request(number).request_id;
+        format!(r#""{event}",{outcome}}}"#).replace("ID", &change_id)
+    };
     let expected = [
-        format!(r#""lifecycle_published","change_id":"{change_id}","revision":2}}"#),
-        r#""lifecycle_published","revision":3}"#.to_owned(),
+        line(
+            "lifecycle_drafted",
+            1,
+            r#""change_id":"ID","outcome":"changed""#,
+        ),
+        line(
+            "lifecycle_published",
+            2,
+            r#""change_id":"ID","outcome":"changed","revision":2"#,
+        ),
+        line(
+            "lifecycle_published",
+            2,
+            r#""change_id":"ID","outcome":"repeated","revision":2"#,
+        ),
+        line(
+            "lifecycle_published",
+            3,
+            r#""reason":"DRAFT_NOT_FOUND","change_id":"ID","outcome":"rejected""#,
+        ),
+        line(
+            "lifecycle_drafted",
+            4,
+            r#""reason":"DRAFT_NOT_FOUND","change_id":"ID","outcome":"rejected""#,
+        ),
+        line(
+            "lifecycle_published",
+            0,
+            r#""outcome":"changed","revision":3"#,
+        ),
     ];
     assert_eq!(lines, expected);
 }
@@ -274,6 +307,41 @@ async fn a_publication_strands_no_order() {
         assert_eq!(update.tree.items[0].state.as_str(), "booked");
         assert_eq!(update.entry.lifecycle, 2);
     }
+}
+
+#[tokio::test]
+async fn orders_are_counted_by_their_own_state_under_its_name_in_force() {
+    let office = Office::new();
+    let by_state = async |office: &Office| {
+        let by_state = office.app.order_stats().await.unwrap().by_state;
+        let mut text = String::new();
+        for (state, orders) in by_state {
+            write!(text, "{state} {orders}, ").unwrap();
+        }
+        text
+    };
+    assert_eq!(by_state(&office).await, "");
+    let [_, gone, lost, noted] = ["a", "b", "c", "d"].map(|token| office.order(token, &[1], None));
+    office
+        .changed(&gone, cancel(&[], RefundChoice::Policy))
+        .await;
+    // A timer leads to `timed_out`, where the order is not yet.
+    let withdrawn = OrderChange::Withdraw {
+        items: Vec::new(),
+        spots: crate::update::WithdrawnSpots::ForSale,
+        reason: String::new(),
+    };
+    office.changed(&lost, withdrawn).await;
+    office.changed(&noted, note("called")).await;
+    let expected = "cancelled 1, customer_action_required 1, processing 2, ";
+    assert_eq!(by_state(&office).await, expected);
+    let text = renamed("customer_action_required", "asked");
+    let text = mapped(&text, &[("customer_action_required", "asked")], &[]);
+    publish(&office.app, 1, &text).await.unwrap();
+    let expected = "asked 1, cancelled 1, processing 2, ";
+    assert_eq!(by_state(&office).await, expected);
+    let office = office.restarted();
+    assert_eq!(by_state(&office).await, expected);
 }
 
 /// A server with trips that their merchant has to confirm.
@@ -526,7 +594,11 @@ fn every_state_of_an_order_counts_and_each_order_once() {
         state: state.into(),
         orders,
     };
-    let in_use = |placed, counts| StatesInUse { placed, counts };
+    let in_use = |placed, counts| StatesInUse {
+        placed,
+        counts,
+        order_states: Vec::new(),
+    };
     let check = StrandCheck {
         in_force: &in_force,
         next: next.definition(),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    MerchantScope,
     search::{OrderPage, OrderSearch},
     tests::{create, raft_on, try_to_create},
 };
@@ -108,7 +109,9 @@ impl Desk {
             most: 10,
             before: None,
         };
-        let found = self.runtime.block_on(self.app.search(search, page, MerchantScope::ALL));
+        let found = self
+            .runtime
+            .block_on(self.app.search(search, page, MerchantScope::ALL));
         !found.unwrap().orders.is_empty()
     }
 }

@@ -88,14 +88,54 @@ impl PresentOrder<'_> {
         Ok(triggers)
     }
 
-    /// The items that start first go first: the time for the customer's decision is that of what is left.
-    fn withdraw(&self, mut items: Vec<u16>) -> Vec<Trigger> {
-        items.sort_by_key(|item| {
+    /// What was sold is taken back, and what waits for the merchant is declined: nobody has been promised it. The items that
+    /// start first go first: the time for the customer's decision is that of what is left.
+    fn withdraw(&self, items: Vec<u16>) -> Vec<Trigger> {
+        let (mut sold, mut declined) = (Vec::new(), Vec::new());
+        for item in items {
+            if self.can_be_declined(item) {
+                declined.push(item);
+            } else {
+                sold.push(item);
+            }
+        }
+        sold.sort_by_key(|item| {
             let item = self.placed.order.items.get(usize::from(*item));
             item.map(|item| item.line.start_sec)
         });
+        let mut triggers = Vec::new();
+        if let Some(state) = self.declined() {
+            triggers.extend(self.decline(declined, state));
+        }
         let to = self.lifecycle.definition().verbs.withdraw;
-        moves(&items, to, Some(&Name::from(BY_MERCHANT)))
+        triggers.extend(moves(&sold, to, Some(&Name::from(BY_MERCHANT))));
+        triggers
+    }
+
+    /// Declines items that wait for the merchant.
+    fn decline(&self, items: Vec<u16>, state: StateIx) -> Vec<Trigger> {
+        let mut triggers = moves(&items, state, Some(&Name::from(BY_MERCHANT)));
+        if !items.is_empty() {
+            // What the lifecycle has given back by then is not given back again.
+            triggers.push(self.give_back(items, RefundChoice::Full));
+        }
+        triggers
+    }
+
+    /// The state of a line item that the merchant has declined.
+    fn declined(&self) -> Option<StateIx> {
+        self.lifecycle.item_state(BookingStatus::DeclinedByMerchant)
+    }
+
+    /// Whether an item waits for the merchant, who may decline it.
+    fn can_be_declined(&self, item: u16) -> bool {
+        let now = self.tree.items.get(usize::from(item));
+        let leads_there = now.zip(self.declined()).is_some_and(|(now, declined)| {
+            let definition = self.lifecycle.definition();
+            let transition = definition.manual(Entity::LineItem, now.state, declined);
+            transition.is_some()
+        });
+        self.is_pending(item) && leads_there
     }
 
     fn customer_action(&self, decision: CustomerDecision) -> Result<Vec<Trigger>, ChangeError> {
@@ -137,11 +177,7 @@ impl PresentOrder<'_> {
             }
             MerchantDecision::Decline => {
                 let state = self.item_state(BookingStatus::DeclinedByMerchant, "declined")?;
-                let reason = Name::from(BY_MERCHANT);
-                let mut triggers = moves(&items, state, Some(&reason));
-                // What the lifecycle has given back by then is not given back again.
-                triggers.push(self.give_back(items, RefundChoice::Full));
-                triggers
+                self.decline(items, state)
             }
         })
     }

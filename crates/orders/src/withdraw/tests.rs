@@ -3,14 +3,15 @@ use crate::{
     block::tests::trip,
     tests::SPOTS,
     update::{
-        RefundChoice,
-        tests::{Office, cancel, far},
+        MerchantDecision, RefundChoice,
+        tests::{Office, cancel, far, states, with_terms},
     },
 };
 use domain::{
-    fixtures::START,
-    slot::{Claim, Claimed},
+    fixtures::{NOW, START, cents},
+    slot::{Claim, Claimed, Confirmation, SlotTerms},
 };
+use kernel::clock::ManualClock;
 use store::{Precondition, UnitOfWork, Write};
 
 fn withdrawal(number: u32) -> SlotWithdrawal {
@@ -61,7 +62,11 @@ async fn everything_that_was_sold_of_a_slot_is_withdrawn_and_not_sold_again() {
     office.changed(&cancelled, gone).await;
     let (orders, error) = withdrawn(&office, withdrawal(1)).await;
     assert_eq!((ids(&orders), &error), (vec![&first, &second], &None));
-    let slot = office.app.find_slot(&trip(), &MerchantScope::ALL).await.unwrap();
+    let slot = office
+        .app
+        .find_slot(&trip(), &MerchantScope::ALL)
+        .await
+        .unwrap();
     let report = office.app.slot(&slot).await.unwrap().unwrap();
     assert_eq!((report.sold, report.blocked, report.left), (0, SPOTS, 0));
     for stored in &orders {
@@ -83,6 +88,42 @@ async fn everything_that_was_sold_of_a_slot_is_withdrawn_and_not_sold_again() {
     // Another request has nothing left to withdraw.
     let (orders, error) = withdrawn(&office, withdrawal(2)).await;
     assert_eq!((orders, error), (Vec::new(), None));
+}
+
+/// Orders of a trip that its merchant has to confirm, of which one is confirmed in part, and their states once the slot is
+/// withdrawn.
+#[tokio::test]
+async fn what_waits_for_the_merchant_is_declined() {
+    let clock = Arc::new(ManualClock::at(NOW));
+    let books = (Arc::default(), Arc::default(), clock);
+    let office = Office::opened(books, with_terms, |parts| {
+        let terms = SlotTerms {
+            confirmation: Confirmation::ByMerchant,
+            ..SlotTerms::default()
+        };
+        parts.loaded.openings[0].terms = terms.boxed();
+    });
+    let waiting = office.order("a", &[2], Some("approve"));
+    let confirmed = office.order("b", &[1, 1], Some("approve"));
+    let confirm = OrderChange::Confirm {
+        items: vec![1],
+        decision: MerchantDecision::Confirm,
+        reason: String::new(),
+    };
+    office.changed(&confirmed, confirm).await;
+    let (orders, error) = withdrawn(&office, withdrawal(1)).await;
+    assert_eq!((ids(&orders), error), (vec![&waiting, &confirmed], None));
+    let expected = [
+        ("cancelled", vec!["declined"]),
+        ("customer_action_required", vec!["declined", "unavailable"]),
+    ];
+    assert_eq!(orders.iter().map(states).collect::<Vec<_>>(), expected);
+    office.work().await;
+    // What was declined goes back at once; the rest once the customer has decided.
+    assert_eq!(office.given(&waiting), [cents(15_000)]);
+    assert_eq!(office.given(&confirmed), [cents(7_500)]);
+    assert_eq!(office.app.sold_of(&slot_of_trip(&office).await), 0);
+    assert_eq!(withdrawn(&office, withdrawal(1)).await, (orders, None));
 }
 
 #[tokio::test]
@@ -186,7 +227,11 @@ async fn an_order_in_flight_is_withdrawn_once_it_is_on_record() {
 }
 
 async fn slot_of_trip(office: &Office) -> NamedSlot {
-    office.app.find_slot(&trip(), &MerchantScope::ALL).await.unwrap()
+    office
+        .app
+        .find_slot(&trip(), &MerchantScope::ALL)
+        .await
+        .unwrap()
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,10 +6,10 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::StoreHome;
 use crate::{
-    CommitError, HoldId, HoldRecord, LifecycleChange, ListedOrder, NamedClaim, NamedSlot,
-    OrderFilter, OrderKey, OrderUpdate, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedOrder,
-    Precondition, Read, ReadError, Recovered, ReleaseReason, Replay, Selection, SlotBlock, Store,
-    StoredHold, StoredOrder, UnitOfWork, Write,
+    CommitError, ErasureAnswer, HoldId, HoldRecord, LifecycleChange, ListedOrder, NamedClaim,
+    NamedSlot, OrderFilter, OrderKey, OrderUpdate, PaymentAttempt, PaymentIntent, PaymentOutcome,
+    PlacedOrder, Precondition, Read, ReadError, Recovered, ReleaseReason, Replay, Selection,
+    SlotBlock, Store, StoredHold, StoredOrder, UnitOfWork, Write,
 };
 use domain::{
     money::{Currency, Money},
@@ -147,6 +147,17 @@ impl<'h> Driver<'h> {
         };
         self.store().lifecycle_changes(take).unwrap();
         changes
+    }
+
+    /// The answers to erasures, as they come.
+    pub(super) fn erasure_answers(&self) -> Vec<ErasureAnswer> {
+        let mut answers = Vec::new();
+        let take = &mut |answer| {
+            answers.push(answer);
+            ControlFlow::Continue(())
+        };
+        self.store().erasure_answers(take).unwrap();
+        answers
     }
 
     pub(super) fn hold(&self, id: HoldId) -> Option<StoredHold> {

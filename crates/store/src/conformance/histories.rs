@@ -219,12 +219,16 @@ impl Script {
             .requiring(order_revision(&id, expected))
     }
 
-    /// A revision of the lifecycle, a draft, or both.
+    /// A revision of the lifecycle, a draft, or both; or the answer to an erasure.
     fn lifecycle(&mut self, model: &Model) -> UnitOfWork {
         let current = model.lifecycle_revision();
         let draft = Write::LifecycleDraft(Box::new(samples::draft(&mut self.random)));
         if self.random.bool() {
             return draft.into();
+        }
+        if self.random.u8(..3) == 0 {
+            let answer = samples::erasure_answer(&mut self.random);
+            return Write::ErasureAnswered(answer).into();
         }
         let revision = samples::revision(&mut self.random, current + 1);
         let expected = current + u32::from(self.random.u8(..4) == 0);

@@ -171,15 +171,28 @@ pub(super) fn states_in_use_are_those_of_the_newest_updates(home: &dyn StoreHome
         due: EpochSeconds::new(1),
         to: "lost".into(),
     });
+    // The order itself is not there yet.
+    third.tree.timers.push(Timer {
+        name: "clock".into(),
+        part: OrderPart::ORDER,
+        due: EpochSeconds::new(1),
+        to: "late".into(),
+    });
     driver.commit(update(third));
     let expected = [
         count(1, Entity::Order, "done", 2),
         count(2, Entity::Order, "done", 1),
+        count(2, Entity::Order, "late", 1),
         count(2, Entity::LineItem, "lost", 1),
+    ];
+    let order_states = [
+        count(1, Entity::Order, "done", 2),
+        count(2, Entity::Order, "done", 1),
     ];
     let expected = StatesInUse {
         placed: 1,
         counts: expected.to_vec(),
+        order_states: order_states.to_vec(),
     };
     assert_eq!(driver.store().states_in_use(), expected);
     if driver.reopen().is_some() {
@@ -220,9 +233,15 @@ pub(super) fn an_order_that_began_otherwise_is_in_use_by_its_own_states(home: &d
         count(2, Entity::LineItem, "lost", 1),
         count(3, Entity::Order, "done", 1),
     ];
+    let order_states = [
+        count(1, Entity::Order, "asked", 1),
+        count(2, Entity::Order, "asked", 1),
+        count(3, Entity::Order, "done", 1),
+    ];
     let expected = StatesInUse {
         placed: 1,
         counts: expected.to_vec(),
+        order_states: order_states.to_vec(),
     };
     assert_eq!(driver.store().states_in_use(), expected);
     if driver.reopen().is_some() {
@@ -233,6 +252,22 @@ pub(super) fn an_order_that_began_otherwise_is_in_use_by_its_own_states(home: &d
             count(3, Entity::Order, "done", 2),
         ];
         assert_eq!(driver.store().states_in_use().counts, expected);
+    }
+}
+
+pub(super) fn answers_to_erasures_are_kept(home: &dyn StoreHome) {
+    let mut driver = Driver::open(home);
+    assert_eq!(driver.erasure_answers(), []);
+    let mut random = Rng::with_seed(7);
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        let answer = samples::erasure_answer(&mut random);
+        driver.commit(UnitOfWork::write(Write::ErasureAnswered(answer.clone())));
+        answers.insert(0, answer);
+        assert_eq!(driver.erasure_answers(), answers);
+    }
+    if driver.reopen().is_some() {
+        assert_eq!(driver.erasure_answers(), answers);
     }
 }
 

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::driver::Driver;
 use crate::{
-    BegunOrder, HoldId, HoldRecord, HoldState, LifecycleChange, LifecycleRevision, NamedClaim,
-    NamedSlot, OrderUpdate, PaymentIntent, PlacedOrder, Precondition, PriceBook, PriceEntry,
-    Recovered, Replay, Selection, SlotBlock, StateCount, StatesInUse, StepRetry, StoredHold,
-    StoredOrder, UnitOfWork, UpdateTexts, Write,
+    BegunOrder, ErasureAnswer, HoldId, HoldRecord, HoldState, LifecycleChange, LifecycleRevision,
+    NamedClaim, NamedSlot, OrderUpdate, PaymentIntent, PlacedOrder, Precondition, PriceBook,
+    PriceEntry, Recovered, Replay, Selection, SlotBlock, StateCount, StatesInUse, StepRetry,
+    StoredHold, StoredOrder, UnitOfWork, UpdateTexts, Write,
 };
 use domain::{
     ids::{MerchantId, ServiceId, TicketId, Token, UserId},
@@ -31,6 +31,8 @@ pub(super) struct Model {
     retried: BTreeMap<(OrderId, u16), StepRetry>,
     /// In the order of their commits.
     lifecycle: Vec<LifecycleChange>,
+    /// In the order of their commits.
+    erasure_answers: Vec<ErasureAnswer>,
     holds: BTreeMap<HoldId, StoredHold>,
     pending: BTreeMap<Token, PaymentIntent>,
     /// The last payments that ended without an order.
@@ -223,6 +225,7 @@ impl Model {
                 self.lifecycle.push(LifecycleChange::Published(*revision));
             }
             Write::LifecycleDraft(draft) => self.lifecycle.push(LifecycleChange::Drafted(*draft)),
+            Write::ErasureAnswered(answer) => self.erasure_answers.push(answer),
         }
     }
 
@@ -278,6 +281,7 @@ impl Model {
     fn states_in_use(&self) -> StatesInUse {
         let mut unchanged = 0;
         let mut counts: BTreeMap<(u32, Entity, Name), BTreeSet<&OrderId>> = BTreeMap::new();
+        let mut order_states: BTreeMap<(u32, Name), u64> = BTreeMap::new();
         for placed in &self.orders {
             let newest = self.updates_of(&placed.order.id).next();
             let newest = newest.map(|newest| (newest.entry.lifecycle, &newest.tree));
@@ -286,6 +290,8 @@ impl Model {
                 unchanged += 1;
                 continue;
             };
+            let own = (decided_by, tree.state.clone());
+            *order_states.entry(own).or_default() += 1;
             let mut states = vec![(Entity::Order, &tree.state)];
             states.extend(tree.items.iter().map(|it| (Entity::LineItem, &it.state)));
             let timers = tree.timers.iter();
@@ -302,9 +308,17 @@ impl Model {
             state,
             orders: orders.len() as u64,
         });
+        let order_states = order_states.into_iter();
+        let order_states = order_states.map(|((lifecycle, state), orders)| StateCount {
+            lifecycle,
+            entity: Entity::Order,
+            state,
+            orders,
+        });
         StatesInUse {
             placed: unchanged,
             counts: counts.collect(),
+            order_states: order_states.collect(),
         }
     }
 
@@ -503,6 +517,9 @@ impl Model {
         let mut changes = self.lifecycle.clone();
         changes.reverse();
         assert_eq!(driver.lifecycle_changes(), changes);
+        let mut answers = self.erasure_answers.clone();
+        answers.reverse();
+        assert_eq!(driver.erasure_answers(), answers);
         assert_eq!(driver.store().states_in_use(), self.states_in_use());
     }
 

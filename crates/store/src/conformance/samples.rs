@@ -8,9 +8,10 @@ use std::{
 use fastrand::Rng;
 
 use crate::{
-    HistoryEntry, HoldId, HoldRecord, LifecycleDraft, LifecycleRevision, NamedClaim, NamedSlot,
-    OrderUpdate, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedBill, PlacedOrder, PriceBook,
-    PriceEntry, RequestAnswer, SlotBlock, StateChange, StepRetry, UpdateCause, UpdateTexts,
+    ErasureAnswer, HistoryEntry, HoldId, HoldRecord, LifecycleDraft, LifecycleRevision, NamedClaim,
+    NamedSlot, OrderUpdate, PaymentAttempt, PaymentIntent, PaymentOutcome, PlacedBill, PlacedOrder,
+    PriceBook, PriceEntry, RequestAnswer, SlotBlock, StateChange, StepRetry, UpdateCause,
+    UpdateTexts,
 };
 use domain::{
     ids::Token,
@@ -185,6 +186,15 @@ pub(crate) fn draft(random: &mut Rng) -> LifecycleDraft {
         drafted_sec: second(random),
         by: maybe(random, name),
         answer: maybe(random, request_answer),
+    }
+}
+
+/// An answer to an erasure.
+pub(crate) fn erasure_answer(random: &mut Rng) -> ErasureAnswer {
+    ErasureAnswer {
+        orders: random.u64(..9),
+        answered_sec: second(random),
+        answer: request_answer(random),
     }
 }
 

@@ -43,7 +43,7 @@ fn every_wrong_store_is_found() {
 }
 
 /// What is wrong with a store, and the check that finds it.
-const FAULTS: [(Fault, &str); 98] = [
+const FAULTS: [(Fault, &str); 100] = [
     (Fault::PreconditionsIgnored, "a_stale_unit_writes_nothing"),
     (
         Fault::PreconditionsIgnored,
@@ -316,6 +316,14 @@ const FAULTS: [(Fault, &str); 98] = [
     (
         Fault::StatesOfBeginningsIgnored,
         "an_order_that_began_otherwise_is_in_use_by_its_own_states",
+    ),
+    (
+        Fault::StatesOfTimersCounted,
+        "states_in_use_are_those_of_the_newest_updates",
+    ),
+    (
+        Fault::ErasureAnswersForgotten,
+        "answers_to_erasures_are_kept",
     ),
     (
         Fault::AttemptsAtStepsForgotten,

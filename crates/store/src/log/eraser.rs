@@ -21,8 +21,8 @@
 //! of single records ask [`Overwriting`] first; readers of whole segments take turns with the eraser.
 //!
 //! What stays: the order without its customer and answers, its token and fingerprint, so that a repeated request is still
-//! recognized; the links between the orders of the user; and the key of the user in the record of the erasure, a hash under
-//! the secret of the store.
+//! recognized; the links between the orders of the user; the key of the user in the record of the erasure, a hash under
+//! the secret of the store; and, of a request that asked for it, its id and a digest of it.
 
 use std::{
     collections::BTreeMap,

@@ -104,6 +104,11 @@ pub(super) enum Fact {
         /// Where its record is.
         position: Position,
     },
+    /// A request that has erased a person was answered.
+    ErasureAnswered {
+        /// Where its record is.
+        position: Position,
+    },
 }
 
 /// An update of an order, as far as it is more than its record.
@@ -209,6 +214,7 @@ impl Fact {
             },
             RecordKeys::Lifecycle(number) => Self::LifecyclePublished { number, position },
             RecordKeys::LifecycleDraft => Self::LifecycleDrafted { position },
+            RecordKeys::ErasureAnswered => Self::ErasureAnswered { position },
             RecordKeys::Update {
                 order,
                 revision,
@@ -284,6 +290,7 @@ impl Fact {
             },
             RecordFacts::Lifecycle(number) => Self::LifecyclePublished { number, position },
             RecordFacts::LifecycleDraft => Self::LifecycleDrafted { position },
+            RecordFacts::ErasureAnswered => Self::ErasureAnswered { position },
         }
     }
 
@@ -325,7 +332,7 @@ mod tests {
         conformance::samples,
         record::{OrderFacts, UpdateFacts},
     };
-    use domain::lifecycle::{Entity, Name};
+    use domain::lifecycle::Name;
 
     const ID: HoldId = HoldId([3; 16]);
 
@@ -346,10 +353,10 @@ mod tests {
     }
 
     fn begun() -> BegunFacts {
-        let states = vec![(Entity::Order, Name::from("processing"))];
+        let states = StateProfile::new(2, Name::from("processing"), Vec::new());
         BegunFacts {
             has_work: true,
-            states: Arc::new(StateProfile::new(2, states)),
+            states: Arc::new(states),
         }
     }
 
@@ -421,6 +428,7 @@ mod tests {
             ),
             (RecordKeys::Lifecycle(3), RecordFacts::Lifecycle(3)),
             (RecordKeys::LifecycleDraft, RecordFacts::LifecycleDraft),
+            (RecordKeys::ErasureAnswered, RecordFacts::ErasureAnswered),
             (
                 RecordKeys::SlotsForgotten(released_sec),
                 RecordFacts::SlotsForgotten(released_sec),

@@ -48,6 +48,10 @@ pub struct StoreInfo {
     pub open_intents: u64,
     /// Holds that have not ended on record; some of them may have expired.
     pub active_holds: u64,
+    /// Slots of which spots are off sale.
+    pub blocked_slots: u64,
+    /// Definitions of the lifecycle that are or were in force.
+    pub lifecycle_revisions: u64,
     /// Segments that are shorter than what was written to them.
     pub cut: Vec<CutSegment>,
     /// What is wrong with the number of acknowledged changes, if there are changes.
@@ -106,6 +110,8 @@ pub fn inspect(dir: &Path) -> Result<Option<StoreInfo>, OpenError> {
         last_order_sec: reader.times.latest_sec(),
         open_intents: reader.work.pending_intents().len() as u64,
         active_holds: reader.work.active_holds().len() as u64,
+        blocked_slots: reader.work.blocks_in_force().len() as u64,
+        lifecycle_revisions: reader.work.lifecycle().revisions.len() as u64,
         cut: reader.cut,
         watermark: files.watermark_fault()?.filter(|_| changes > 0),
     }))

@@ -211,6 +211,7 @@ impl Ledger {
             | RecordKeys::StepRetried { .. }
             | RecordKeys::Lifecycle(_)
             | RecordKeys::LifecycleDraft
+            | RecordKeys::ErasureAnswered
             | RecordKeys::PersonErased
             | RecordKeys::ErasureCompleted(_) => None,
         }

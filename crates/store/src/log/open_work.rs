@@ -24,7 +24,7 @@ use super::{
     state_profiles::{ProfileIx, StateProfiles},
 };
 use crate::{
-    HOLD_RETENTION, HoldId, HoldState, ReleaseReason, StateCount, StateProfile,
+    HOLD_RETENTION, HoldId, HoldState, ReleaseReason, StateProfile, StatesInUse,
     order_key::{BlockKey, OrderKey},
 };
 
@@ -232,6 +232,8 @@ pub(super) struct WorkEffects {
     /// The newest attempt at each step since the last update without work of its order.
     pub(super) retried: BTreeMap<(OrderKey, u16), Position>,
     pub(super) lifecycle: LifecycleEntries,
+    /// Where the answers to erasures are, in the order of the log.
+    pub(super) erasure_answers: Vec<Position>,
 }
 
 impl WorkEffects {
@@ -307,6 +309,7 @@ impl WorkEffects {
                 self.lifecycle.revisions.push((*number, *position));
             }
             Fact::LifecycleDrafted { position } => self.lifecycle.drafts.push(*position),
+            Fact::ErasureAnswered { position } => self.erasure_answers.push(*position),
         }
     }
 
@@ -380,6 +383,7 @@ impl OpenWork {
             steps.insert(*step, *position);
         }
         state.lifecycle.extend(&effects.lifecycle);
+        state.erasure_answers.extend(&effects.erasure_answers);
     }
 
     /// Forgets the holds that ended more than [`HOLD_RETENTION`] before `now`, and until the next call also those whose end
@@ -497,11 +501,16 @@ impl OpenWork {
         self.read().lifecycle.clone()
     }
 
-    /// How many orders have states on record, and how many of them have which.
-    pub(super) fn states_in_use(&self) -> (u64, Vec<StateCount>) {
+    /// Where the answers to erasures are, in the order of the log.
+    pub(super) fn erasure_answers(&self) -> Vec<Position> {
+        self.read().erasure_answers.clone()
+    }
+
+    /// The states of so many orders.
+    pub(super) fn states_in_use(&self, orders: u64) -> StatesInUse {
         let state = self.read();
         let tracked = u64::try_from(state.updates.len()).unwrap_or(u64::MAX);
-        (tracked, state.profiles.counts())
+        state.profiles.sums().in_use(orders.saturating_sub(tracked))
     }
 
     /// Where the newest attempts at steps are of the orders that have timers or steps. Some of these steps may have ended
@@ -562,6 +571,7 @@ struct WorkState {
     /// The newest attempt at each step of these orders.
     retried: HashMap<OrderKey, BTreeMap<u16, Position>>,
     lifecycle: LifecycleEntries,
+    erasure_answers: Vec<Position>,
 }
 
 /// The newest update of an order, and the states that it has.

@@ -36,9 +36,9 @@ use super::{
     summary::RecordSums,
 };
 use crate::{
-    BegunOrder, BlockSink, ErrorChain, HoldId, LifecycleChange, LifecycleSink, ListedOrder,
-    NamedSlot, OrderFilter, OrderPlace, OrderSink, OrderUpdate, PlacedSink, ReadError, Recovered,
-    Replay, Selection, StatesInUse, StepRetry, StoredHold, StoredOrder, UpdateSink,
+    BegunOrder, BlockSink, ErasureAnswerSink, ErrorChain, HoldId, LifecycleChange, LifecycleSink,
+    ListedOrder, NamedSlot, OrderFilter, OrderPlace, OrderSink, OrderUpdate, PlacedSink, ReadError,
+    Recovered, Replay, Selection, StatesInUse, StepRetry, StoredHold, StoredOrder, UpdateSink,
     claim_totals::ClaimTotals,
     latest_prices::LatestPrices,
     order_key::{KeyDeriver, OrderKey},
@@ -281,11 +281,21 @@ impl LogReader {
 
     /// The states of all orders.
     pub(crate) fn states_in_use(&self) -> StatesInUse {
-        let (on_record, counts) = self.work.states_in_use();
-        StatesInUse {
-            placed: self.index.orders().saturating_sub(on_record),
-            counts,
+        self.work.states_in_use(self.index.orders())
+    }
+
+    /// Hands over the answers to erasures, newest first, until `take` breaks.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(crate) fn each_erasure_answer(&self, take: ErasureAnswerSink<'_>) -> Result<(), ReadError> {
+        for position in self.work.erasure_answers().into_iter().rev() {
+            let record = self.read(position)?;
+            if take(record::decode_erasure_answer(parts(&record)?.0)?).is_break() {
+                break;
+            }
         }
+        Ok(())
     }
 
     /// Hands over the changes of the lifecycle, newest first, until `take` breaks.

@@ -28,10 +28,10 @@ use super::{
     writer_metrics::WriterMetrics,
 };
 use crate::{
-    BlockSink, CommitFuture, EraseError, EraseFuture, HoldId, LifecycleSink, NamedSlot,
-    OrderFilter, OrderKey, OrderPlace, OrderSink, PlacedSink, Read, ReadError, Recovered, Replay,
-    Selection, StatesInUse, Store, StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork,
-    UpdateSink,
+    BlockSink, CommitFuture, EraseError, EraseFuture, ErasureAnswerSink, HoldId, LifecycleSink,
+    NamedSlot, OrderFilter, OrderKey, OrderPlace, OrderSink, PlacedSink, Read, ReadError,
+    Recovered, Replay, Selection, StatesInUse, Store, StoreHealth, StoreStats, StoredHold,
+    StoredOrder, UnitOfWork, UpdateSink,
 };
 use domain::{
     ids::{Token, UserId},
@@ -302,6 +302,10 @@ impl Store for SimulatedStore {
 
     fn lifecycle_changes(&self, take: LifecycleSink<'_>) -> Result<(), ReadError> {
         self.reader.each_lifecycle_change(take)
+    }
+
+    fn erasure_answers(&self, take: ErasureAnswerSink<'_>) -> Result<(), ReadError> {
+        self.reader.each_erasure_answer(take)
     }
 
     fn states_in_use(&self) -> StatesInUse {

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::{StateCount, StateProfile, StateSums};
+use crate::{StateProfile, StateSums};
 
 /// The number of a combination of states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,13 +42,13 @@ impl StateProfiles {
     }
 
     /// The number of orders by state.
-    pub(super) fn counts(&self) -> Vec<StateCount> {
+    pub(super) fn sums(&self) -> StateSums {
         let mut sums = StateSums::default();
         for (profile, orders) in &self.orders {
             if *orders > 0 {
                 sums.add(profile, *orders);
             }
         }
-        sums.into_counts()
+        sums
     }
 }

@@ -90,6 +90,7 @@ impl RecordSums {
             | Fact::StepRetried { .. }
             | Fact::LifecyclePublished { .. }
             | Fact::LifecycleDrafted { .. }
+            | Fact::ErasureAnswered { .. }
             | Fact::ErasureBegun { .. }
             | Fact::ErasureCompleted { .. } => {}
         }

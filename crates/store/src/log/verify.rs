@@ -518,6 +518,7 @@ impl Verifier<'_> {
             | Fact::HoldReleased { .. }
             | Fact::Prices { .. }
             | Fact::LifecycleDrafted { .. }
+            | Fact::ErasureAnswered { .. }
             | Fact::ErasureBegun { .. }
             | Fact::ErasureCompleted { .. } => return,
             Fact::StepRetried { key, .. } => {

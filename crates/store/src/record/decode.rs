@@ -211,6 +211,7 @@ pub fn check_record(
         RecordKind::StepRetried => decode_step_retried(public).map(drop),
         RecordKind::Lifecycle => decode_published(public).map(drop),
         RecordKind::LifecycleDraft => decode_draft(public).map(drop),
+        RecordKind::ErasureAnswered => super::decode_erasure_answer(public).map(drop),
     }
 }
 

@@ -6,8 +6,12 @@ use super::{
     RecordError,
     decode::{decode_order_key, fixed, message},
     proto,
+    update::{answer_from_record, answer_to_record},
 };
-use crate::order_key::{OrderKey, UserKey};
+use crate::{
+    ErasureAnswer,
+    order_key::{OrderKey, UserKey},
+};
 use domain::time::EpochSeconds;
 
 /// The personal data of these orders is erased.
@@ -104,4 +108,36 @@ pub fn decode_erasure_completed(public: &[u8]) -> Result<u64, RecordError> {
         return Err(RecordError::Missing("erasure position"));
     }
     Ok(erasure_position)
+}
+
+/// The record of a request that has erased a person.
+pub(super) fn encode_erasure_answer(answer: &ErasureAnswer) -> Vec<u8> {
+    let ErasureAnswer {
+        orders,
+        answered_sec,
+        answer,
+    } = answer;
+    proto::ErasureAnswered {
+        orders: *orders,
+        answered_sec: answered_sec.get(),
+        answer: Some(answer_to_record(answer)),
+    }
+    .encode_to_vec()
+}
+
+/// A request that has erased a person.
+///
+/// # Errors
+/// [`RecordError`].
+pub fn decode_erasure_answer(public: &[u8]) -> Result<ErasureAnswer, RecordError> {
+    let proto::ErasureAnswered {
+        orders,
+        answered_sec,
+        answer,
+    } = message(public)?;
+    Ok(ErasureAnswer {
+        orders,
+        answered_sec: EpochSeconds::new(answered_sec),
+        answer: answer_from_record(answer.ok_or(RecordError::Missing("request"))?)?,
+    })
 }

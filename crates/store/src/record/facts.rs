@@ -80,6 +80,8 @@ pub enum RecordFacts {
     Lifecycle(u32),
     /// The lifecycle has another draft, or none.
     LifecycleDraft,
+    /// A request that has erased a person was answered.
+    ErasureAnswered,
 }
 
 /// What an index and a summary need of an update.
@@ -197,6 +199,7 @@ pub fn decode_facts(
             Ok(RecordFacts::Lifecycle(published.number))
         }
         RecordKind::LifecycleDraft => Ok(RecordFacts::LifecycleDraft),
+        RecordKind::ErasureAnswered => Ok(RecordFacts::ErasureAnswered),
     }
 }
 
@@ -325,7 +328,7 @@ fn has_work(tree: &proto::TreeFacts) -> bool {
 
 /// The states of an order.
 fn states(lifecycle: u32, tree: proto::TreeFacts) -> Result<StateProfile, RecordError> {
-    let mut states = vec![(Entity::Order, name(tree.state))];
+    let mut states = Vec::new();
     for (entity, parts) in [
         (Entity::LineItem, tree.item),
         (Entity::Fulfillment, tree.fulfillment),
@@ -339,7 +342,7 @@ fn states(lifecycle: u32, tree: proto::TreeFacts) -> Result<StateProfile, Record
         let entity = part_from_record(timer.part)?.entity;
         states.push((entity, name(timer.to)));
     }
-    Ok(StateProfile::new(lifecycle, states))
+    Ok(StateProfile::new(lifecycle, name(tree.state), states))
 }
 
 fn hold_facts(public: &[u8]) -> Result<RecordFacts, RecordError> {

@@ -25,7 +25,8 @@ fn sample(seed: u64) -> (Write, EncodedRecord) {
 
 fn any_write(random: &mut fastrand::Rng) -> Write {
     let token = samples::token(random);
-    match random.u8(..12) {
+    match random.u8(..13) {
+        12 => Write::ErasureAnswered(samples::erasure_answer(random)),
         11 => Write::Blocked(Box::new(samples::block(random))),
         8 => Write::StepRetried(Box::new({
             let step = random.u16(..);
@@ -135,6 +136,7 @@ fn decode_write(record: &EncodedRecord) -> Result<Write, RecordError> {
         RecordKind::StepRetried => Write::StepRetried(Box::new(decode_step_retried(public)?)),
         RecordKind::Lifecycle => Write::Lifecycle(Box::new(decode_published(public)?)),
         RecordKind::LifecycleDraft => Write::LifecycleDraft(Box::new(decode_draft(public)?)),
+        RecordKind::ErasureAnswered => Write::ErasureAnswered(decode_erasure_answer(public)?),
         RecordKind::PersonErased | RecordKind::ErasureCompleted => {
             panic!("it is no write of a unit")
         }
@@ -186,6 +188,7 @@ fn records_are_the_messages_of_the_proto_file() {
             RecordKind::StepRetried => again::<proto::StepRetried>(public),
             RecordKind::Lifecycle => again::<proto::LifecyclePublished>(public),
             RecordKind::LifecycleDraft => again::<proto::LifecycleDrafted>(public),
+            RecordKind::ErasureAnswered => again::<proto::ErasureAnswered>(public),
             RecordKind::PersonErased | RecordKind::ErasureCompleted => {
                 panic!("it is no write of a unit")
             }
@@ -273,6 +276,7 @@ fn expected_facts(write: &Write) -> (RecordKeys, RecordFacts) {
             RecordFacts::Lifecycle(revision.number),
         ),
         Write::LifecycleDraft(_) => (RecordKeys::LifecycleDraft, RecordFacts::LifecycleDraft),
+        Write::ErasureAnswered(_) => (RecordKeys::ErasureAnswered, RecordFacts::ErasureAnswered),
         Write::SlotsForgotten(until) => (
             RecordKeys::SlotsForgotten(*until),
             RecordFacts::SlotsForgotten(*until),
@@ -465,12 +469,12 @@ fn who_created_an_order_stands_in_its_record_and_decides_who_sees_it() {
 
 #[test]
 fn kinds_keep_their_numbers() {
-    let known = (1..=14).zip(RecordKind::ALL);
+    let known = (1..=15).zip(RecordKind::ALL);
     for (number, kind) in known {
         assert_eq!(kind.number(), number);
         assert_eq!(RecordKind::try_from(number), Ok(kind));
     }
-    for number in [0, 15, 255] {
+    for number in [0, 16, 255] {
         let unknown = RecordError::UnknownKind(number);
         assert_eq!(RecordKind::try_from(number), Err(unknown));
     }

@@ -196,13 +196,7 @@ pub(in super::super) fn entry(update: OrderUpdate) -> v1::HistoryEntry {
         tree: _,
         released: _,
     } = update;
-    let cause = match entry.cause {
-        UpdateCause::Operator => "operator",
-        UpdateCause::Customer => "customer",
-        UpdateCause::Merchant => "withdrawal",
-        UpdateCause::Timer => "timer",
-        UpdateCause::Step => "step",
-    };
+    let cause = cause(entry.cause);
     let mut transitions = Vec::with_capacity(entry.changes.len());
     for change in &entry.changes {
         transitions.push(v1::Transition {
@@ -230,6 +224,29 @@ pub(in super::super) fn entry(update: OrderUpdate) -> v1::HistoryEntry {
         released_items: released.map(|item| (*item).into()).collect(),
         reason: entry.texts.reason,
         note: entry.texts.note,
+    }
+}
+
+fn cause(cause: UpdateCause) -> &'static str {
+    match cause {
+        UpdateCause::Operator => "operator",
+        UpdateCause::Customer => "customer",
+        UpdateCause::Merchant => "withdrawal",
+        UpdateCause::Timer => "timer",
+        UpdateCause::Step => "step",
+    }
+}
+
+/// An update that took back items of its order.
+pub(in super::super) fn cancellation(update: OrderUpdate) -> v1::Cancellation {
+    let entry = update.entry;
+    let items = entry.released_items.iter();
+    v1::Cancellation {
+        time: Some(timestamp(update.updated_sec)),
+        cause: cause(entry.cause).to_owned(),
+        actor: entry.actor.as_deref().unwrap_or_default().to_owned(),
+        reason: entry.texts.reason,
+        items: items.map(|item| (*item).into()).collect(),
     }
 }
 

@@ -11,10 +11,10 @@ use domain::{
     time::{EpochSeconds, Seconds},
 };
 use store::{
-    BlockSink, CommitFuture, EraseFuture, HoldId, LifecycleSink, NamedSlot, OrderFilter, OrderKey,
-    OrderPlace, OrderSink, PlacedSink, Read, ReadError, Recovered, Replay, Selection, StatesInUse,
-    Store, StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink, Write,
-    log::simulated_store::SimulatedStore,
+    BlockSink, CommitFuture, EraseFuture, ErasureAnswerSink, HoldId, LifecycleSink, NamedSlot,
+    OrderFilter, OrderKey, OrderPlace, OrderSink, PlacedSink, Read, ReadError, Recovered, Replay,
+    Selection, StatesInUse, Store, StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork,
+    UpdateSink, Write, log::simulated_store::SimulatedStore,
 };
 
 /// Seeds that are tried for each fault.
@@ -146,6 +146,10 @@ impl Store for FaultyStore {
 
     fn lifecycle_changes(&self, take: LifecycleSink<'_>) -> Result<(), ReadError> {
         self.inner.lifecycle_changes(take)
+    }
+
+    fn erasure_answers(&self, take: ErasureAnswerSink<'_>) -> Result<(), ReadError> {
+        self.inner.erasure_answers(take)
     }
 
     fn states_in_use(&self) -> StatesInUse {

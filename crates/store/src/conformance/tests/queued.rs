@@ -10,10 +10,10 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    BlockSink, CommitError, CommitFuture, EraseFuture, HoldId, LifecycleSink, NamedSlot,
-    OrderFilter, OrderKey, OrderPlace, OrderSink, PlacedSink, Read, ReadError, Recovered, Replay,
-    Selection, StatesInUse, Store, StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork,
-    UpdateSink, conformance::StoreHome, memory::MemoryStore,
+    BlockSink, CommitError, CommitFuture, EraseFuture, ErasureAnswerSink, HoldId, LifecycleSink,
+    NamedSlot, OrderFilter, OrderKey, OrderPlace, OrderSink, PlacedSink, Read, ReadError,
+    Recovered, Replay, Selection, StatesInUse, Store, StoreHealth, StoreStats, StoredHold,
+    StoredOrder, UnitOfWork, UpdateSink, conformance::StoreHome, memory::MemoryStore,
 };
 use domain::{
     ids::{Token, UserId},
@@ -184,6 +184,10 @@ impl Store for QueuedStore {
 
     fn lifecycle_changes(&self, take: LifecycleSink<'_>) -> Result<(), ReadError> {
         self.contents.lifecycle_changes(take)
+    }
+
+    fn erasure_answers(&self, take: ErasureAnswerSink<'_>) -> Result<(), ReadError> {
+        self.contents.erasure_answers(take)
     }
 
     fn states_in_use(&self) -> StatesInUse {

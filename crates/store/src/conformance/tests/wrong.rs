@@ -21,12 +21,13 @@ use tokio::sync::watch;
 
 use super::memory::Outage;
 use crate::{
-    BegunOrder, BlockSink, ClaimTotals, CommitError, CommitFuture, EraseError, EraseFuture, HoldId,
-    HoldState, LifecycleSink, ListedOrder, NamedSlot, OrderFilter, OrderKey, OrderPlace, OrderSink,
-    OrderUpdate, PlacedOrder, PlacedSink, Precondition, Preconditions, PriceBook, Provenance, Read,
-    ReadError, Recovered, Replay, Selection, SlotBlock, SlotName, StateProfile, StateSums,
-    StatesInUse, Store, StoreHealth, StoreStats, StoredHold, StoredOrder, UnitOfWork, UpdateSink,
-    UpdateTexts, Write, conformance::StoreHome, memory::MemoryStore,
+    BegunOrder, BlockSink, ClaimTotals, CommitError, CommitFuture, EraseError, EraseFuture,
+    ErasureAnswerSink, HoldId, HoldState, LifecycleSink, ListedOrder, NamedSlot, OrderFilter,
+    OrderKey, OrderPlace, OrderSink, OrderUpdate, PlacedOrder, PlacedSink, Precondition,
+    Preconditions, PriceBook, Provenance, Read, ReadError, Recovered, Replay, Selection, SlotBlock,
+    SlotName, StateProfile, StateSums, StatesInUse, Store, StoreHealth, StoreStats, StoredHold,
+    StoredOrder, UnitOfWork, UpdateSink, UpdateTexts, Write, conformance::StoreHome,
+    memory::MemoryStore,
 };
 use domain::{
     ids::{Token, UserId},
@@ -118,6 +119,8 @@ pub(super) enum Fault {
     DraftsKept,
     StatesOfAllUpdates,
     StatesOfBeginningsIgnored,
+    StatesOfTimersCounted,
+    ErasureAnswersForgotten,
     AttemptsAtStepsForgotten,
     AttemptsAtEndedStepsRecovered,
 }
@@ -680,7 +683,22 @@ impl Store for WrongStore {
         Ok(())
     }
 
+    fn erasure_answers(&self, take: ErasureAnswerSink<'_>) -> Result<(), ReadError> {
+        if self.has(Fault::ErasureAnswersForgotten) {
+            return Ok(());
+        }
+        self.contents.erasure_answers(take)
+    }
+
     fn states_in_use(&self) -> StatesInUse {
+        if self.has(Fault::StatesOfTimersCounted) {
+            let mut in_use = self.contents.states_in_use();
+            in_use.order_states = in_use.counts.clone();
+            in_use
+                .order_states
+                .retain(|count| count.entity == domain::lifecycle::Entity::Order);
+            return in_use;
+        }
         let are_all = self.has(Fault::StatesOfAllUpdates);
         if !are_all && !self.has(Fault::StatesOfBeginningsIgnored) {
             return self.contents.states_in_use();
@@ -696,10 +714,7 @@ impl Store for WrongStore {
         for states in profiles.values() {
             sums.add(states, 1);
         }
-        StatesInUse {
-            counts: sums.into_counts(),
-            ..self.contents.states_in_use()
-        }
+        sums.in_use(self.contents.states_in_use().placed)
     }
 
     fn find_hold(&self, id: HoldId) -> Read<Option<StoredHold>> {

@@ -82,7 +82,8 @@ pub(in crate::log) fn last_ends<'f>(
 fn random_fact(random: &mut Rng, position: Position) -> Fact {
     let key = random.choice(order_keys()).unwrap();
     let id = random.choice(hold_ids()).unwrap();
-    match random.u32(0..15) {
+    match random.u32(0..16) {
+        15 => Fact::ErasureAnswered { position },
         14 => Fact::Blocked {
             key: random.choice(block_keys()).unwrap(),
             newest: BlockEntry {
@@ -144,8 +145,13 @@ fn random_fact(random: &mut Rng, position: Position) -> Fact {
 /// One of few states.
 fn random_states(random: &mut Rng) -> Arc<StateProfile> {
     let state = random.choice(["processing", "cancelled"]).unwrap();
-    let states = vec![(Entity::Order, Name::from(state))];
-    Arc::new(StateProfile::new(random.u32(1..3), states))
+    let states = random.choice([
+        Vec::new(),
+        // As of a timer that leads there.
+        vec![(Entity::Order, Name::from("timed_out"))],
+    ]);
+    let states = states.unwrap_or_default();
+    Arc::new(StateProfile::new(random.u32(1..3), state.into(), states))
 }
 
 fn random_beginning(random: &mut Rng) -> BegunFacts {

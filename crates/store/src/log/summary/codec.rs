@@ -8,12 +8,13 @@
 //! payments    count u32 × {order key [16], offset u32}
 //! holds       count u32 × {id [16], 0 u8 or 1 u8 {offset u32, revision u32, expiry i64}, end u8 {second i64 if ended}}
 //! erasures    count u32 × {position u64, 0 u8: begun, 1 u8: complete}
-//! states      count u32 × {lifecycle u32, count u32 × {kind of part u8, length u32, bytes}}
+//! states      count u32 × {lifecycle u32, count u32 × {kind of part u8, length u32, bytes}, which of them is that of the order u32}
 //! updates     count u32 × {order key [16], offset u32, revision u32, 1 u8 if the order has timers or steps, else 0, number of its states u32}
 //! retried     count u32 × {order key [16], step u32, offset u32}
 //! blocks      count u32 × {key of the slot [16], offset u32, end of the slot i64, 1 u8 if any spots are blocked, else 0}
 //! lifecycle   revisions: count u32 × {number u32, offset u32}
 //!             drafts: count u32 × {offset u32}
+//! answers     to erasures: count u32 × {offset u32}
 //! prices      count u32 × {offset u32}
 //! forgotten   0 u8, or 1 u8 {second i64}
 //! sold        ids: count u32 × {length u32, bytes}
@@ -54,7 +55,7 @@ use crate::{
 };
 
 /// Format and its version.
-const FORMAT: [u8; 8] = *b"bo-idx 6";
+const FORMAT: [u8; 8] = *b"bo-idx 7";
 
 const CHECKSUM_BYTES: usize = 16;
 
@@ -235,6 +236,10 @@ impl Encoder {
         for position in drafts {
             self.offset(*position);
         }
+        self.count(work.erasure_answers.len());
+        for position in &work.erasure_answers {
+            self.offset(*position);
+        }
     }
 
     fn updates(&mut self, updates: &BTreeMap<OrderKey, UpdateEffect>) {
@@ -253,6 +258,11 @@ impl Encoder {
                 self.count(state.as_str().len());
                 self.bytes(state.as_str().as_bytes());
             }
+            let mut states = profile.states.iter();
+            let own = states
+                .position(|(entity, state)| *entity == Entity::Order && *state == profile.order);
+            // It is always there.
+            self.count(own.unwrap_or_default());
         }
         self.count(updates.len());
         for (key, UpdateEffect { newest, states }) in updates {
@@ -472,11 +482,14 @@ impl<'b> Decoder<'b> {
             slots_forgotten_until: None,
             retried: sorted(retried)?,
             lifecycle: self.lifecycle()?,
+            erasure_answers: self.list(4, |rest| {
+                rest.u32().and_then(|offset| rest.position(offset))
+            })?,
         })
     }
 
     fn updates(&mut self) -> Option<Vec<(OrderKey, UpdateEffect)>> {
-        let profiles = self.list(8, |rest| rest.profile().map(Arc::new))?;
+        let profiles = self.list(12, |rest| rest.profile().map(Arc::new))?;
         if !profiles.is_sorted_by(|one, next| one < next) {
             return None;
         }
@@ -505,8 +518,14 @@ impl<'b> Decoder<'b> {
             let state = std::str::from_utf8(rest.slice(length)?).ok()?;
             Some((entity, Name::from(state)))
         })?;
+        let own = usize::try_from(self.u32()?).ok()?;
+        let (entity, order) = states.get(own)?.clone();
         let is_sorted = states.is_sorted_by(|one, next| one < next);
-        is_sorted.then_some(StateProfile { lifecycle, states })
+        (is_sorted && entity == Entity::Order).then_some(StateProfile {
+            lifecycle,
+            order,
+            states,
+        })
     }
 
     fn lifecycle(&mut self) -> Option<LifecycleEntries> {

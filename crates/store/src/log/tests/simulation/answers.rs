@@ -12,8 +12,9 @@ use super::{
     units::{NOW, USERS, holds, slots},
 };
 use crate::{
-    BlockSink, LifecycleChange, LifecycleRevision, LifecycleSink, ListedOrder, OrderKey,
-    OrderUpdate, Read, ReadError, Recovered, Selection, SlotBlock, Store, log::reader::LogReader,
+    BlockSink, ErasureAnswer, ErasureAnswerSink, LifecycleChange, LifecycleRevision, LifecycleSink,
+    ListedOrder, OrderKey, OrderUpdate, Read, ReadError, Recovered, Selection, SlotBlock, Store,
+    log::reader::LogReader,
 };
 
 /// What is wrong, in words.
@@ -80,6 +81,10 @@ pub(super) fn compare_all(
     let expected = lifecycle_changes(|take| model.store().lifecycle_changes(take));
     let expected = expected.expect("memory does not fail");
     count(tolerance.compare(&"lifecycle", changes, &expected)?);
+    let answers = erasure_answers(|take| reader.each_erasure_answer(take));
+    let expected = erasure_answers(|take| model.store().erasure_answers(take));
+    let expected = expected.expect("memory does not fail");
+    count(tolerance.compare(&"erasure answers", answers, &expected)?);
     let states = reader.states_in_use();
     count(tolerance.compare(&"states", Ok(states), &model.store().states_in_use())?);
     for selection in selections(model) {
@@ -128,6 +133,17 @@ fn lifecycle_changes(
         ControlFlow::Continue(())
     })?;
     Ok(changes)
+}
+
+fn erasure_answers(
+    read: impl FnOnce(ErasureAnswerSink<'_>) -> Result<(), ReadError>,
+) -> Result<Vec<ErasureAnswer>, ReadError> {
+    let mut answers = Vec::new();
+    read(&mut |answer| {
+        answers.push(answer);
+        ControlFlow::Continue(())
+    })?;
+    Ok(answers)
 }
 
 fn history_in(model: &Model, order: &OrderId) -> Vec<OrderUpdate> {

@@ -241,7 +241,8 @@ impl Model {
                 | Write::Blocked(_)
                 | Write::StepRetried(_)
                 | Write::Lifecycle(_)
-                | Write::LifecycleDraft(_) => false,
+                | Write::LifecycleDraft(_)
+                | Write::ErasureAnswered(_) => false,
             };
             if unit.writes.iter().any(is_it) {
                 return last;
@@ -264,7 +265,8 @@ impl Model {
                 | Write::Blocked(_)
                 | Write::StepRetried(_)
                 | Write::Lifecycle(_)
-                | Write::LifecycleDraft(_) => continue,
+                | Write::LifecycleDraft(_)
+                | Write::ErasureAnswered(_) => continue,
             };
             if !self.tokens.contains(token) {
                 self.tokens.push(token.clone());

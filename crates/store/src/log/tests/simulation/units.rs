@@ -28,7 +28,8 @@ pub(super) fn holds() -> impl Iterator<Item = HoldId> {
 
 /// A unit that a server may commit now. Some are decided on what is not so, and have to be rejected.
 pub(super) fn random_unit(random: &mut Rng, model: &Model) -> UnitOfWork {
-    match random.u8(..18) {
+    match random.u8(..19) {
+        18 => UnitOfWork::write(Write::ErasureAnswered(samples::erasure_answer(random))),
         15 => retry(random, model),
         16 => lifecycle(random, model),
         17 => UnitOfWork::write(Write::LifecycleDraft(Box::new(samples::draft(random)))),
@@ -105,7 +106,12 @@ fn update(random: &mut Rng, model: &Model) -> UnitOfWork {
         update.released = model.unreleased(&id);
         update.released.truncate(random.usize(..3));
     }
-    let revision = current + u32::from(random.u8(..8) == 0);
+    // Beyond those of units in flight, or it would be committed after them with what they have given back already.
+    let revision = if random.u8(..8) == 0 {
+        current + 7
+    } else {
+        current
+    };
     UnitOfWork::write(Write::OrderUpdated(Box::new(update)))
         .requiring(Precondition::OrderRevision { order, revision })
 }
