@@ -55,7 +55,7 @@ pub use change::{
 };
 pub(crate) use change::{wrong_reason_text, wrong_request_id};
 pub use error::{ChangeError, InvalidField};
-pub use next_states::{NextState, OrderAction};
+pub use next_states::{NextState, OrderAction, RefundInput};
 
 use crate::audit::AuditedOutcome;
 use audited::{AuditedRequest, record_outcome};

@@ -390,11 +390,12 @@ fn cancelled(cancellation: &Cancellation, zone: &str) -> String {
 }
 
 /// The operations that can be asked for now, apart from changes of single states.
-fn next_actions(order: &Order) -> Vec<&str> {
+fn next_actions(order: &Order) -> Vec<String> {
     let mut actions = Vec::new();
     for next in &order.next_states {
-        let action = next.action.as_str();
-        let is_open = next.why_not.is_empty() && action != "change_state";
+        let is_open = next.why_not.is_empty() && next.action != "change_state";
+        // By the names of their commands.
+        let action = next.action.replace('_', "-");
         if is_open && !actions.contains(&action) {
             actions.push(action);
         }
@@ -438,6 +439,7 @@ pub(super) async fn history(
         ("cause", "Cause", Align::Left),
         ("actor", "Actor", Align::Left),
         ("transitions", "Transitions", Align::Left),
+        ("money", "Money", Align::Left),
         ("remarks", "Remarks", Align::Left),
     ];
     let mut rows = Vec::new();
@@ -446,14 +448,22 @@ pub(super) async fn history(
         let transitions: Vec<String> = transitions
             .map(|transition| shown_transition(transition, &request.parent))
             .collect();
-        let remarks = [&*entry.reason, &*entry.note];
-        let remarks: Vec<&str> = remarks.into_iter().filter(|it| !it.is_empty()).collect();
+        let moved = entry.ledger.iter();
+        let moved: Vec<String> = moved
+            .map(|moved| format!("{} {}", moved.kind, price(moved.amount.as_ref())))
+            .collect();
+        let mut remarks = vec![entry.reason.clone(), entry.note.clone()];
+        for skipped in &entry.skipped {
+            remarks.push(format!("skipped: {}", of_order(skipped, &request.parent)));
+        }
+        remarks.retain(|it| !it.is_empty());
         rows.push(vec![
             entry.revision.to_string(),
             local(entry.time.as_ref(), &zone),
             entry.cause.clone(),
             entry.actor.clone(),
             transitions.join(", "),
+            moved.join(", "),
             remarks.join("; "),
         ]);
     }
@@ -466,13 +476,22 @@ fn shown_transition(transition: &Transition, order: &str) -> String {
         from_state,
         to_state,
     } = transition;
-    let part = target.strip_prefix(order).unwrap_or(target);
-    let part = part.trim_start_matches('/');
-    let part = if part.is_empty() { "order" } else { part };
+    let part = of_order(target, order);
     if from_state.is_empty() {
         format!("{part}: {to_state}")
     } else {
         format!("{part}: {from_state} > {to_state}")
+    }
+}
+
+/// The name of a part within its order; `order` for that itself. What follows the name stays.
+fn of_order(text: &str, order: &str) -> String {
+    match text.strip_prefix(order) {
+        Some(rest) => match rest.strip_prefix('/') {
+            Some(part) => part.to_owned(),
+            None => format!("order{rest}"),
+        },
+        None => text.to_owned(),
     }
 }
 

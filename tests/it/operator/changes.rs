@@ -177,7 +177,8 @@ async fn an_order_says_what_could_be_asked_for() {
         (("cancelled", "cancel", true), true),
         (("customer_action_required", "change_state", false), true),
         (("unavailable", "withdraw", true), true),
-        (("no_show", "change_state", true), true),
+        (("no_show", "no_show", true), true),
+        (("fulfilled", "change_state", true), true),
         (("processing", "amend", true), false),
     ] {
         let expected = listed(&[expected]).remove(0);

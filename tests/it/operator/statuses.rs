@@ -278,6 +278,26 @@ async fn an_operator_finds_and_confirms_what_waits() {
         "PENDING_MERCHANT_CONFIRMATION"
     );
     assert_eq!(order["timers"].as_array().unwrap().len(), 2);
+    let shown: Value = stage
+        .read(&format!("/operator/v1/orders/{id}"))
+        .await
+        .unwrap();
+    let next = shown["order"]["next_states"].as_array().unwrap();
+    let target = json!(format!("orders/{id}/items/0"));
+    let next: Vec<(&Value, &Value)> = next
+        .iter()
+        .filter(|next| next["target"] == target && next.get("why_not").is_none())
+        .map(|next| (&next["to_state"], &next["action"]))
+        .collect();
+    let expected = [
+        (json!("confirmed"), json!("confirm")),
+        (json!("unavailable"), json!("withdraw")),
+        (json!("cancelled"), json!("cancel")),
+        (json!("declined"), json!("decline")),
+    ];
+    let mut missing = expected.to_vec();
+    missing.retain(|(to, action)| !next.contains(&(to, action)));
+    assert_eq!(missing, [], "{next:?}");
     let history: Value = stage
         .read(&format!("/operator/v1/orders/{id}/history"))
         .await

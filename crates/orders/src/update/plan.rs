@@ -201,7 +201,7 @@ impl PresentOrder<'_> {
         }])
     }
 
-    fn give_back(&self, items: Vec<u16>, refund: RefundChoice) -> Trigger {
+    pub(super) fn give_back(&self, items: Vec<u16>, refund: RefundChoice) -> Trigger {
         Trigger::GiveBack {
             items,
             share: self.share(refund),
@@ -296,7 +296,7 @@ impl PresentOrder<'_> {
         Ok(left)
     }
 
-    fn all_items(&self) -> Vec<u16> {
+    pub(super) fn all_items(&self) -> Vec<u16> {
         (0..).take(self.tree.items.len()).collect()
     }
 
@@ -305,7 +305,7 @@ impl PresentOrder<'_> {
         item.is_some_and(|item| item.spots == Spots::Held)
     }
 
-    fn is_pending(&self, item: u16) -> bool {
+    pub(super) fn is_pending(&self, item: u16) -> bool {
         let item = self.tree.items.get(usize::from(item));
         let status = item.and_then(|item| self.lifecycle.status_of(item.state));
         status == Some(BookingStatus::PendingMerchantConfirmation)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::lifecycle::{Definition, Effect, RunOutcome};
+use domain::lifecycle::{Definition, Effect, Entity, Name, OrderPart, OrderTree, RunOutcome};
 use store::{
     EmittedEvent, HistoryEntry, OrderUpdate, RequestAnswer, SkippedChange, StateChange,
     UpdateCause, UpdateTexts,
@@ -39,7 +39,7 @@ impl PresentOrder<'_> {
             cause: occasion.cause,
             actor: occasion.actor,
             lifecycle: self.lifecycle.number(),
-            changes: changes(definition, &outcome),
+            changes: changes(definition, &self.tree, &outcome),
             skipped: skipped(definition, &outcome),
             events: events(definition, &outcome),
             ledger: ledger.copied().collect(),
@@ -69,15 +69,46 @@ fn released_items(outcome: &RunOutcome) -> Vec<u16> {
     items
 }
 
-fn changes(definition: &Definition, outcome: &RunOutcome) -> Vec<StateChange> {
-    let moved = outcome.transitions.iter();
-    moved
-        .map(|moved| StateChange {
+/// The states that parts have left and entered. A part that is new comes from none, before its first transition.
+fn changes(definition: &Definition, before: &OrderTree, outcome: &RunOutcome) -> Vec<StateChange> {
+    let mut new = new_parts(before, &outcome.tree);
+    let mut changes = Vec::with_capacity(new.len() + outcome.transitions.len());
+    let begins = |part: OrderPart| StateChange {
+        part,
+        from: Name::from(""),
+        to: definition.name_of(part.entity, definition.entity(part.entity).start),
+    };
+    for moved in &outcome.transitions {
+        if let Some(at) = new.iter().position(|part| *part == moved.part) {
+            changes.push(begins(new.remove(at)));
+        }
+        changes.push(StateChange {
             part: moved.part,
             from: definition.name_of(moved.part.entity, moved.from),
             to: definition.name_of(moved.part.entity, moved.to),
-        })
-        .collect()
+        });
+    }
+    changes.extend(new.into_iter().map(begins));
+    changes
+}
+
+/// The parts that an order did not have before.
+fn new_parts(before: &OrderTree, after: &OrderTree) -> Vec<OrderPart> {
+    let mut parts = Vec::new();
+    for (entity, known, count) in [
+        (
+            Entity::Fulfillment,
+            before.fulfillments.len(),
+            after.fulfillments.len(),
+        ),
+        (Entity::Refund, before.refunds.len(), after.refunds.len()),
+    ] {
+        // As many as can be numbered: there are no others.
+        for index in (0..u16::MAX).take(count).skip(known) {
+            parts.push(OrderPart { entity, index });
+        }
+    }
+    parts
 }
 
 fn skipped(definition: &Definition, outcome: &RunOutcome) -> Vec<SkippedChange> {

@@ -642,6 +642,7 @@ async fn next_states_are_those_that_can_be_asked_for() {
         .iter()
         .map(|it| (it.part.entity, &*it.to, it.action, it.why_not.is_none()))
         .collect();
+    let refunds: Vec<RefundInput> = next.iter().map(|it| it.refund).collect();
     let expected = [
         // Only after a withdrawal.
         (
@@ -658,20 +659,69 @@ async fn next_states_are_those_that_can_be_asked_for() {
             true,
         ),
         (Entity::LineItem, "unavailable", OrderAction::Withdraw, true),
-        (
-            Entity::LineItem,
-            "cancelled",
-            OrderAction::ChangeState,
-            true,
-        ),
-        (Entity::LineItem, "no_show", OrderAction::ChangeState, true),
+        (Entity::LineItem, "cancelled", OrderAction::Cancel, true),
+        (Entity::LineItem, "no_show", OrderAction::MarkNoShow, true),
     ];
     assert_eq!(found, expected);
+    // Only who cancels says how much goes back.
+    let said = next.iter().map(|it| it.action == OrderAction::Cancel);
+    let said: Vec<RefundInput> = said
+        .map(|is_said| {
+            if is_said {
+                RefundInput::Optional
+            } else {
+                RefundInput::None
+            }
+        })
+        .collect();
+    assert_eq!(refunds, said);
     assert_eq!(
         office.stored(&order).await.update,
         None,
         "nothing has changed"
     );
+}
+
+#[tokio::test]
+async fn how_much_goes_back_has_to_be_said_without_terms_and_not_where_it_is_decided() {
+    let refund_of_cancel = async |office: &Office, order: &OrderId| {
+        let stored = office.stored(order).await;
+        let next = office.app.next_states(&stored).unwrap();
+        let mut cancels = next
+            .into_iter()
+            .filter(|it| it.part == OrderPart::ORDER && it.action == OrderAction::Cancel);
+        cancels.next().unwrap().refund
+    };
+    let without_terms = Office::opened(Default::default(), |_| {}, |_| {});
+    let charged = without_terms.order("a", &[1], Some("approve"));
+    let found = refund_of_cancel(&without_terms, &charged).await;
+    assert_eq!(found, RefundInput::Required);
+    let paid_elsewhere = without_terms.order("b", &[1], None);
+    let found = refund_of_cancel(&without_terms, &paid_elsewhere).await;
+    assert_eq!(found, RefundInput::None);
+    let office = Office::new();
+    let order = office.order("a", &[1, 1], Some("approve"));
+    office.changed(&order, withdraw(&[0])).await;
+    assert_eq!(refund_of_cancel(&office, &order).await, RefundInput::None);
+}
+
+#[tokio::test]
+async fn a_part_that_is_new_is_in_the_history_from_its_first_state_on() {
+    let office = Office::new();
+    let order = office.order("a", &[1, 1], Some("approve"));
+    let stored = office
+        .changed(&order, cancel(&[0], RefundChoice::Full))
+        .await;
+    let changes = stored.update.unwrap().entry.changes;
+    let found: Vec<(OrderPart, &str, &str)> = changes
+        .iter()
+        .map(|change| (change.part, change.from.as_str(), change.to.as_str()))
+        .collect();
+    let expected = [
+        (OrderPart::item(0), "confirmed", "cancelled"),
+        (OrderPart::refund(0), "", "requested"),
+    ];
+    assert_eq!(found, expected);
 }
 
 #[tokio::test]

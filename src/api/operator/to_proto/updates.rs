@@ -11,7 +11,7 @@ use domain::{
 };
 use orders::{
     steps::StepAttempts,
-    update::{NextState, OrderAction},
+    update::{NextState, OrderAction, RefundInput},
 };
 use store::{OrderUpdate, SkippedChange, UpdateCause};
 
@@ -163,6 +163,9 @@ pub(super) fn next_state(id: &OrderId, next: &NextState) -> v1::NextState {
         OrderAction::Cancel => "cancel",
         OrderAction::Amend => "amend",
         OrderAction::Withdraw => "withdraw",
+        OrderAction::Confirm => "confirm",
+        OrderAction::Decline => "decline",
+        OrderAction::MarkNoShow => "no_show",
         OrderAction::ChangeState => "change_state",
     };
     let why_not = next.why_not.as_ref();
@@ -171,6 +174,43 @@ pub(super) fn next_state(id: &OrderId, next: &NextState) -> v1::NextState {
         to_state: next.to.clone(),
         action: action.to_owned(),
         why_not: why_not.map_or_else(String::new, ToString::to_string),
+        inputs: inputs(next),
+    }
+}
+
+/// What goes with the request for a change of state, beside its terms.
+fn inputs(next: &NextState) -> Vec<v1::NextInput> {
+    const SHARES: [&str; 4] = ["by_policy", "full", "nothing", "amount"];
+    let mut inputs = Vec::new();
+    // Without terms of the sale there is no policy to go by.
+    let (shares, is_required) = match next.refund {
+        RefundInput::None => (&SHARES[..0], false),
+        RefundInput::Optional => (&SHARES[..], false),
+        RefundInput::Required => (&SHARES[1..], true),
+    };
+    if !shares.is_empty() {
+        inputs.push(input("refund", "RefundTerms", shares, is_required));
+    }
+    match next.action {
+        OrderAction::Withdraw => {
+            inputs.push(input("keep_off_sale", "bool", &[], false));
+            inputs.push(input("reason", "string", &[], false));
+        }
+        OrderAction::Cancel
+        | OrderAction::Confirm
+        | OrderAction::Decline
+        | OrderAction::ChangeState => inputs.push(input("reason", "string", &[], false)),
+        OrderAction::Amend | OrderAction::MarkNoShow => {}
+    }
+    inputs
+}
+
+fn input(name: &str, kind: &str, allowed: &[&str], is_required: bool) -> v1::NextInput {
+    v1::NextInput {
+        name: name.to_owned(),
+        r#type: kind.to_owned(),
+        allowed: allowed.iter().map(|&value| value.to_owned()).collect(),
+        required: is_required,
     }
 }
 
