@@ -16,16 +16,20 @@
 # A time of that day, in UTC: at 19:30
 at() { echo $((DAY + 10#${1%:*} * 3600 + 10#${1#*:} * 60)); }
 
+# A request id of this run, by number.
+request_id() { printf '00000000-0000-4000-8%03d-%12s' "$1" "$(printf %s "$RUN" | tail -c 12)" | tr ' ' 0; }
+
 # The tools; GRPCURL and BUF replace them.
 grpcurl() { command "${GRPCURL:-grpcurl}" "$@"; }
 buf() { command "${BUF:-buf}" "$@"; }
 
-# Creates a paid order of the museum under a token: two adults at ten and one at two. Prints its id.
+# Creates a paid order of the museum under a token: two adults at ten and one at two. Prints its id. The second argument
+# is the payment token.
 visit() {
   grpcurl -plaintext -d @ "$ADDRESS" ext.maps.booking.partner.v3.BookingService/CreateOrder <<JSON |
 {
   "idempotency_token": "$1",
-  "payment_processing_parameters": {"unparsed_payment_method_token": "approve"},
+  "payment_processing_parameters": {"unparsed_payment_method_token": "${2:-approve}"},
   "order": {
     "merchant_id": "museum",
     "user_information": {"user_id": "$1", "given_name": "Ada", "family_name": "Lovelace"},

@@ -43,6 +43,7 @@ pub(super) const SERVER: &str = "server";
 const CA: &str = "ca";
 const LOGIN_FILE: &str = "login-file";
 const JSON: &str = "json";
+const JSON_LINES: &str = "json-lines";
 const CSV: &str = "csv";
 const ORDER: &str = "order";
 const CUSTOMER: &str = "customer";
@@ -137,8 +138,15 @@ fn with_connection(command: Command) -> Command {
             Arg::new(JSON)
                 .long(JSON)
                 .action(ArgAction::SetTrue)
-                .conflicts_with(CSV)
+                .conflicts_with_all([JSON_LINES, CSV])
                 .help("Print JSON"),
+        )
+        .arg(
+            Arg::new(JSON_LINES)
+                .long(JSON_LINES)
+                .action(ArgAction::SetTrue)
+                .conflicts_with(CSV)
+                .help("Print each element of a list as a line of JSON"),
         )
         .arg(
             Arg::new(CSV)
@@ -241,7 +249,7 @@ pub(super) fn action(
     let address: &Uri = arguments.get_one(SERVER).expect("it has a default");
     Ok(Action::AskOperator(Box::new(OperatorCommand {
         server: OperatorServer::of(address, arguments, environment, read_file)?,
-        format: OutputFormat::of(arguments.get_flag(JSON), arguments.get_flag(CSV)),
+        format: OutputFormat::of(arguments),
         asked,
     })))
 }

@@ -202,6 +202,8 @@ settings! {
 
     /// Steps of orders in the outside world.
     steps: Steps {
+        /// Maximum number of steps and timers of orders at work at once.
+        steps_at_once: usize = "64", WholeNumber(1..=10_000);
         /// Maximum duration of an attempt at a refund.
         steps_refund_attempt_timeout: Duration = "2m", DurationRange("1s", "1h");
         /// Pause after the first attempt at a refund.
@@ -212,6 +214,8 @@ settings! {
         steps_refund_longest_wait: Duration = "1h", DurationRange("1s", "7d");
         /// Time after which a refund is given up.
         steps_refund_give_up_after: Duration = "7d", DurationRange("1s", "365d");
+        /// Attempts after which a refund is given up.
+        steps_refund_max_attempts: u32 = "1000", WholeNumber(1..=1_000_000);
         /// Maximum duration of an attempt at a void, a capture or a charge in the background.
         steps_payment_attempt_timeout: Duration = "2m", DurationRange("1s", "1h");
         /// Pause after the first attempt at a void, a capture or a charge in the background.
@@ -222,6 +226,8 @@ settings! {
         steps_payment_longest_wait: Duration = "5m", DurationRange("1s", "7d");
         /// Time after which a void, a capture or a charge in the background is given up.
         steps_payment_give_up_after: Duration = "1d", DurationRange("1s", "365d");
+        /// Attempts after which a void, a capture or a charge in the background is given up.
+        steps_payment_max_attempts: u32 = "1000", WholeNumber(1..=1_000_000);
         /// Maximum duration of an attempt at a step of your own.
         steps_custom_attempt_timeout: Duration = "30s", DurationRange("1s", "1h");
         /// Pause after the first attempt at a step of your own.
@@ -232,6 +238,8 @@ settings! {
         steps_custom_longest_wait: Duration = "100s", DurationRange("1s", "7d");
         /// Time after which a step of your own is given up.
         steps_custom_give_up_after: Duration = "1d", DurationRange("1s", "365d");
+        /// Attempts after which a step of your own is given up.
+        steps_custom_max_attempts: u32 = "1000", WholeNumber(1..=1_000_000);
     }
 
     /// Storage.

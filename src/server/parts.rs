@@ -61,23 +61,26 @@ pub fn lifecycle_source(config: &Config) -> Result<LifecycleSource, ServeError> 
 /// How often and how long steps are tried.
 pub(super) fn step_settings(config: &Config) -> StepSettings {
     let Steps {
+        steps_at_once,
         steps_refund_attempt_timeout,
         steps_refund_first_wait,
         steps_refund_factor,
         steps_refund_longest_wait,
         steps_refund_give_up_after,
+        steps_refund_max_attempts,
         steps_payment_attempt_timeout,
         steps_payment_first_wait,
         steps_payment_factor,
         steps_payment_longest_wait,
         steps_payment_give_up_after,
+        steps_payment_max_attempts,
         steps_custom_attempt_timeout,
         steps_custom_first_wait,
         steps_custom_factor,
         steps_custom_longest_wait,
         steps_custom_give_up_after,
+        steps_custom_max_attempts,
     } = config.steps;
-    let defaults = StepSettings::default();
     StepSettings {
         refund: RetryPolicy {
             attempt_timeout: steps_refund_attempt_timeout,
@@ -85,7 +88,7 @@ pub(super) fn step_settings(config: &Config) -> StepSettings {
             factor: steps_refund_factor,
             longest_pause: steps_refund_longest_wait.into(),
             gives_up_after: steps_refund_give_up_after.into(),
-            ..defaults.refund
+            max_attempts: steps_refund_max_attempts,
         },
         payment: RetryPolicy {
             attempt_timeout: steps_payment_attempt_timeout,
@@ -93,7 +96,7 @@ pub(super) fn step_settings(config: &Config) -> StepSettings {
             factor: steps_payment_factor,
             longest_pause: steps_payment_longest_wait.into(),
             gives_up_after: steps_payment_give_up_after.into(),
-            ..defaults.payment
+            max_attempts: steps_payment_max_attempts,
         },
         custom: RetryPolicy {
             attempt_timeout: steps_custom_attempt_timeout,
@@ -101,9 +104,11 @@ pub(super) fn step_settings(config: &Config) -> StepSettings {
             factor: steps_custom_factor,
             longest_pause: steps_custom_longest_wait.into(),
             gives_up_after: steps_custom_give_up_after.into(),
-            ..defaults.custom
+            max_attempts: steps_custom_max_attempts,
         },
-        ..defaults
+        max_steps: steps_at_once,
+        // Nothing is delivered yet that would need settings of its own.
+        delivery: StepSettings::default().delivery,
     }
 }
 
@@ -241,5 +246,24 @@ pub(super) fn call_limits(config: &Config) -> CallLimits {
             max_slots_per_lookup: config.sales.max_slots_per_lookup,
             max_id_bytes: crate::api::booking::requests::MAX_ID_BYTES,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_tried_as_their_settings_say() {
+        let mut config = Config::default();
+        assert_eq!(step_settings(&config), StepSettings::default());
+        config.steps.steps_at_once = 3;
+        config.steps.steps_refund_max_attempts = 4;
+        config.steps.steps_payment_max_attempts = 5;
+        config.steps.steps_custom_max_attempts = 6;
+        let settings = step_settings(&config);
+        assert_eq!(settings.max_steps, 3);
+        let policies = [settings.refund, settings.payment, settings.custom];
+        assert_eq!(policies.map(|policy| policy.max_attempts), [4, 5, 6]);
     }
 }

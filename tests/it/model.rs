@@ -308,7 +308,7 @@ impl Harness {
                 self.model.now += seconds;
             }
             Step::Clock { off, then, sweeps } => {
-                self = self.put_clock_off(*off, *then, *sweeps).await;
+                self = Box::pin(self.put_clock_off(*off, *then, *sweeps)).await;
             }
             Step::Restart => self = self.restart().await,
         }

@@ -46,10 +46,10 @@ pub use outcome::{
 };
 pub use run::{MAX_DEPTH, MAX_TRANSITIONS, run, run_all};
 pub use tree::{
-    Destination, EndedStep, Entity, Fulfillment, NamedTree, OpenStep, OrderPart, OrderTree, Refund,
-    Spots, StepKind, StepResult, Timer, TreeItem,
+    Destination, EndedStep, Entity, Fulfillment, GivenUpStep, NamedTree, OpenStep, OrderPart,
+    OrderTree, Refund, Spots, StepKind, StepResult, Timer, TreeItem,
 };
-pub use trigger::{StepAnswer, Trigger};
+pub use trigger::{StepAnswer, StepFailure, Trigger};
 pub use vocabulary::{
     AlertChange, Condition, InfoValue, ItemScope, LaunchTime, LifecycleAction, LinkBy, PaymentMove,
     PercentRule, RefundScope, TimerDue, TimerRule, UpdateRule, UpdateScope,

@@ -9,6 +9,11 @@ use domain::{failure::FailureCause, fulfillability::OrderVerdict, ids::MerchantI
 use kernel::metrics::{Collect, Counter, Metric, Samples};
 use store::PaymentOutcome;
 
+mod after_sale;
+
+pub use after_sale::AfterSaleMetrics;
+pub(crate) use after_sale::UpdateCounts;
+
 /// The metrics of the use cases.
 #[derive(Debug, Default)]
 pub struct OrderMetrics {
@@ -28,8 +33,8 @@ pub struct OrderMetrics {
     pub merchants: MetricsByMerchant,
     /// Payments that have ended.
     pub payments: PaymentMetrics,
-    /// Steps of orders that were given up.
-    pub steps_given_up: Counter,
+    /// What happens to orders after their sale.
+    pub after_sale: AfterSaleMetrics,
 }
 
 /// Orders and spots by merchant.
@@ -237,6 +242,47 @@ impl Collect for App {
             |app, samples| add_by_merchant(app, samples, |(_, spots)| spots),
         )
         .by(&["merchant_id"]),
+        Metric::<Self>::counter(
+            "boxoffice_order_transitions_total",
+            "Changes of state of orders and their parts after the sale, by the state entered.",
+            |app, samples| {
+                let lifecycle = app.lifecycle();
+                let definition = lifecycle.definition();
+                app.metrics.after_sale.add_transitions(definition, samples);
+            },
+        )
+        .by(&["entity", "state"]),
+        Metric::<Self>::counter(
+            "boxoffice_order_alerts_total",
+            "Alerts of orders that the lifecycle has raised, by name.",
+            |app, samples| {
+                let lifecycle = app.lifecycle();
+                let definition = lifecycle.definition();
+                app.metrics.after_sale.add_alerts(definition, samples);
+            },
+        )
+        .by(&["alert"]),
+        Metric::<Self>::counter(
+            "boxoffice_steps_ended_total",
+            "Steps of orders that were done, or failed and were given up.",
+            |app, samples| app.metrics.after_sale.add_steps(samples),
+        )
+        .by(&["kind", "result"]),
+        Metric::<Self>::gauge(
+            "boxoffice_steps_open",
+            "Steps of orders without an outcome.",
+            |app, samples| samples.add(app.timers_and_steps().1),
+        ),
+        Metric::<Self>::gauge(
+            "boxoffice_orders_with_given_up_steps",
+            "Orders with a step that was given up and neither retried nor abandoned: a person has to look.",
+            |app, samples| samples.add(app.orders_with_given_up_steps()),
+        ),
+        Metric::<Self>::gauge(
+            "boxoffice_timers_set",
+            "Timers of orders that have not fired.",
+            |app, samples| samples.add(app.timers_and_steps().0),
+        ),
         Metric::<Self>::gauge(
             "boxoffice_slots",
             "Slots of the active catalogue, and others with sold or held spots.",

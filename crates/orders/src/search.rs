@@ -394,7 +394,7 @@ pub fn state_of<'l>(listed: &'l ListedOrder, lifecycle: &'l ActiveLifecycle) -> 
     state.as_str()
 }
 
-/// Whether an order has an alert, or waits for an answer of its customer or of the merchant.
+/// Whether an order has an alert or a step that was given up, or waits for an answer of its customer or of the merchant.
 fn needs_attention(listed: &ListedOrder, lifecycle: &Definition) -> bool {
     let Some(tree) = listed.tree() else {
         let mut items = listed.order.items.iter();
@@ -410,7 +410,8 @@ fn needs_attention(listed: &ListedOrder, lifecycle: &Definition) -> bool {
         let amended = lifecycle.manual(Entity::Order, state, lifecycle.verbs.amend);
         amended.is_some()
     });
-    !tree.alerts.is_empty() || waits_for_merchant || waits_for_customer
+    let has_failed = !tree.alerts.is_empty() || !tree.given_up.is_empty();
+    has_failed || waits_for_merchant || waits_for_customer
 }
 
 /// The time zones of the merchants.

@@ -32,7 +32,7 @@ impl App {
     pub async fn order_stats(self: &Arc<Self>) -> Result<OrderStats, OrderError> {
         let (timers, open_steps) = self.timers_and_steps();
         let holds = self.carts_with_holds();
-        let given_up_steps = self.metrics.steps_given_up.get();
+        let given_up_steps = self.metrics.after_sale.steps_given_up();
         let app = Arc::clone(self);
         // The statistics of the store include those of its disk.
         let read = move || {

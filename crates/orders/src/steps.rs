@@ -3,7 +3,7 @@
 //! A step is work in the outside world: it is on record before it begins, and its outcome is one change of its order. An
 //! attempt that ends without a clear outcome, or with its process, is repeated under the same key, so that the outside
 //! world does it once. A step that cannot be done is given up: its order then goes on as the lifecycle says, with an alert
-//! as a rule.
+//! as a rule, and a person may have it tried again under its key, or leave it alone.
 //!
 //! | module | content |
 //! |---|---|
@@ -26,7 +26,7 @@ use super::{
 };
 use domain::{
     ledger::{LedgerEntry, LedgerKind},
-    lifecycle::{OpenStep, StepAnswer, StepKind, StepResult},
+    lifecycle::{OpenStep, StepAnswer, StepFailure, StepKind, StepResult},
     order::OrderId,
     time::{EpochSeconds, Seconds},
 };
@@ -178,9 +178,14 @@ impl StepRunner {
                 "a step of an order has failed"
             );
         }
+        let mut answer = answer(&step, result, now);
+        answer.failure = (result == StepResult::Failed).then(|| StepFailure {
+            attempts: progress.attempts,
+            error: reason.chars().take(MAX_ERROR).collect(),
+        });
         let asked = AskedChange::Step {
             number,
-            answer: answer(&step, result, now),
+            answer,
             reason,
         };
         self.record(work, asked).await
@@ -314,10 +319,17 @@ impl App {
         self.agenda.attempts(&OrderKey::of_id(order)?, step)
     }
 
-    /// The orders that have open steps, the one with the longest due first.
+    /// The orders that have steps: those with one that was given up first, by key, and then those with open ones, the one
+    /// with the longest due first.
     #[must_use]
     pub fn orders_with_steps(&self) -> Vec<OrderId> {
         self.agenda.orders_with_steps()
+    }
+
+    /// The number of orders with steps that were given up.
+    #[must_use]
+    pub fn orders_with_given_up_steps(&self) -> usize {
+        self.agenda.given_up()
     }
 
     /// The numbers of timers that are set and of steps that are open.

@@ -57,7 +57,7 @@ pub(crate) use change::{wrong_reason_text, wrong_request_id};
 pub use error::{ChangeError, InvalidField};
 pub use next_states::{NextState, OrderAction, RefundInput};
 
-use crate::audit::AuditedOutcome;
+use crate::{audit::AuditedOutcome, metrics::UpdateCounts};
 use audited::{AuditedRequest, record_outcome};
 use plan::cause_of;
 use present::PresentOrder;
@@ -99,6 +99,8 @@ pub(super) struct DecidedUpdate {
     placed: PlacedOrder,
     /// What is blocked together with it.
     kept: KeptOffSale,
+    /// What it adds to the metrics.
+    counts: UpdateCounts,
     /// Until the change is on record, and in the agenda: the lifecycle that has decided stays in force.
     lifecycle: LifecycleGuard,
 }
@@ -348,6 +350,7 @@ impl Command for UpdateOrder {
             }))));
         }
         let kept = self.keep_off_sale(app, &update).await?;
+        let counts = self.counts(&stored, &update);
         let mut unit = UnitOfWork {
             requires: smallvec![
                 Precondition::OrderRevision {
@@ -366,6 +369,7 @@ impl Command for UpdateOrder {
             command: self,
             placed: stored.placed,
             kept,
+            counts,
             lifecycle: guard,
         };
         Ok(Decided::Change(unit, taken))
@@ -389,9 +393,7 @@ impl Command for UpdateOrder {
         app.agenda
             .note(&update.order, update.revision, &update.tree);
         app.watched.note(&taken.command.key);
-        if taken.command.gives_up_a_step() {
-            app.metrics.steps_given_up.inc();
-        }
+        app.metrics.after_sale.count(&update, taken.counts);
         drop(taken.lifecycle);
         tracing::debug!(
             order_id = update.order.as_str(),
@@ -523,13 +525,20 @@ impl UpdateOrder {
         app.keep_off_sale(&update.released, occasion).await
     }
 
-    /// Whether it ends a step without success.
-    fn gives_up_a_step(&self) -> bool {
-        match &self.asked {
-            AskedChange::Request(asked) => matches!(asked.1, OrderChange::AbandonStep { .. }),
-            AskedChange::Step { answer, .. } => answer.result == StepResult::Failed,
-            AskedChange::Timer { .. } => false,
-        }
+    /// What the update adds to the metrics.
+    fn counts(&self, stored: &StoredOrder, update: &OrderUpdate) -> UpdateCounts {
+        let ended = match &self.asked {
+            AskedChange::Request(asked) => {
+                if let OrderChange::AbandonStep { step, .. } = asked.1 {
+                    Some((step, StepResult::Failed))
+                } else {
+                    None
+                }
+            }
+            AskedChange::Step { number, answer, .. } => Some((*number, answer.result)),
+            AskedChange::Timer { .. } => None,
+        };
+        UpdateCounts::of(stored.tree(), update, ended)
     }
 
     fn is_validated_only(&self) -> bool {

@@ -135,7 +135,7 @@ pub struct Recovered {
     pub orders: u64,
     /// The spots that the orders take, less those that were given back, added up by slot and ticket type, in no particular sequence.
     pub sold: Vec<NamedClaim>,
-    /// The newest updates of the orders that have timers or steps, without what people have written, in no particular
+    /// The newest updates of the orders that have timers, or steps that are open or were given up, without what people have written, in no particular
     /// sequence.
     pub updated: Vec<OrderUpdate>,
     /// The other orders that have timers or steps, in no particular order.

@@ -27,7 +27,7 @@ use crate::{
     },
     net::request_bodies::ReceivedMessage,
 };
-use domain::{catalog::Catalog, ids::MerchantId};
+use domain::{catalog::Catalog, ids::MerchantId, lifecycle::Entity};
 use kernel::rpc::OperatorRpc;
 use orders::{
     App, MerchantScope, OrderError,
@@ -371,7 +371,10 @@ impl OperatorDispatcher {
         request: EncodedRequest,
     ) -> Result<v1::SearchOrdersResponse, ApiError> {
         let user = user()?;
-        let asked = requests::search_orders(request.read()?, user.as_deref())?;
+        let lifecycle = self.app.lifecycle();
+        let states = &lifecycle.definition().entity(Entity::Order).states;
+        let states: Vec<&str> = states.iter().map(|state| state.name.as_str()).collect();
+        let asked = requests::search_orders(request.read()?, &states, user.as_deref())?;
         let AskedSearch {
             search,
             page,
@@ -564,7 +567,7 @@ impl OperatorDispatcher {
         let mut steps = Vec::new();
         for stored in found {
             if let Some(tree) = stored.tree() {
-                steps.extend(view.steps(&stored.placed.order.id, tree));
+                steps.extend(view.steps(&stored.placed.order, tree));
             }
         }
         Ok(v1::ListStepsResponse {

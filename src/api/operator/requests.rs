@@ -131,8 +131,10 @@ pub(super) fn list_history(
     Ok((id, page))
 }
 
+/// The search of a request. An order is in one of `known_states`.
 pub(super) fn search_orders(
     request: v1::SearchOrdersRequest,
+    known_states: &[&str],
     user: Option<&User>,
 ) -> Result<AskedSearch, ApiError> {
     let names_customer = [&request.user_id, &request.customer_name, &request.email]
@@ -165,6 +167,7 @@ pub(super) fn search_orders(
     });
     let paths = request.read_mask.clone().unwrap_or_default().paths;
     let mask = OrderMask::read(&paths, user, &mut violations)?;
+    check_states(&request.states, known_states, &mut violations);
     let search = conditions(request, &mut violations);
     violations.into_result()?;
     Ok(AskedSearch {
@@ -173,6 +176,18 @@ pub(super) fn search_orders(
         mask,
         scope,
     })
+}
+
+/// A state that no order has would find nothing, which is taken for an answer.
+fn check_states(states: &[String], known: &[&str], violations: &mut Violations) {
+    let unknown = states.iter().find(|state| !known.contains(&state.as_str()));
+    if let Some(unknown) = unknown {
+        let rule = format!(
+            "has {unknown:?}, which is no state of an order; states are {}",
+            known.join(", ")
+        );
+        violations.add("states", &rule);
+    }
 }
 
 fn conditions(request: v1::SearchOrdersRequest, violations: &mut Violations) -> OrderSearch {
@@ -214,7 +229,9 @@ fn conditions(request: v1::SearchOrdersRequest, violations: &mut Violations) -> 
         customer_name: given("customer_name", customer_name, violations)
             .map(|name| name.to_lowercase()),
         email: given("email", email, violations).map(|email| email.to_lowercase()),
-        order_id_prefix: given("order_id_prefix", order_id_prefix, violations),
+        // Ids have capital letters; who reads one over the telephone says none.
+        order_id_prefix: given("order_id_prefix", order_id_prefix, violations)
+            .map(|prefix| prefix.to_ascii_uppercase()),
         created_from: created_from.and_then(|time| second("created_from", time, violations)),
         created_until: created_until.and_then(|time| second("created_until", time, violations)),
         needs_attention,

@@ -100,7 +100,7 @@ impl View<'_> {
             time_zone: time_zone(self.catalog, &order.merchant_id),
             ..listed
                 .tree()
-                .map_or_else(v1::Order::default, |tree| self.parts(&order.id, tree))
+                .map_or_else(v1::Order::default, |tree| self.parts(order, tree))
         }
     }
 

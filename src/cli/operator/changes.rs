@@ -31,6 +31,10 @@ const CONFIRM: &str = "confirm";
 const DECLINE: &str = "decline";
 const NO_SHOW: &str = "no-show";
 const NOTE: &str = "note";
+const CHANGE_STATE: &str = "change-state";
+const STATE: &str = "state";
+const PART: &str = "part";
+const FROM: &str = "from";
 const RETRY: &str = "retry";
 const ABANDON: &str = "abandon";
 const ITEM: &str = "item";
@@ -54,13 +58,14 @@ pub(super) enum Change {
     CustomerAction(v1::CustomerActionRequest),
     Confirm(v1::ConfirmItemsRequest),
     NoShow(v1::MarkNoShowRequest),
+    State(v1::ChangeStateRequest),
     Note(v1::AddNoteRequest),
     Retry(v1::RetryStepRequest),
     Abandon(v1::AbandonStepRequest),
 }
 
 /// The commands among those of orders.
-pub(super) fn order_commands() -> [Command; 9] {
+pub(super) fn order_commands() -> [Command; 10] {
     [
         with_terms(
             Command::new(CANCEL)
@@ -90,7 +95,6 @@ pub(super) fn order_commands() -> [Command; 9] {
                     Arg::new(DECISION)
                         .index(2)
                         .value_name("DECISION")
-                        .index(2)
                         .required(true)
                         .value_parser([AMEND, CANCEL])
                         .help("The rest stands, or everything is cancelled"),
@@ -117,11 +121,28 @@ pub(super) fn order_commands() -> [Command; 9] {
                 .arg(items()),
         ),
         with_terms(
+            Command::new(CHANGE_STATE)
+                .about("Make any other change of state that the lifecycle allows; for the role admin")
+                .arg(
+                    Arg::new(STATE)
+                        .index(2)
+                        .value_name("STATE")
+                        .required(true)
+                        .help("The state that it shall be in"),
+                )
+                .arg(text(
+                    PART,
+                    "PART",
+                    "What changes: items/0 is the first item, refunds/1 the first refund; default: the order",
+                ))
+                .arg(text(FROM, "STATE", "Only if it is in this state"))
+                .arg(reason()),
+        ),
+        with_terms(
             Command::new(NOTE).about("Add a note to the history").arg(
                 Arg::new(NOTE)
                     .index(2)
                     .value_name("TEXT")
-                    .index(2)
                     .required(true)
                     .help("The note"),
             ),
@@ -185,10 +206,16 @@ fn withdraw_command() -> Command {
 /// The commands among those of steps.
 pub(super) fn step_commands() -> [Command; 2] {
     [
-        with_terms(Command::new(RETRY).about("Try a step at once").arg(step())),
+        with_terms(
+            Command::new(RETRY)
+                .about("Try a step at once, also one that was given up")
+                .arg(step()),
+        ),
         with_terms(
             Command::new(ABANDON)
-                .about("Give up a step; its order goes on as the lifecycle says")
+                .about(
+                    "Give up a step, and show it no more; its order goes on as the lifecycle says",
+                )
                 .arg(step())
                 .arg(reason().required(true)),
         ),
@@ -252,7 +279,6 @@ fn step() -> Arg {
     Arg::new(STEP)
         .index(2)
         .value_name("STEP")
-        .index(2)
         .required(true)
         .value_parser(value_parser!(u16))
         .help("Number of the step")
@@ -357,6 +383,15 @@ impl Change {
                 etag,
                 validate_only,
             }),
+            CHANGE_STATE => Self::State(v1::ChangeStateRequest {
+                name: part_name(&name_of_order, &given(arguments, PART)),
+                from_state: given(arguments, FROM),
+                to_state: given(arguments, STATE),
+                reason: given(arguments, REASON),
+                request_id,
+                etag,
+                validate_only,
+            }),
             NOTE => Self::Note(v1::AddNoteRequest {
                 name: name_of_order,
                 note: given(arguments, NOTE),
@@ -400,6 +435,7 @@ impl Change {
             Self::CustomerAction(request) => request.validate_only,
             Self::Confirm(request) => request.validate_only,
             Self::NoShow(request) => request.validate_only,
+            Self::State(request) => request.validate_only,
             Self::Note(request) => request.validate_only,
             Self::Retry(request) => request.validate_only,
             Self::Abandon(request) => request.validate_only,
@@ -445,6 +481,13 @@ impl Change {
             Self::NoShow(request) => {
                 client
                     .mark_no_show(request.clone())
+                    .await?
+                    .into_inner()
+                    .order
+            }
+            Self::State(request) => {
+                client
+                    .change_state(request.clone())
                     .await?
                     .into_inner()
                     .order
@@ -579,6 +622,15 @@ fn decision_of(command: &str, arguments: &ArgMatches) -> CustomerDecision {
         CustomerDecision::Amend
     } else {
         CustomerDecision::Cancel
+    }
+}
+
+/// The name of a part of an order; that of the order without one.
+fn part_name(order: &str, part: &str) -> String {
+    if part.is_empty() {
+        order.to_owned()
+    } else {
+        format!("{order}/{part}")
     }
 }
 

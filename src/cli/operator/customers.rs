@@ -8,7 +8,7 @@ use crate::{
         customers::ExportedCustomer,
         operator::proto::v1::{EraseCustomerRequest, ExportCustomerRequest},
     },
-    cli::error::CliError,
+    cli::{error::CliError, progress::OrderCount},
 };
 use domain::ids::UserId;
 
@@ -40,13 +40,16 @@ impl OperatorServer {
             let answers = connection.orders().export_customer(request).await?;
             let mut answers = answers.into_inner();
             let (mut orders, mut unreadable): (Vec<Value>, _) = (Vec::new(), Vec::new());
+            let progress = OrderCount::new();
             while let Some(answer) = answers.message().await? {
                 unreadable.extend_from_slice(&answer.unreadable);
                 if answer.order.is_some() {
                     // Every message has a JSON form.
                     orders.push(serde_json::to_value(&answer).unwrap_or_default());
+                    progress.show(orders.len());
                 }
             }
+            drop(progress);
             let mut export = json!({
                 "format": FORM,
                 "user_id": user_id.as_str(),

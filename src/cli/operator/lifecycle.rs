@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use kernel::files::regular;
 
 use super::{
-    CA, CSV, JSON, LOGIN_FILE, SERVER, SHOW,
+    CA, CSV, JSON, JSON_LINES, LOGIN_FILE, SERVER, SHOW,
     changes::{DRY_RUN, REQUEST_ID, new_request_id},
     connection::{Connection, RequestFailed},
     given, limit, most,
@@ -85,7 +85,7 @@ pub(in crate::cli) fn or_of_server(command: Command) -> Command {
             .conflicts_with(FILE)
             .help("Describe the definition in force of the server with this operator's address")
     });
-    let of_server = [CA, LOGIN_FILE, JSON, CSV];
+    let of_server = [CA, LOGIN_FILE, JSON, JSON_LINES, CSV];
     of_server.into_iter().fold(command, |command, name| {
         command.mut_arg(name, |argument| argument.requires(SERVER))
     })

@@ -17,7 +17,7 @@ use crate::{
         Cancellation, Customer, GetOrderRequest, Item, ListHistoryRequest, Order,
         SearchOrdersRequest, Transition,
     },
-    cli::{days::day_of_server, table::Align},
+    cli::{days::day_of_server, progress::OrderCount, table::Align},
 };
 
 const STATE: &str = "state";
@@ -192,17 +192,21 @@ impl OrderList {
         let mut orders = Vec::new();
         let mut request = self.request.clone();
         let limit = self.limit;
+        let progress = OrderCount::new();
         // Until enough is read: an answer may have fewer orders than asked for and still not be the last.
         loop {
             let left = limit - orders.len();
             request.page_size = i32::try_from(left.min(PAGE)).unwrap_or(i32::MAX);
             let page = client.search_orders(request.clone()).await?.into_inner();
             orders.extend(page.orders);
+            // Also where a page has none: whoever searches long sees that the search goes on.
+            progress.show(orders.len());
             request.page_token = page.next_page_token;
             if request.page_token.is_empty() || orders.len() >= limit {
                 break;
             }
         }
+        drop(progress);
         let mut columns: Vec<Column> = vec![
             ("order", "Order", Align::Left),
             ("created", "Created", Align::Left),

@@ -5,11 +5,12 @@ use std::{
     mem,
 };
 
+use clap::ArgMatches;
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::connection::RequestFailed;
+use super::{CSV, JSON, JSON_LINES, connection::RequestFailed};
 use crate::{
     api::operator::proto::v1,
     cli::table::{self, Align},
@@ -21,17 +22,22 @@ use domain::money::{Currency, Money};
 pub(super) enum OutputFormat {
     Table,
     Json,
+    JsonLines,
     Csv,
 }
 
 impl OutputFormat {
-    /// The format of two flags, of which one at most is given.
-    pub(super) fn of(json: bool, csv: bool) -> Self {
-        match (json, csv) {
-            (true, _) => Self::Json,
-            (false, true) => Self::Csv,
-            (false, false) => Self::Table,
-        }
+    /// The format that the flags ask for, of which one at most is given.
+    pub(super) fn of(arguments: &ArgMatches) -> Self {
+        let flags = [
+            (JSON, Self::Json),
+            (JSON_LINES, Self::JsonLines),
+            (CSV, Self::Csv),
+        ];
+        let mut given = flags
+            .into_iter()
+            .filter(|(flag, _)| arguments.get_flag(flag));
+        given.next().map_or(Self::Table, |(_, format)| format)
     }
 }
 
@@ -85,6 +91,7 @@ impl Report {
                 serde_json::to_writer_pretty(&mut *stdout, &self.json)?;
                 writeln!(stdout)
             }
+            OutputFormat::JsonLines => self.print_json_lines(stdout),
             OutputFormat::Csv if self.columns.is_empty() => {
                 write!(stdout, "{}", printable_lines(&self.title))
             }
@@ -107,6 +114,16 @@ impl Report {
             return Ok(());
         }
         write!(stdout, "{}", table::table("", &columns, &rows))
+    }
+
+    /// Each element of a list on a line; an answer that is none on one line.
+    fn print_json_lines(&self, stdout: &mut dyn Write) -> io::Result<()> {
+        let list = self.json.as_array();
+        let elements = list.map(Vec::as_slice);
+        for element in elements.unwrap_or(std::slice::from_ref(&self.json)) {
+            writeln!(stdout, "{element}")?;
+        }
+        Ok(())
     }
 
     /// The first line of comma-separated values.
@@ -151,7 +168,9 @@ impl<'w> ReportSeries<'w> {
                 }
                 report.print_table(stdout)?;
             }
-            OutputFormat::Json => writeln!(stdout, "{}", report.json)?,
+            OutputFormat::Json | OutputFormat::JsonLines => {
+                writeln!(stdout, "{}", report.json)?;
+            }
             OutputFormat::Csv => {
                 if is_first {
                     report.print_names(stdout)?;
@@ -251,17 +270,18 @@ mod tests {
             vec!["a, \"b\"".to_owned(), "1".to_owned()],
             vec!["\u{1b}[2J".to_owned(), "20".to_owned()],
         ];
-        let report = Report::new(columns, rows, &["x"]);
+        let report = Report::new(columns, rows, &["x", "y"]);
         let mut text = Vec::new();
         report.print(format, &mut text).unwrap();
         String::from_utf8(text).unwrap()
     }
 
     #[test]
-    fn a_report_has_three_forms() {
+    fn a_report_has_four_forms() {
         let table = "Name     N\na, \"b\"   1\n\u{fffd}[2J    20\n";
         assert_eq!(printed(OutputFormat::Table), table);
-        assert_eq!(printed(OutputFormat::Json), "[\n  \"x\"\n]\n");
+        assert_eq!(printed(OutputFormat::Json), "[\n  \"x\",\n  \"y\"\n]\n");
+        assert_eq!(printed(OutputFormat::JsonLines), "\"x\"\n\"y\"\n");
         let csv = "name,count\n\"a, \"\"b\"\"\",1\n\u{1b}[2J,20\n";
         assert_eq!(printed(OutputFormat::Csv), csv);
     }
@@ -273,6 +293,7 @@ mod tests {
         for (format, expected) in [
             (OutputFormat::Table, "Name\na\n\nName\na\n"),
             (OutputFormat::Json, "[\"x\"]\n[\"x\"]\n"),
+            (OutputFormat::JsonLines, "[\"x\"]\n[\"x\"]\n"),
             (OutputFormat::Csv, "name\na\na\n"),
         ] {
             let mut text = Vec::new();

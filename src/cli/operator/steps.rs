@@ -17,7 +17,7 @@ const PAGE: i32 = 1_000;
 
 pub(super) fn list_command() -> Command {
     Command::new(LIST)
-        .about("List work outside of the server that is not done, the longest overdue first")
+        .about("List work outside of the server that was given up, and that is not done, the longest overdue first")
         .arg(text(ORDER, "ID", "Steps of this order; default: of all"))
 }
 
@@ -55,6 +55,7 @@ impl StepList {
             ("order", "Order", Align::Left),
             ("step", "Step", Align::Right),
             ("kind", "Kind", Align::Left),
+            ("state", "State", Align::Left),
             ("attempts", "Attempts", Align::Right),
             ("due", "Due", Align::Left),
             ("last_error", "Last error", Align::Left),
@@ -66,9 +67,9 @@ impl StepList {
                 id(order).to_owned(),
                 number.to_owned(),
                 step.kind.clone(),
+                step.state.clone(),
                 step.attempts.to_string(),
-                // A step does not name the merchant, so its zone is not known.
-                local(step.due_time.as_ref(), "UTC"),
+                local(step.due_time.as_ref(), &step.time_zone),
                 step.last_error.clone(),
             ]);
         }

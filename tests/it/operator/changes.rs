@@ -542,6 +542,32 @@ async fn a_step_that_is_not_answered_is_listed_retried_and_given_up() {
     stage.stop().await;
 }
 
+#[tokio::test]
+async fn a_step_that_was_given_up_needs_a_person_and_is_listed() {
+    let stage = Stage::start().await;
+    let id = stage.paid_order("a", "refund-fails").await;
+    let cancelled = stage.orders().cancel_order(cancellation(&id, 1)).await;
+    cancelled.unwrap();
+    let step = listed_step(&stage, "", 1).await;
+    assert_eq!((&*step.state, &step.due_time), ("given_up", &None));
+    assert_eq!(step.last_error, "the card is closed");
+    assert_eq!(step.time_zone, "UTC");
+    let found: serde_json::Value = stage
+        .read("/operator/v1/orders?needs_attention=true")
+        .await
+        .unwrap();
+    assert_eq!(found["orders"][0]["steps"][0]["state"], "given_up");
+    let retry = RetryStepRequest {
+        name: step.name,
+        request_id: request_id(2),
+        ..RetryStepRequest::default()
+    };
+    let retried = stage.orders().retry_step(retry).await.unwrap();
+    let retried = retried.into_inner().order.unwrap();
+    assert_eq!(retried.steps[0].state, "open");
+    stage.stop().await;
+}
+
 /// The only step, once it has had that number of attempts.
 async fn listed_step(
     stage: &Stage,

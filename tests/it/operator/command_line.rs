@@ -128,6 +128,40 @@ async fn each_change_has_a_command() {
             "decision of the merchant",
         ),
         (&["orders", "amend", &noted], 64, "decision of its customer"),
+        (
+            &[
+                "orders",
+                "change-state",
+                &noted,
+                "fulfilled",
+                "--part=items/0",
+                "--dry-run",
+            ],
+            0,
+            "fulfilled  CONFIRMED",
+        ),
+        (
+            &["orders", "change-state", &noted, "completed", "--reason=x"],
+            64,
+            "cannot go from",
+        ),
+        (
+            &[
+                "orders",
+                "change-state",
+                &noted,
+                "fulfilled",
+                "--part=items/0",
+                "--from=held",
+            ],
+            64,
+            "is in state",
+        ),
+        (
+            &["orders", "list", "--state=canceled"],
+            64,
+            "states are pending, ",
+        ),
         (&["steps", "retry", &noted, "1"], 64, "no open step"),
         (
             &["steps", "abandon", &noted, "1", "--reason=x"],
@@ -184,6 +218,13 @@ async fn slots_and_guests_are_listed() {
         guests.contains("Lovelace-a   Ada         2 Adult"),
         "{guests}"
     );
+    stage.order("b", 1, Ordered::Museum).await;
+    let lines = said(&stage, &[&words[..], &["--json-lines"]].concat()).await;
+    let names: Vec<serde_json::Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["family_name"].clone())
+        .collect();
+    assert_eq!(names, ["Lovelace-a", "Lovelace-b"]);
     stage.stop().await;
 }
 

@@ -257,7 +257,7 @@ async fn orders_are_found_by_every_condition() {
             vec![&d],
         ),
         (
-            format!("order_id_prefix={}", &b[..12]),
+            format!("order_id_prefix={}", b[..12].to_lowercase()),
             SearchOrdersRequest {
                 order_id_prefix: b[..12].into(),
                 ..base()

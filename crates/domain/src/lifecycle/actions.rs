@@ -1,9 +1,9 @@
 //! What the actions of a transition do.
 
 use super::{
-    ActionError, AlertChange, Effect, Entity, EventIx, Fulfillment, LaunchTime, LifecycleAction,
-    LinkBy, Name, OpenStep, OrderPart, Refused, Spots, StateIx, StateSet, StepKind, Timer,
-    TimerDue, TimerRule, payments::StepMoney, run::Run,
+    ActionError, AlertChange, Effect, Entity, EventIx, Fulfillment, GivenUpStep, LaunchTime,
+    LifecycleAction, LinkBy, Name, OpenStep, OrderPart, Refused, Spots, StateIx, StateSet,
+    StepKind, Timer, TimerDue, TimerRule, payments::StepMoney, run::Run,
 };
 use crate::{
     lifecycle::Destination,
@@ -210,16 +210,47 @@ impl<'d> Run<'d> {
             .checked_add(1)
             .ok_or(ActionError::TooMany)?;
         self.tree.launches = number;
-        let step = OpenStep {
+        // The new one does its work.
+        self.forget_given_up(part, kind);
+        self.begin_step(OpenStep {
             number,
             kind: kind.clone(),
             part,
             due,
             amount,
+        });
+        Ok(())
+    }
+
+    /// Opens a step once more, under its number, which is part of its key: perhaps it was done after all.
+    pub(super) fn reopen(&mut self, step: &OpenStep) -> Result<(), Refused> {
+        let (part, kind) = (step.part, &step.kind);
+        if *kind == StepKind::BookDelivery {
+            self.demand_payment(part)?;
+        }
+        let money = self.step_money(part, kind);
+        let amount = match money.map_err(|error| Self::failed(part, error))? {
+            StepMoney::NotItsWork => None,
+            StepMoney::Amount(amount) => Some(amount),
+            StepMoney::NothingLeft => return Ok(()),
         };
+        self.begin_step(OpenStep {
+            due: self.facts.now,
+            amount,
+            ..step.clone()
+        });
+        Ok(())
+    }
+
+    /// Forgets the step of a kind that a part has given up.
+    pub(super) fn forget_given_up(&mut self, part: OrderPart, kind: &StepKind) {
+        let is_it = |it: &GivenUpStep| it.step.part == part && it.step.kind == *kind;
+        self.tree.given_up.retain(|it| !is_it(it));
+    }
+
+    fn begin_step(&mut self, step: OpenStep) {
         self.tree.steps.push(step.clone());
         self.effects.push(Effect::Launch(step));
-        Ok(())
     }
 
     fn launch_time(&self, at: LaunchTime) -> EpochSeconds {
@@ -235,8 +266,9 @@ impl<'d> Run<'d> {
         }
     }
 
-    /// Forgets the open steps of a kind that a part has.
+    /// Forgets the open steps of a kind that a part has, and one that was given up: nobody may have it tried again.
     pub(super) fn cancel_steps(&mut self, part: OrderPart, kind: &StepKind) {
+        self.forget_given_up(part, kind);
         while let Some(at) = self
             .tree
             .steps

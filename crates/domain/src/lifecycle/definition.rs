@@ -256,6 +256,17 @@ impl Definition {
         all.filter(move |it| it.from.contains(from))
     }
 
+    /// All actions, whatever makes them run.
+    pub fn actions(&self) -> impl Iterator<Item = &LifecycleAction> {
+        self.entities
+            .iter()
+            .flat_map(|entity| {
+                let transitions = entity.transitions.iter().flat_map(|it| &it.actions);
+                entity.on_start.iter().chain(transitions)
+            })
+            .map(|guarded| &guarded.action)
+    }
+
     /// The targets of manual transitions from a state.
     #[must_use]
     pub fn targets(&self, part: OrderPart, from: StateIx) -> StateSet {

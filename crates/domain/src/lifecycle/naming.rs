@@ -159,6 +159,7 @@ impl<S, E> OrderTree<S, E> {
             ledger: self.ledger,
             timers,
             steps: self.steps,
+            given_up: self.given_up,
             ended: self.ended,
             launches: self.launches,
             reason: self.reason,

@@ -187,6 +187,8 @@ impl Run<'_> {
 
     /// Runs `cancel_payment_operations`.
     pub(super) fn cancel_payments(&mut self, part: OrderPart) -> Result<(), Refused> {
+        // Nobody charges for what is cancelled.
+        self.forget_given_up(OrderPart::ORDER, &StepKind::Charge);
         let mut steps = self.tree.steps.iter_mut();
         if let Some(charge) = steps.find(|step| step.kind == StepKind::Charge) {
             charge.kind = StepKind::ReverseCharge;

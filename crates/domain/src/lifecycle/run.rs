@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use smallvec::SmallVec;
 
 use super::{
-    ActionError, Condition, Definition, Effect, EndedStep, Entity, EventSet, Facts, GuardedAction,
-    Moved, Name, OrderPart, OrderTree, Refused, RunOutcome, SkipReason, Skipped, Spots, StateIx,
-    StepAnswer, TransitionDef, TransitionMode, Trigger, UpdateRule,
+    ActionError, Condition, Definition, Effect, EndedStep, Entity, EventSet, Facts, GivenUpStep,
+    GuardedAction, Moved, Name, OpenStep, OrderPart, OrderTree, Refused, RunOutcome, SkipReason,
+    Skipped, Spots, StateIx, StepAnswer, StepResult, TransitionDef, TransitionMode, Trigger,
+    UpdateRule,
     invariants::{Before, Invariant},
 };
 use crate::{
@@ -126,6 +127,10 @@ impl<'d> Run<'d> {
             }
             Trigger::Fired { part, name } => self.fired(part, &name)?,
             Trigger::StepEnded { number, answer } => self.step_ended(number, answer)?,
+            Trigger::Retried { number } => self.retried(number)?,
+            Trigger::LeftAlone { number } => {
+                self.take_given_up(number);
+            }
             Trigger::Paid(entry) => {
                 self.append(OrderPart::ORDER, entry)?;
                 self.try_automatic(OrderPart::ORDER)?;
@@ -248,8 +253,36 @@ impl<'d> Run<'d> {
             part: step.part,
             result: answer.result,
         });
+        let is_replaced = self.tree.open_step(step.part, &step.kind).is_some();
+        if let (StepResult::Failed, Some(failure)) = (answer.result, &answer.failure)
+            && !is_replaced
+        {
+            // Before the order moves: where that launches another of its kind, this one is not needed any more.
+            self.tree.given_up.push(GivenUpStep {
+                step: step.clone(),
+                attempts: failure.attempts,
+                error: failure.error.clone(),
+            });
+        }
         self.settle(&step, answer)?;
         self.try_automatic(step.part)
+    }
+
+    /// Opens a step that was given up, under the number that it has.
+    fn retried(&mut self, number: u16) -> Result<(), Refused> {
+        if let Some(step) = self.take_given_up(number) {
+            return self.reopen(&step);
+        }
+        self.skip(OrderPart::ORDER, None, SkipReason::LateStep);
+        Ok(())
+    }
+
+    /// Removes a step from those that were given up.
+    fn take_given_up(&mut self, number: u16) -> Option<OpenStep> {
+        let mut given_up = self.tree.given_up.iter();
+        let at = given_up.position(|it| it.step.number == number)?;
+        self.is_touched = true;
+        Some(self.tree.given_up.remove(at).step)
     }
 
     fn shipped(&mut self, part: OrderPart, report: &ShipmentReport) -> Result<(), Refused> {

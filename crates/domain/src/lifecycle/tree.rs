@@ -203,6 +203,17 @@ pub struct OpenStep {
     pub amount: Option<Money>,
 }
 
+/// A step that has failed and may be done all the same, if a person has it tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUpStep {
+    /// The step. Tried again, it keeps its number.
+    pub step: OpenStep,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What went wrong last.
+    pub error: String,
+}
+
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepResult {
@@ -242,6 +253,9 @@ pub struct OrderTree<S = StateIx, E = EventSet> {
     pub timers: Vec<Timer<S>>,
     /// Steps without an outcome.
     pub steps: Vec<OpenStep>,
+    /// Steps that were given up, until they are tried again, another of their kind takes their place, or a person leaves
+    /// them alone.
+    pub given_up: Vec<GivenUpStep>,
     /// The last outcome of each kind of step that each part had.
     pub ended: Vec<EndedStep>,
     /// Steps launched so far.
@@ -264,10 +278,11 @@ pub struct OrderTree<S = StateIx, E = EventSet> {
 pub type NamedTree = OrderTree<Name, BTreeSet<Name>>;
 
 impl<S, E> OrderTree<S, E> {
-    /// Whether anything of it happens by itself: it has a timer, or a step without an outcome.
+    /// Whether anything of it happens by itself, or waits for a person to have it tried again: it has a timer, or a step
+    /// that is open or was given up.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        !self.timers.is_empty() || !self.steps.is_empty()
+        !self.timers.is_empty() || !self.steps.is_empty() || !self.given_up.is_empty()
     }
 }
 
@@ -291,6 +306,7 @@ impl OrderTree {
             ledger,
             timers: Vec::new(),
             steps: Vec::new(),
+            given_up: Vec::new(),
             ended: Vec::new(),
             launches: 0,
             reason: None,
@@ -314,6 +330,7 @@ impl OrderTree {
             ledger: _,
             timers,
             steps,
+            given_up,
             ended,
             launches,
             reason,
@@ -330,6 +347,7 @@ impl OrderTree {
             && *reductions == other.reductions
             && *timers == other.timers
             && *steps == other.steps
+            && *given_up == other.given_up
             && *ended == other.ended
             && *launches == other.launches
             && *reason == other.reason

@@ -47,6 +47,16 @@ pub enum Trigger {
         /// The outcome.
         answer: StepAnswer,
     },
+    /// A person has a step tried again that was given up.
+    Retried {
+        /// Its number.
+        number: u16,
+    },
+    /// A person leaves a step alone that was given up.
+    LeftAlone {
+        /// Its number.
+        number: u16,
+    },
     /// The gateway told something of the payment.
     Paid(LedgerEntry),
     /// A carrier told something of a delivery.
@@ -76,6 +86,17 @@ pub struct StepAnswer {
     pub entry: Option<LedgerEntry>,
     /// The carrier's reference, of a booked delivery.
     pub reference: Option<String>,
+    /// How it was given up, if a person may have it tried again.
+    pub failure: Option<StepFailure>,
+}
+
+/// How a step was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepFailure {
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What went wrong last. It stays on record for good, so it has nothing of the customer.
+    pub error: String,
 }
 
 impl StepAnswer {
@@ -86,6 +107,7 @@ impl StepAnswer {
             result,
             entry: None,
             reference: None,
+            failure: None,
         }
     }
 }

@@ -63,7 +63,11 @@ fn a_definition_is_described_as_a_whole() {
 fn r11_filters_narrow_it_down() {
     assert_eq!(
         rows(&filter(Some("refund"), None, Some("send_alert"))),
-        ["refund: requested -> failed", "refund: failed -> requested"]
+        [
+            "refund: requested -> failed",
+            "refund: failed -> done",
+            "refund: failed -> requested"
+        ]
     );
     assert_eq!(
         rows(&filter(None, Some("no_show"), None)),
@@ -107,6 +111,7 @@ fn a_diagram_is_what_mermaid_reads() {
         [*] --> refund__requested
         refund__requested --> refund__done: automatic
         refund__requested --> refund__failed: automatic
+        refund__failed --> refund__done: automatic
         refund__failed --> refund__requested: manual
         refund__done --> [*]
     }

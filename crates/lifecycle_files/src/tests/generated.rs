@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use domain::{
     ledger::{LedgerEntry, LedgerKind, PaidBy, PaymentStatus},
     lifecycle::{
-        Effect, Entity, MAX_TRANSITIONS, OrderPart, OrderTree, Refused, RunOutcome, Spots, StateIx,
-        StepAnswer, StepKind, StepResult, Trigger,
+        Effect, Entity, MAX_TRANSITIONS, OpenStep, OrderPart, OrderTree, Refused, RunOutcome,
+        Spots, StateIx, StepAnswer, StepFailure, StepKind, StepResult, Trigger,
     },
     money::Percent,
     refunds::{RefundCause, RefundShare},
@@ -339,7 +339,7 @@ fn part(tree: &OrderTree, choices: &mut Choices<'_>) -> OrderPart {
 fn trigger(world: &World, tree: &OrderTree, choices: &mut Choices<'_>) -> Trigger {
     let part = part(tree, choices);
     let amount = dollars(i64::try_from(choices.below(25)).unwrap());
-    match choices.below(12) {
+    match choices.below(13) {
         0..=4 => {
             let states = world.def.entity(part.entity).states.len();
             Trigger::Transition {
@@ -363,6 +363,10 @@ fn trigger(world: &World, tree: &OrderTree, choices: &mut Choices<'_>) -> Trigge
                 StepResult::Done
             });
             answer.reference = choices.is(2).then(|| "R".to_owned());
+            answer.failure = choices.is(2).then(|| StepFailure {
+                attempts: 2,
+                error: "busy".to_owned(),
+            });
             if choices.is(6) {
                 answer.entry = Some(LedgerEntry::new(LedgerKind::Authorized, amount, world.now));
             }
@@ -395,6 +399,15 @@ fn trigger(world: &World, tree: &OrderTree, choices: &mut Choices<'_>) -> Trigge
                 updated: world.now,
             },
         },
+        11 => {
+            let given_up = tree.given_up.get(choices.below(tree.given_up.len()));
+            let number = given_up.map_or(99, |it| it.step.number);
+            if choices.is(3) {
+                Trigger::LeftAlone { number }
+            } else {
+                Trigger::Retried { number }
+            }
+        }
         _ => Trigger::GiveBack {
             items: vec![part.index],
             share: RefundShare::Percent(
@@ -454,14 +467,20 @@ fn check(before: &OrderTree, outcome: &RunOutcome) {
         "nothing is booked or dispatched unpaid"
     );
     assert!(outcome.transitions.len() <= MAX_TRANSITIONS);
-    let mut numbers: Vec<u16> = after.steps.iter().map(|step| step.number).collect();
+    let given_up = after.given_up.iter().map(|it| &it.step);
+    let standing = after.steps.iter().chain(given_up);
+    let mut numbers: Vec<u16> = standing.clone().map(|step| step.number).collect();
     numbers.sort_unstable();
     numbers.dedup();
     assert_eq!(
         numbers.len(),
-        after.steps.len(),
+        standing.count(),
         "numbers of steps are unique"
     );
+    for given_up in &after.given_up {
+        let OpenStep { part, kind, .. } = &given_up.step;
+        assert_eq!(after.open_step(*part, kind), None, "one does the work");
+    }
     assert!(numbers.iter().all(|number| *number <= after.launches));
     let timers = |it: &OrderTree| {
         it.timers

@@ -4,7 +4,7 @@
 //! orders wait until it is over: between the count of the states in use and the exchange of the definition no order comes
 //! to a state that is about to be dropped.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
 use arc_swap::ArcSwap;
 use smallvec::smallvec;
@@ -19,7 +19,10 @@ use crate::{
     audit::{AuditEvent, AuditedChange, AuditedOutcome},
     update::{ChangeError, ChangeMode, InvalidField, is_uuid},
 };
-use domain::time::Seconds;
+use domain::{
+    lifecycle::{Definition, LifecycleAction, Name, StepKind},
+    time::Seconds,
+};
 use kernel::{blocking, diagnostics::Diagnostics, user::User};
 use store::{
     Fingerprint, LifecycleChange, LifecycleDraft, LifecycleRevision, Precondition, RequestAnswer,
@@ -475,6 +478,12 @@ impl App {
                 stranded.entity.name()
             ));
         }
+        for step in own_steps(file.definition()) {
+            warnings.push(format!(
+                "step {:?} is tried until it is given up, unless a program that embeds this server does it",
+                step.as_str()
+            ));
+        }
         warnings
     }
 
@@ -525,4 +534,19 @@ fn validate(request: &LifecycleRequest) -> Result<(), LifecycleError> {
 
 fn definition_of(text: &str) -> Result<LifecycleFile, LifecycleError> {
     LifecycleFile::of_text(text, DRAFT_NAME).map_err(LifecycleError::InvalidDefinition)
+}
+
+/// The steps of the partner's own that a definition launches.
+fn own_steps(definition: &Definition) -> BTreeSet<&Name> {
+    let mut steps = BTreeSet::new();
+    for action in definition.actions() {
+        if let LifecycleAction::Launch {
+            step: StepKind::Custom(name),
+            ..
+        } = action
+        {
+            steps.insert(name);
+        }
+    }
+    steps
 }

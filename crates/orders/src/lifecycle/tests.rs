@@ -277,6 +277,19 @@ async fn what_cannot_be_done_is_said_and_changes_nothing() {
     let checked = app.put_draft(request(8), odd).await.unwrap();
     assert_eq!(checked.warnings.len(), 1, "{checked:?}");
     assert!(checked.warnings[0].contains("\"booked\""), "{checked:?}");
+    // So is a step that nobody may do.
+    let launching = named("own").replacen(
+        "on_start = [{ action = \"update_reserved_stock\", creation = true }]",
+        "on_start = [{ action = \"launch\", step = \"stamp\" }]",
+        1,
+    );
+    let launching = launching.replacen("name = \"own\"", "name = \"own\"\nsteps = [\"stamp\"]", 1);
+    let checked = app.put_draft(request(9), launching).await.unwrap();
+    assert_eq!(checked.warnings.len(), 1, "{checked:?}");
+    assert!(
+        checked.warnings[0].contains("step \"stamp\""),
+        "{checked:?}"
+    );
 }
 
 #[tokio::test]

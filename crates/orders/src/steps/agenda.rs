@@ -26,6 +26,8 @@ struct AgendaState {
     /// All that is due some time, the earliest first.
     by_due: DueTimes,
     orders: HashMap<OrderKey, OrderAgenda>,
+    /// The orders with steps that were given up.
+    given_up: BTreeSet<OrderKey>,
     /// The orders of which something is at work. They are passed over, because changes of one order come one after
     /// another anyway.
     at_work: HashSet<OrderKey>,
@@ -181,17 +183,23 @@ impl Agenda {
         (*timers, entries.len() - timers)
     }
 
-    /// The orders with open steps, the longest due first.
+    /// The number of orders with steps that were given up.
+    pub(super) fn given_up(&self) -> usize {
+        self.lock().given_up.len()
+    }
+
+    /// The orders with steps that were given up, and then those with open ones, the longest due first.
     pub(super) fn orders_with_steps(&self) -> Vec<OrderId> {
         let state = self.lock();
-        let mut seen = HashSet::new();
-        let mut orders = Vec::new();
+        let mut seen: HashSet<OrderKey> = state.given_up.iter().copied().collect();
+        let mut keys: Vec<OrderKey> = state.given_up.iter().copied().collect();
         for (_, key, name) in &state.by_due.entries {
             if matches!(name, WorkName::Step(_)) && seen.insert(*key) {
-                orders.extend(state.orders.get(key).map(|agenda| agenda.order.clone()));
+                keys.push(*key);
             }
         }
-        orders
+        let agendas = keys.iter().filter_map(|key| state.orders.get(key));
+        agendas.map(|agenda| agenda.order.clone()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, AgendaState> {
@@ -233,7 +241,12 @@ impl AgendaState {
             self.by_due.insert((progress.due, key, name.clone()));
             work.insert(name, progress);
         }
-        if !work.is_empty() {
+        if tree.given_up.is_empty() {
+            self.given_up.remove(&key);
+        } else {
+            self.given_up.insert(key);
+        }
+        if !work.is_empty() || !tree.given_up.is_empty() {
             let order = order.clone();
             let agenda = OrderAgenda {
                 order,
@@ -310,7 +323,7 @@ impl AgendaState {
         if let Some(progress) = agenda.work.remove(name) {
             self.by_due.remove(&(progress.due, *key, name.clone()));
         }
-        if agenda.work.is_empty() {
+        if agenda.work.is_empty() && !self.given_up.contains(key) {
             self.orders.remove(key);
         }
     }

@@ -32,7 +32,7 @@ pub struct StepCall {
 pub enum StepOutcome {
     /// It is done.
     Done,
-    /// It is not done and never will be; why, for operators.
+    /// It is not done and never will be by itself; why, for operators. As below, it has nothing of the customer.
     Failed(String),
     /// It may be done or not, and is to be tried again under the same key; why, for operators. The reason stays on record
     /// for good, so it has nothing of the customer.

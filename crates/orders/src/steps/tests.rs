@@ -16,7 +16,7 @@ use domain::{
     lifecycle::{Entity, GuardedAction, LaunchTime, LifecycleAction, Name},
 };
 use proptest::prelude::*;
-use store::{HistoryEntry, OrderUpdate, Store, UpdateCause, UpdateTexts};
+use store::{HistoryEntry, OrderUpdate, Store, UpdateCause};
 use testkit::schedules::every_schedule;
 
 /// A handler that does what it is told, attempt by attempt, and keeps books.
@@ -133,6 +133,80 @@ async fn a_refund_that_is_rejected_has_failed_and_needs_a_person() {
     let stored = office.changed(&order, again).await;
     assert_eq!(refunds(&stored), [("requested", cents(15_000))]);
     assert_eq!(office.app.timers_and_steps(), (0, 1));
+    // The new step does the work of the one that was given up.
+    assert_eq!(stored.update.unwrap().tree.given_up, []);
+}
+
+#[tokio::test]
+async fn a_refund_that_was_given_up_is_made_when_a_person_has_it_tried_again() {
+    let office = Office::new();
+    let order = office.order("a", &[2], Some("refund-fails-3"));
+    office
+        .changed(&order, cancel(&[], RefundChoice::Full))
+        .await;
+    office.work().await;
+    office.clock.advance(Seconds::days(7));
+    office.work().await;
+    let stored = office.stored(&order).await;
+    assert_eq!(refunds(&stored), [("failed", cents(15_000))]);
+    let given_up = stored.update.unwrap().tree.given_up;
+    assert_eq!(given_up.len(), 1);
+    assert_eq!((given_up[0].step.number, given_up[0].attempts), (1, 2));
+    let error = &given_up[0].error;
+    assert!(error.starts_with("given up after 2 attempts"), "{error}");
+    let office = office.restarted();
+    assert_eq!(office.app.orders_with_steps(), std::slice::from_ref(&order));
+    assert_eq!(office.app.timers_and_steps(), (0, 0));
+    let stored = office
+        .changed(&order, OrderChange::RetryStep { step: 1 })
+        .await;
+    let tree = stored.update.unwrap().tree;
+    assert_eq!((tree.given_up.len(), tree.steps[0].number), (0, 1));
+    office.work().await;
+    office.clock.advance(Seconds::HOUR);
+    office.work().await;
+    let stored = office.stored(&order).await;
+    assert_eq!(refunds(&stored), [("done", cents(15_000))]);
+    assert!(stored.update.unwrap().tree.alerts.is_empty());
+    assert_eq!(office.given(&order), [cents(15_000)], "once");
+    assert!(office.app.orders_with_steps().is_empty());
+}
+
+#[tokio::test]
+async fn a_step_that_was_given_up_is_tried_again_under_its_key_or_left_alone() {
+    let office = office_that_tells();
+    let order = office.order("a", &[2], None);
+    office
+        .changed(&order, cancel(&[], RefundChoice::Policy))
+        .await;
+    let failed = || Script::Answers(StepOutcome::Failed("no such customer".to_owned()));
+    let handler = Scripted::with([failed(), failed()]);
+    let runner = office.runner(handlers(&handler));
+    runner.run_due().await;
+    office
+        .changed(&order, OrderChange::RetryStep { step: 1 })
+        .await;
+    runner.run_due().await;
+    let keys: Vec<String> = handler.calls().into_iter().map(|(key, _)| key).collect();
+    assert!(keys.len() == 2 && keys[0] == keys[1], "{keys:?}");
+    let given_up = office.app.metrics.after_sale.steps_given_up();
+    assert_eq!((given_up, office.app.orders_with_given_up_steps()), (2, 1));
+    let alone = OrderChange::AbandonStep {
+        step: 1,
+        reason: "told by telephone".to_owned(),
+    };
+    let update = office.changed(&order, alone).await.update.unwrap();
+    assert_eq!(
+        (&*update.tree.given_up, ended(&update)),
+        (&[][..], vec![StepResult::Failed])
+    );
+    assert!(office.app.orders_with_steps().is_empty());
+    assert_eq!(office.app.metrics.after_sale.steps_given_up(), given_up);
+    assert_eq!(office.app.orders_with_given_up_steps(), 0);
+    let unknown = office
+        .change(&order, OrderChange::RetryStep { step: 1 })
+        .await;
+    assert_eq!(unknown, Err(ChangeError::NoStep(1)));
 }
 
 #[tokio::test]
@@ -462,17 +536,7 @@ fn with_steps(order: u8, due: &[i64]) -> OrderUpdate {
         revision: 1,
         updated_sec: NOW,
         tree: definition.named(tree),
-        entry: HistoryEntry {
-            cause: UpdateCause::Operator,
-            actor: None,
-            lifecycle: 1,
-            changes: Vec::new(),
-            skipped: Vec::new(),
-            events: Vec::new(),
-            ledger: Vec::new(),
-            released_items: Vec::new(),
-            texts: UpdateTexts::default(),
-        },
+        entry: HistoryEntry::new(UpdateCause::Operator, 1),
         released: Vec::new(),
         answer: None,
     }

@@ -109,12 +109,12 @@ pub enum OrderChange {
         /// The note.
         note: String,
     },
-    /// A step without an outcome is tried at once, under the key that it has.
+    /// A step without an outcome, or one that was given up, is tried at once, under the key that it has.
     RetryStep {
         /// Its number.
         step: u16,
     },
-    /// A step without an outcome is given up.
+    /// A step without an outcome is given up; one that was given up is left alone.
     AbandonStep {
         /// Its number.
         step: u16,

@@ -123,8 +123,8 @@ pub enum ChangeError {
         /// What it would give back.
         given: Money,
     },
-    /// There is no such open step.
-    #[error("the order has no open step {0}")]
+    /// There is no such step that is open or was given up.
+    #[error("the order has no open step {0}, nor one that was given up")]
     NoStep(u16),
     /// The lifecycle cannot make the change.
     #[error("the lifecycle cannot make the change: {0}")]

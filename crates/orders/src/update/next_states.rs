@@ -141,18 +141,23 @@ impl PresentOrder<'_> {
     fn item_action(&self, item: OrderPart, to: StateIx) -> OrderAction {
         let status = self.lifecycle.status_of(to);
         let is_chosen = status.is_some_and(|status| self.lifecycle.item_state(status) == Some(to));
+        if !is_chosen {
+            return OrderAction::ChangeState;
+        }
+        let is_pending = self.is_pending(item.index);
         match status {
-            Some(BookingStatus::Canceled) if is_chosen => OrderAction::Cancel,
-            Some(BookingStatus::NoShow) if is_chosen => OrderAction::MarkNoShow,
-            Some(BookingStatus::Confirmed) if is_chosen && self.is_pending(item.index) => {
-                OrderAction::Confirm
-            }
-            Some(BookingStatus::DeclinedByMerchant)
-                if is_chosen && self.is_pending(item.index) =>
-            {
-                OrderAction::Decline
-            }
-            _ => OrderAction::ChangeState,
+            Some(BookingStatus::Canceled) => OrderAction::Cancel,
+            Some(BookingStatus::NoShow) => OrderAction::MarkNoShow,
+            Some(BookingStatus::Confirmed) if is_pending => OrderAction::Confirm,
+            Some(BookingStatus::DeclinedByMerchant) if is_pending => OrderAction::Decline,
+            Some(
+                BookingStatus::Confirmed
+                | BookingStatus::DeclinedByMerchant
+                | BookingStatus::PendingMerchantConfirmation
+                | BookingStatus::NoShowPenalized
+                | BookingStatus::Failed,
+            )
+            | None => OrderAction::ChangeState,
         }
     }
 

@@ -23,6 +23,15 @@ const BY_CUSTOMER: &str = "customer";
 /// The reason of what is the merchant's doing.
 const BY_MERCHANT: &str = "merchant";
 
+/// How a step stands that has no good end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StepStanding {
+    /// It has no outcome.
+    Open,
+    /// It was given up.
+    GivenUp,
+}
+
 impl PresentOrder<'_> {
     /// The triggers of a change, and whose doing it is.
     pub(super) fn plan(&self, change: &OrderChange) -> Result<Vec<Trigger>, ChangeError> {
@@ -54,17 +63,18 @@ impl PresentOrder<'_> {
             OrderChange::ChangeState { part, from, to, .. } => {
                 self.change_state(*part, from.as_deref(), to)
             }
-            OrderChange::AbandonStep { step, .. } => {
-                self.open_step(*step)?;
-                Ok(vec![Trigger::StepEnded {
+            OrderChange::AbandonStep { step, .. } => Ok(vec![match self.step(*step)? {
+                StepStanding::Open => Trigger::StepEnded {
                     number: *step,
                     answer: StepAnswer::of(StepResult::Failed),
-                }])
-            }
-            OrderChange::RetryStep { step } => {
-                self.open_step(*step)?;
-                Ok(Vec::new())
-            }
+                },
+                StepStanding::GivenUp => Trigger::LeftAlone { number: *step },
+            }]),
+            OrderChange::RetryStep { step } => Ok(match self.step(*step)? {
+                // It is open, and only begins now.
+                StepStanding::Open => Vec::new(),
+                StepStanding::GivenUp => vec![Trigger::Retried { number: *step }],
+            }),
             OrderChange::AddNote { .. } => Ok(Vec::new()),
         }
     }
@@ -255,10 +265,13 @@ impl PresentOrder<'_> {
         })
     }
 
-    fn open_step(&self, number: u16) -> Result<(), ChangeError> {
-        let mut steps = self.tree.steps.iter();
-        if steps.any(|step| step.number == number) {
-            Ok(())
+    /// How a step stands that has no good end.
+    pub(super) fn step(&self, number: u16) -> Result<StepStanding, ChangeError> {
+        let (mut open, mut given_up) = (self.tree.steps.iter(), self.tree.given_up.iter());
+        if open.any(|step| step.number == number) {
+            Ok(StepStanding::Open)
+        } else if given_up.any(|given_up| given_up.step.number == number) {
+            Ok(StepStanding::GivenUp)
         } else {
             Err(ChangeError::NoStep(number))
         }

@@ -141,6 +141,7 @@ fn in_state(
     update.tree.items.clear();
     update.tree.timers.clear();
     update.tree.steps.clear();
+    update.tree.given_up.clear();
     update
 }
 

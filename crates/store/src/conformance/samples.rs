@@ -17,7 +17,8 @@ use domain::{
     ids::Token,
     ledger::{LedgerEntry, LedgerKind, PaidBy, PaymentLedger},
     lifecycle::{
-        Entity, Name, NamedTree, OpenStep, OrderPart, Spots, StateMap, StepKind, Timer, TreeItem,
+        Entity, GivenUpStep, Name, NamedTree, OpenStep, OrderPart, Spots, StateMap, StepKind,
+        Timer, TreeItem,
     },
     money::{Currency, Money, Percent},
     order::{
@@ -124,6 +125,7 @@ fn tree(random: &mut Rng, state: &Name, version: u32) -> NamedTree {
         ledger: PaymentLedger::new(PaidBy::Partner, dollars(random)),
         timers: maybe(random, |_| timer).into_iter().collect(),
         steps: maybe(random, open_step).into_iter().collect(),
+        given_up: maybe(random, given_up).into_iter().collect(),
         ended: Vec::new(),
         launches: 0,
         reason: maybe(random, |_| "weather".into()),
@@ -132,6 +134,14 @@ fn tree(random: &mut Rng, state: &Name, version: u32) -> NamedTree {
         emitted: BTreeSet::new(),
         events: 0,
         version,
+    }
+}
+
+fn given_up(random: &mut Rng) -> GivenUpStep {
+    GivenUpStep {
+        step: open_step(random),
+        attempts: random.u32(..),
+        error: "busy".into(),
     }
 }
 

@@ -28,6 +28,7 @@ fn updated(driver: &Driver<'_>, token: &str, revision: u32) -> OrderUpdate {
     };
     update.tree.timers.clear();
     update.tree.steps.clear();
+    update.tree.given_up.clear();
     update
 }
 

@@ -1,9 +1,7 @@
 //! Open work in memory: payments without an outcome, active holds, erasures that are not complete, blocks of slots, and where
-//! the newest update of each updated order is. Of what has ended
-//! Open work in memory: payments without an outcome, active holds, erasures that are not complete, and where the newest
-//! update of each updated order is; the newest attempts at open steps, the revisions of the lifecycle. Of what has ended
-//! there is only where it is in the log: an entry for each payment that ended without an order, and for each hold that ended
-//! of late.
+//! the newest update of each updated order is; the newest attempts at open steps, the revisions of the lifecycle. Of what has
+//! ended there is only where it is in the log: an entry for each payment that ended without an order, and for each hold that
+//! ended of late.
 //!
 //! Every effect of a record is merged by the rules of [`WorkEffects`], whether it comes from a batch that is being
 //! written, from the summary of a segment, or from one record after another. An end without a beginning on record is

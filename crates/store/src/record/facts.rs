@@ -91,7 +91,7 @@ pub struct UpdateFacts {
     pub key: OrderKey,
     /// Which change, from 1.
     pub revision: u32,
-    /// Whether the order has timers or steps.
+    /// Whether the order has timers, or steps that are open or were given up.
     pub has_work: bool,
     /// The states that it is in.
     pub states: Arc<StateProfile>,
@@ -121,7 +121,7 @@ pub struct OrderFacts {
 /// What an index and a summary need of an order whose beginning is on record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BegunFacts {
-    /// Whether it began with timers or steps.
+    /// Whether it began with timers, or steps that are open or were given up.
     pub has_work: bool,
     /// The states that it began in.
     pub states: Arc<StateProfile>,
@@ -323,7 +323,7 @@ fn update_facts(public: &[u8]) -> Result<UpdateFacts, RecordError> {
 }
 
 fn has_work(tree: &proto::TreeFacts) -> bool {
-    !tree.timer.is_empty() || !tree.step.is_empty()
+    !tree.timer.is_empty() || !tree.step.is_empty() || !tree.given_up.is_empty()
 }
 
 /// The states of an order.

@@ -1,11 +1,11 @@
 //! What has become of an order after its sale.
 
-use super::{AttemptsShown, View, order_name, timestamp, v1};
+use super::{AttemptsShown, View, order_name, time_zone, timestamp, v1};
 use domain::{
     ledger::{LedgerEntry, LedgerKind, PaymentStatus},
-    lifecycle::{Entity, NamedTree, OrderPart, SkipReason, StepKind},
+    lifecycle::{Entity, GivenUpStep, NamedTree, OpenStep, OrderPart, SkipReason, StepKind},
     money::Money,
-    order::OrderId,
+    order::{Order, OrderId},
     refunds::RefundCause,
     shipment::ShipmentStatus,
 };
@@ -17,12 +17,13 @@ use store::{OrderUpdate, SkippedChange, UpdateCause};
 
 impl View<'_> {
     /// The parts of an order that are there only after an update.
-    pub(super) fn parts(&self, id: &OrderId, tree: &NamedTree) -> v1::Order {
+    pub(super) fn parts(&self, order: &Order, tree: &NamedTree) -> v1::Order {
+        let id = &order.id;
         v1::Order {
             fulfillments: fulfillments(id, tree),
             refunds: refunds(id, tree),
             timers: timers(id, tree),
-            steps: self.steps(id, tree),
+            steps: self.steps(order, tree),
             alerts: alerts(tree),
             reason: tree
                 .reason
@@ -32,9 +33,24 @@ impl View<'_> {
         }
     }
 
-    /// The steps of an order that have no outcome yet.
-    pub(in super::super) fn steps(&self, id: &OrderId, tree: &NamedTree) -> Vec<v1::Step> {
-        let mut steps = Vec::with_capacity(tree.steps.len());
+    /// The steps of an order that were given up, and those that have no outcome yet.
+    pub(in super::super) fn steps(&self, order: &Order, tree: &NamedTree) -> Vec<v1::Step> {
+        let id = &order.id;
+        let zone = time_zone(self.catalog, &order.merchant_id);
+        let mut steps = Vec::with_capacity(tree.given_up.len() + tree.steps.len());
+        for GivenUpStep {
+            step,
+            attempts,
+            error,
+        } in &tree.given_up
+        {
+            steps.push(v1::Step {
+                state: "given_up".to_owned(),
+                attempts: *attempts,
+                last_error: error.clone(),
+                ..step_named(id, step, &zone)
+            });
+        }
         for step in &tree.steps {
             let tried = match self.attempts {
                 AttemptsShown::Yes => self.app.step_attempts(id, step.number),
@@ -49,16 +65,25 @@ impl View<'_> {
                 ..StepAttempts::default()
             });
             steps.push(v1::Step {
-                name: format!("{}/steps/{}", order_name(id), step.number),
-                kind: step_kind(&step.kind).to_owned(),
                 state: "open".to_owned(),
                 attempts,
                 due_time: Some(timestamp(due)),
                 last_error,
-                target: part_name(id, step.part),
+                ..step_named(id, step, &zone)
             });
         }
         steps
+    }
+}
+
+/// What is the same of a step however it stands.
+fn step_named(id: &OrderId, step: &OpenStep, zone: &str) -> v1::Step {
+    v1::Step {
+        name: format!("{}/steps/{}", order_name(id), step.number),
+        kind: step_kind(&step.kind).to_owned(),
+        target: part_name(id, step.part),
+        time_zone: zone.to_owned(),
+        ..v1::Step::default()
     }
 }
 

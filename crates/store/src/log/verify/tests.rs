@@ -458,6 +458,7 @@ fn revisions_and_attempts_without_what_they_build_on_are_found() {
         let mut tree = samples::update(&mut random, order.clone(), 1).tree;
         tree.timers.clear();
         tree.steps.clear();
+        tree.given_up.clear();
         tree.steps.extend(has_step.then(|| OpenStep {
             number: 1,
             kind: StepKind::Capture,

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::{
     ledger::{LedgerEntry, LedgerKind, PaidBy, PaymentLedger},
     lifecycle::{
-        Destination, EndedStep, Fulfillment, InfoValue, Name, NamedTree, OpenStep, OrderPart,
-        Refund, SkipReason, Spots, StepKind, StepResult, Timer, TreeItem,
+        Destination, EndedStep, Fulfillment, GivenUpStep, InfoValue, Name, NamedTree, OpenStep,
+        OrderPart, Refund, SkipReason, Spots, StepKind, StepResult, Timer, TreeItem,
     },
     money::{Money, Percent},
     refunds::{RefundAmount, RefundCause, RefundedItem},
@@ -43,6 +43,7 @@ fn plain_tree() -> NamedTree {
         ledger: PaymentLedger::new(PaidBy::Nobody, dollars(0)),
         timers: Vec::new(),
         steps: Vec::new(),
+        given_up: Vec::new(),
         ended: Vec::new(),
         launches: 0,
         reason: None,
@@ -179,6 +180,17 @@ fn full() -> OrderUpdate {
             amount: (number == 1).then(|| dollars(1250)),
         })
         .collect();
+    tree.given_up = vec![GivenUpStep {
+        step: OpenStep {
+            number: 3,
+            kind: StepKind::Void,
+            part: OrderPart::ORDER,
+            due: second(9),
+            amount: Some(dollars(300)),
+        },
+        attempts: 4,
+        error: "the gateway does not answer".into(),
+    }];
     tree.ended = vec![EndedStep {
         kind: StepKind::Charge,
         part: OrderPart::ORDER,

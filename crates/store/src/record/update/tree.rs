@@ -3,8 +3,8 @@
 use domain::{
     ledger::{LedgerEntry, PaymentLedger},
     lifecycle::{
-        EndedStep, Fulfillment, InfoValue, Name, NamedTree, OpenStep, OrderPart, Refund, Spots,
-        StepKind, Timer, TreeItem,
+        EndedStep, Fulfillment, GivenUpStep, InfoValue, Name, NamedTree, OpenStep, OrderPart,
+        Refund, Spots, StepKind, Timer, TreeItem,
     },
     money::{Currency, Money, Percent},
     refunds::{RefundAmount, RefundedItem},
@@ -41,6 +41,7 @@ pub(super) fn to_record(tree: &NamedTree) -> proto::OrderTree {
         emitted: tree.emitted.iter().map(text).collect(),
         events: tree.events,
         version: tree.version,
+        given_up: tree.given_up.iter().map(given_up_to_record).collect(),
     }
 }
 
@@ -65,6 +66,7 @@ pub(super) fn from_record(record: proto::OrderTree) -> Result<NamedTree, RecordE
         emitted,
         events,
         version,
+        given_up,
     } = record;
     let currency = Currency::from_code(&currency_code)
         .ok_or_else(|| RecordError::UnknownCurrency(currency_code.clone()))?;
@@ -81,6 +83,7 @@ pub(super) fn from_record(record: proto::OrderTree) -> Result<NamedTree, RecordE
         ledger,
         timers: each(timer, timer_from_record)?,
         steps: each(step, |step| step_from_record(step, currency))?,
+        given_up: each(given_up, |step| given_up_from_record(step, currency))?,
         ended: each(ended, ended_from_record)?,
         launches: small("number of steps", launches)?,
         reason: reason.map(name),
@@ -342,6 +345,26 @@ fn step_from_record(step: proto::OpenStep, currency: Currency) -> Result<OpenSte
         part: part_from_record(step.part)?,
         due: EpochSeconds::new(step.due_sec),
         amount: amount.map(|micros| Money::from_micros(micros, currency)),
+    })
+}
+
+fn given_up_to_record(given_up: &GivenUpStep) -> proto::GivenUpStep {
+    proto::GivenUpStep {
+        step: Some(step_to_record(&given_up.step)),
+        attempts: given_up.attempts,
+        error: given_up.error.clone(),
+    }
+}
+
+fn given_up_from_record(
+    given_up: proto::GivenUpStep,
+    currency: Currency,
+) -> Result<GivenUpStep, RecordError> {
+    let step = given_up.step.ok_or(RecordError::Missing("given-up step"))?;
+    Ok(GivenUpStep {
+        step: step_from_record(step, currency)?,
+        attempts: given_up.attempts,
+        error: given_up.error,
     })
 }
 

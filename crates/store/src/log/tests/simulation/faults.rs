@@ -5,8 +5,12 @@ use crate::log::planted::{PlantedFault, plant};
 
 /// Seeds that are tried for a fault.
 fn seeds(fault: PlantedFault) -> std::ops::Range<u64> {
-    // The watermark tells of nearly all lost frames, so damage has to hit it as well.
-    if fault == PlantedFault::DamageTakenForTorn {
+    // The watermark tells of nearly all lost frames, so damage has to hit it as well. A whole frame has to come to stand
+    // where another of its length began.
+    if matches!(
+        fault,
+        PlantedFault::DamageTakenForTorn | PlantedFault::PlaceNotInSeed
+    ) {
         return 0..2_000;
     }
     0..400
