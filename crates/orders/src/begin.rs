@@ -3,7 +3,7 @@
 //! Nearly all orders begin alike. How they do follows from the lifecycle, from who is paid and from the number of items, so
 //! nothing of it is on record. An order that begins otherwise, or with timers or steps, is stored as it begins.
 
-use std::{borrow::Cow, sync::OnceLock};
+use std::{array, borrow::Cow, sync::OnceLock};
 
 use smallvec::SmallVec;
 
@@ -21,18 +21,31 @@ use domain::{
 };
 use store::PlacedOrder;
 
-/// The usual beginnings of orders with so many items at most are kept.
-const KEPT_ITEMS: usize = 8;
+/// The usual beginnings of orders with fewer items than this are kept: of all, as long as `max_items_per_order` has its
+/// default.
+const KEPT_ITEMS: usize = 101;
 
 /// A time that is far from every other.
 const FAR: EpochSeconds = EpochSeconds::new(1 << 40);
 
 /// How orders usually begin under a lifecycle, by who is paid and by their number of items. Each is made when it is needed
 /// for the first time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct UsualBeginnings {
-    /// Boxed: it is large, and a lifecycle is moved while it is made.
-    kept: Box<[[OnceLock<Option<OrderTree>>; KEPT_ITEMS]; 4]>,
+    /// Boxed, all and each: most are never made, and a lifecycle is moved while it is made.
+    kept: Box<[[KeptBeginning; KEPT_ITEMS]; 4]>,
+}
+
+/// How orders usually begin, once it is made; `None` if there is no usual way.
+type KeptBeginning = OnceLock<Option<Box<OrderTree>>>;
+
+impl Default for UsualBeginnings {
+    fn default() -> Self {
+        let of_payer = |_| array::from_fn(|_| OnceLock::new());
+        Self {
+            kept: Box::new(array::from_fn(of_payer)),
+        }
+    }
 }
 
 impl UsualBeginnings {
@@ -52,8 +65,8 @@ impl UsualBeginnings {
         }];
         match of_payer.get(usize::from(items)) {
             Some(kept) => {
-                let kept = kept.get_or_init(|| usual(definition, paid_by, items));
-                kept.as_ref().map(Cow::Borrowed)
+                let make = || usual(definition, paid_by, items).map(Box::new);
+                kept.get_or_init(make).as_deref().map(Cow::Borrowed)
             }
             None => usual(definition, paid_by, items).map(Cow::Owned),
         }

@@ -13,7 +13,7 @@
 //! | `appender`, `spares` | writing: the end of the log, segments prepared ahead |
 //! | `scan`, `survey`, `cut_segment`, `recovery` | reading segments, and opening the log |
 //! | `index`, `open_work`, `ended_holds`, `state_profiles`, `summary`, `fold` | what is in memory, and how it gets there |
-//! | `reader` | orders, holds and payments by the index |
+//! | `reader`, `orders_by_id` | orders, holds and payments by the index |
 //! | `ledger`, `commit_queue`, `commit_writer` | commits: the state machine, its queue, its thread |
 //! | `eraser`, `overwriting` | erasing personal data in place |
 //! | `scrub` | reading sealed segments in the background |
@@ -67,6 +67,7 @@ mod index;
 mod inspect;
 mod ledger;
 mod open_work;
+mod orders_by_id;
 mod overwriting;
 mod planted;
 mod position;
@@ -415,17 +416,12 @@ impl Store for LogStore {
     }
 
     fn find_order(&self, id: &OrderId) -> Read<Option<StoredOrder>> {
-        match OrderKey::of_id(id) {
-            Some(key) => later(&self.reader, move |reader| reader.stored_order(&key)),
-            None => Read::Now(Ok(None)),
-        }
+        let id = id.clone();
+        later(&self.reader, move |reader| reader.order_of(&id))
     }
 
     fn history(&self, id: &OrderId, take: UpdateSink<'_>) -> Result<(), ReadError> {
-        match OrderKey::of_id(id) {
-            Some(key) => self.reader.each_update(&key, take),
-            None => Ok(()),
-        }
+        self.reader.history(id, take)
     }
 
     fn block_history(&self, slot: &NamedSlot, take: BlockSink<'_>) -> Result<(), ReadError> {

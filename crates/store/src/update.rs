@@ -122,6 +122,24 @@ pub struct HistoryEntry {
     pub texts: UpdateTexts,
 }
 
+impl HistoryEntry {
+    /// An entry of a change in which nothing has happened yet, decided by this revision of the lifecycle.
+    #[must_use]
+    pub fn new(cause: UpdateCause, lifecycle: u32) -> Self {
+        Self {
+            cause,
+            actor: None,
+            lifecycle,
+            changes: Vec::new(),
+            skipped: Vec::new(),
+            events: Vec::new(),
+            ledger: Vec::new(),
+            released_items: Vec::new(),
+            texts: UpdateTexts::default(),
+        }
+    }
+}
+
 /// What people have written about a change of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UpdateTexts {

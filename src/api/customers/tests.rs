@@ -49,18 +49,12 @@ fn update(placed: &PlacedOrder, revision: u32, note: &str) -> OrderUpdate {
         updated_sec: NOW,
         tree,
         entry: HistoryEntry {
-            cause: UpdateCause::Operator,
             actor: Some("eve".into()),
-            lifecycle: 1,
-            changes: Vec::new(),
-            skipped: Vec::new(),
-            events: Vec::new(),
-            ledger: Vec::new(),
-            released_items: Vec::new(),
             texts: UpdateTexts {
                 note: note.to_owned(),
                 reason: String::new(),
             },
+            ..HistoryEntry::new(UpdateCause::Operator, 1)
         },
         released: Vec::new(),
         answer: None,

@@ -187,12 +187,13 @@ fn usual_beginnings_of_any_size_are_alike() {
         PaidBy::Nobody,
     ] {
         // Kept ones and others.
-        for items in [1, 7, 8, 30] {
+        for items in [1, 8, 100, 101] {
             let usual = lifecycle
                 .usual()
                 .get(lifecycle.definition(), paid_by, items);
             let usual = usual.unwrap();
             assert_eq!(usual.items.len(), usize::from(items));
+            assert_eq!(matches!(usual, Cow::Borrowed(_)), items <= 100, "{items}");
             assert!(!usual.has_work());
         }
     }

@@ -14,9 +14,7 @@ use domain::{
     order::BookingStatus,
 };
 use kernel::clock::ManualClock;
-use store::{
-    HistoryEntry, OrderUpdate, UnitOfWork, UpdateCause, UpdateTexts, Write, memory::MemoryStore,
-};
+use store::{HistoryEntry, OrderUpdate, UnitOfWork, UpdateCause, Write, memory::MemoryStore};
 
 #[derive(Default)]
 struct Taken(Vec<Order>);
@@ -77,17 +75,7 @@ impl Desk {
             revision: self.revision,
             updated_sec: NOW,
             tree,
-            entry: HistoryEntry {
-                cause: UpdateCause::Operator,
-                actor: None,
-                lifecycle: 1,
-                changes: Vec::new(),
-                skipped: Vec::new(),
-                events: Vec::new(),
-                ledger: Vec::new(),
-                released_items: Vec::new(),
-                texts: UpdateTexts::default(),
-            },
+            entry: HistoryEntry::new(UpdateCause::Operator, 1),
             released: Vec::new(),
             answer: None,
         };

@@ -283,17 +283,12 @@ impl Store for SimulatedStore {
     }
 
     fn find_order(&self, id: &OrderId) -> Read<Option<StoredOrder>> {
-        match OrderKey::of_id(id) {
-            Some(key) => later(&self.reader, move |reader| reader.stored_order(&key)),
-            None => Read::Now(Ok(None)),
-        }
+        let id = id.clone();
+        later(&self.reader, move |reader| reader.order_of(&id))
     }
 
     fn history(&self, id: &OrderId, take: UpdateSink<'_>) -> Result<(), ReadError> {
-        match OrderKey::of_id(id) {
-            Some(key) => self.reader.each_update(&key, take),
-            None => Ok(()),
-        }
+        self.reader.history(id, take)
     }
 
     fn block_history(&self, slot: &NamedSlot, take: BlockSink<'_>) -> Result<(), ReadError> {

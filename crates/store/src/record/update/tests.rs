@@ -61,17 +61,7 @@ fn plain() -> OrderUpdate {
         revision: 1,
         updated_sec: second(0),
         tree: plain_tree(),
-        entry: HistoryEntry {
-            cause: UpdateCause::Timer,
-            actor: None,
-            lifecycle: 1,
-            changes: Vec::new(),
-            skipped: Vec::new(),
-            events: Vec::new(),
-            ledger: Vec::new(),
-            released_items: Vec::new(),
-            texts: UpdateTexts::default(),
-        },
+        entry: HistoryEntry::new(UpdateCause::Timer, 1),
         released: Vec::new(),
         answer: None,
     }
