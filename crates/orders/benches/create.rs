@@ -7,6 +7,7 @@
 #![expect(clippy::expect_used, reason = "the same")]
 
 use std::{
+    collections::BTreeMap,
     hint::black_box,
     sync::{
         Arc,
@@ -82,6 +83,10 @@ impl Store for NoStore {
 
     fn erasure_answers(&self, take: ErasureAnswerSink<'_>) -> Result<(), ReadError> {
         self.0.erasure_answers(take)
+    }
+
+    fn placed_by_revision(&self) -> Result<BTreeMap<u32, u64>, ReadError> {
+        self.0.placed_by_revision()
     }
 
     fn states_in_use(&self) -> StatesInUse {

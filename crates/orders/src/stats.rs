@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{App, OrderError, lifecycle::ActiveLifecycle};
 use domain::lifecycle::{Entity, Name};
 use kernel::blocking;
-use store::StatesInUse;
+use store::{ReadError, StatesInUse, Store};
 
 /// Numbers of the server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,7 +28,7 @@ impl App {
     /// The numbers at this moment. They are not all of the same one.
     ///
     /// # Errors
-    /// [`OrderError::NoThread`].
+    /// [`OrderError::NoThread`], [`OrderError::Unreadable`].
     pub async fn order_stats(self: &Arc<Self>) -> Result<OrderStats, OrderError> {
         let (timers, open_steps) = self.timers_and_steps();
         let holds = self.carts_with_holds();
@@ -36,10 +36,11 @@ impl App {
         let app = Arc::clone(self);
         // The statistics of the store include those of its disk.
         let read = move || {
-            let by_state = orders_by_state(&app.store.states_in_use(), &app.lifecycle());
-            (app.store.stats().orders, by_state)
+            let by_state = orders_by_state(&*app.store, &app.lifecycle());
+            by_state.map(|by_state| (app.store.stats().orders, by_state))
         };
-        let (orders, by_state) = blocking::run(read).await?;
+        let read = blocking::run(read).await?;
+        let (orders, by_state) = read.map_err(|error| self.read_failed(&error))?;
         Ok(OrderStats {
             orders,
             by_state,
@@ -52,16 +53,32 @@ impl App {
 }
 
 /// The number of orders in each state, by its name in force.
-fn orders_by_state(in_use: &StatesInUse, lifecycle: &ActiveLifecycle) -> BTreeMap<Name, u64> {
+fn orders_by_state(
+    store: &dyn Store,
+    lifecycle: &ActiveLifecycle,
+) -> Result<BTreeMap<Name, u64>, ReadError> {
+    let StatesInUse {
+        placed,
+        order_states,
+        counts: _,
+    } = store.states_in_use();
     let mut by_state = BTreeMap::new();
-    for count in &in_use.order_states {
-        let state = lifecycle.name(count.lifecycle, Entity::Order, count.state.clone());
+    for count in order_states {
+        let state = lifecycle.name(count.lifecycle, Entity::Order, count.state);
         *by_state.entry(state).or_default() += count.orders;
     }
-    if in_use.placed > 0 {
-        // As for an order of the newest revision.
-        let placed = &lifecycle.placed_under(lifecycle.number()).order;
-        *by_state.entry(placed.clone()).or_default() += in_use.placed;
+    let mut states = lifecycle.all_placed().iter();
+    let in_force = &lifecycle.placed_under(lifecycle.number()).order;
+    if states.all(|states| states.order == *in_force) {
+        if placed > 0 {
+            *by_state.entry(in_force.clone()).or_default() += placed;
+        }
+        return Ok(by_state);
     }
-    by_state
+    // Rare: a definition in which orders begin in another state, which the one before has, too.
+    for (revision, orders) in store.placed_by_revision()? {
+        let state = &lifecycle.placed_under(revision).order;
+        *by_state.entry(state.clone()).or_default() += orders;
+    }
+    Ok(by_state)
 }

@@ -135,6 +135,7 @@ checks! {
     lifecycle:
         changes_of_the_lifecycle_are_kept,
         answers_to_erasures_are_kept,
+        placed_orders_are_counted_by_their_revision,
         a_stale_publication_writes_nothing,
         publications_at_once_are_written_in_turn,
         states_in_use_are_those_of_the_newest_updates,

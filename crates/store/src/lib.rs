@@ -18,7 +18,7 @@
 //! | [`memory`] | a store that forgets, for demonstrations and tests |
 //! | `conformance` | the tests that every store has to pass |
 
-use std::{fmt, future::Future, pin::Pin};
+use std::{collections::BTreeMap, fmt, future::Future, pin::Pin};
 
 use tokio::sync::watch;
 
@@ -126,6 +126,13 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// The states of all orders, as far as they are on record. It takes a time that does not depend on the number of orders.
     fn states_in_use(&self) -> StatesInUse;
+
+    /// The number of orders whose states follow from their sale ([`StatesInUse::placed`]), by the revision of the lifecycle
+    /// that they were placed under. It looks at each order, so it is for those who cannot do without. It may block.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn placed_by_revision(&self) -> Result<BTreeMap<u32, u64>, ReadError>;
 
     /// A hold, if it is on record, as it was placed last. One that ended is found for [`HOLD_RETENTION`], as long as
     /// [`ENDED_HOLDS_MAX`] others have not ended since.

@@ -22,6 +22,7 @@
 //! | `store_files`, `inspect`, `verify`, `salvage`, `backup` | reading a store without opening it |
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -434,6 +435,10 @@ impl Store for LogStore {
 
     fn erasure_answers(&self, take: ErasureAnswerSink<'_>) -> Result<(), ReadError> {
         self.reader.each_erasure_answer(take)
+    }
+
+    fn placed_by_revision(&self) -> Result<BTreeMap<u32, u64>, ReadError> {
+        self.reader.placed_by_revision()
     }
 
     fn states_in_use(&self) -> StatesInUse {

@@ -1,7 +1,7 @@
 //! A store that forgets everything when the process ends: for demonstrations and tests.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -558,6 +558,18 @@ impl Store for MemoryStore {
             }
         }
         Ok(())
+    }
+
+    fn placed_by_revision(&self) -> Result<BTreeMap<u32, u64>, ReadError> {
+        let contents = self.lock();
+        let mut placed = BTreeMap::new();
+        for (key, at) in &contents.by_key {
+            let order = &contents.orders[*at];
+            if contents.newest_update(key).is_none() && order.begun.is_none() {
+                *placed.entry(order.lifecycle).or_default() += 1;
+            }
+        }
+        Ok(placed)
     }
 
     fn states_in_use(&self) -> StatesInUse {

@@ -199,6 +199,10 @@ macro_rules! reads_of {
             self.$store.erasure_answers(take)
         }
 
+        fn placed_by_revision(&self) -> Result<std::collections::BTreeMap<u32, u64>, ReadError> {
+            self.$store.placed_by_revision()
+        }
+
         fn states_in_use(&self) -> boxoffice::store::StatesInUse {
             self.$store.states_in_use()
         }

@@ -1,7 +1,7 @@
 //! Commands on a store that is stale, unavailable or broken at chosen points.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex},
 };
 
@@ -121,6 +121,10 @@ impl Store for FatedStore {
 
     fn erasure_answers(&self, take: ErasureAnswerSink<'_>) -> Result<(), ReadError> {
         self.inner.erasure_answers(take)
+    }
+
+    fn placed_by_revision(&self) -> Result<BTreeMap<u32, u64>, ReadError> {
+        self.inner.placed_by_revision()
     }
 
     fn states_in_use(&self) -> StatesInUse {

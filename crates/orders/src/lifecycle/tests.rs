@@ -357,6 +357,29 @@ async fn orders_are_counted_by_their_own_state_under_its_name_in_force() {
     assert_eq!(by_state(&office).await, expected);
 }
 
+#[tokio::test]
+async fn orders_that_were_only_placed_are_counted_by_the_revision_of_their_sale() {
+    let office = Office::new();
+    office.order("a", &[1], None);
+    let noted = office.order("b", &[1], None);
+    // From here on they begin in another state, and the one before is still there.
+    let sold = "from = [\"pending\"]\nto = \"processing\"\n";
+    assert!(lifecycle_files::DEFAULT.contains(sold));
+    let text = renamed(sold, "from = [\"pending\"]\nto = \"new\"\n");
+    let text = text.replacen("  \"pending\", ", "  \"new\", \"pending\", ", 1);
+    let begun = "from = [\"new\"]\nto = \"processing\"\nkind = \"manual\"\n";
+    let text = format!("{text}\n[[entity.order.transition]]\n{begun}");
+    publish(&office.app, 1, &text).await.unwrap();
+    for token in ["c", "d", "e"] {
+        office.order(token, &[1], None);
+    }
+    office.changed(&noted, note("called")).await;
+    let office = office.restarted();
+    let by_state = office.app.order_stats().await.unwrap().by_state;
+    let expected = [("new".into(), 3), ("processing".into(), 2)];
+    assert_eq!(by_state, expected.into());
+}
+
 /// A server with trips that their merchant has to confirm.
 fn asking() -> Office {
     let clock = Arc::new(ManualClock::at(NOW));

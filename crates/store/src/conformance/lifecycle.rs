@@ -1,6 +1,6 @@
 //! The lifecycle itself, the states in use, and attempts at steps.
 
-use std::ops::ControlFlow;
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 use fastrand::Rng;
 
@@ -204,6 +204,28 @@ pub(super) fn states_in_use_are_those_of_the_newest_updates(home: &dyn StoreHome
             count(2, Entity::Order, "gone", 1),
         ];
         assert_eq!(driver.store().states_in_use().counts, expected);
+    }
+}
+
+pub(super) fn placed_orders_are_counted_by_their_revision(home: &dyn StoreHome) {
+    let mut driver = Driver::open(home);
+    let mut placed = 0;
+    for number in 1..4 {
+        let unit = UnitOfWork::write(Write::Lifecycle(Box::new(revision(number))));
+        driver.commit(unit.requiring(Precondition::LifecycleRevision(number - 1)));
+        for _ in 0..number {
+            placed += 1;
+            let mut order = driver.placed(&format!("order {placed}"), "ada");
+            order.lifecycle = number;
+            driver.commit(place(order));
+        }
+    }
+    // One of the second revision, which the third has changed.
+    driver.commit(update(in_state(&driver, "order 2", (1, 3), "done")));
+    let expected = BTreeMap::from([(1, 1), (2, 1), (3, 3)]);
+    assert_eq!(driver.store().placed_by_revision().unwrap(), expected);
+    if driver.reopen().is_some() {
+        assert_eq!(driver.store().placed_by_revision().unwrap(), expected);
     }
 }
 

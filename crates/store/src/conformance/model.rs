@@ -520,7 +520,10 @@ impl Model {
         let mut answers = self.erasure_answers.clone();
         answers.reverse();
         assert_eq!(driver.erasure_answers(), answers);
-        assert_eq!(driver.store().states_in_use(), self.states_in_use());
+        let in_use = self.states_in_use();
+        let placed = driver.store().placed_by_revision().unwrap();
+        assert_eq!(placed.into_values().sum::<u64>(), in_use.placed);
+        assert_eq!(driver.store().states_in_use(), in_use);
     }
 
     /// Fails unless an order stands as in the model, and has the same history.

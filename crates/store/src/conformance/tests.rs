@@ -43,7 +43,7 @@ fn every_wrong_store_is_found() {
 }
 
 /// What is wrong with a store, and the check that finds it.
-const FAULTS: [(Fault, &str); 100] = [
+const FAULTS: [(Fault, &str); 101] = [
     (Fault::PreconditionsIgnored, "a_stale_unit_writes_nothing"),
     (
         Fault::PreconditionsIgnored,
@@ -320,6 +320,10 @@ const FAULTS: [(Fault, &str); 100] = [
     (
         Fault::StatesOfTimersCounted,
         "states_in_use_are_those_of_the_newest_updates",
+    ),
+    (
+        Fault::PlacedUnderNewestRevision,
+        "placed_orders_are_counted_by_their_revision",
     ),
     (
         Fault::ErasureAnswersForgotten,

@@ -112,6 +112,16 @@ impl Index {
         self.read_times().between(from, until)
     }
 
+    /// Hands over where all orders are, in no particular sequence.
+    pub(super) fn each_order(&self, take: &mut dyn FnMut(Position)) {
+        for shard in self.requests.shards.iter() {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            for position in shard.iter().filter_map(|entry| entry.position()) {
+                take(position);
+            }
+        }
+    }
+
     /// Number of orders.
     pub(super) fn orders(&self) -> u64 {
         self.read_times().orders()

@@ -504,6 +504,11 @@ impl OpenWork {
         self.read().erasure_answers.clone()
     }
 
+    /// The orders with states on record.
+    pub(super) fn orders_with_states(&self) -> Vec<OrderKey> {
+        self.read().updates.keys().copied().collect()
+    }
+
     /// The states of so many orders.
     pub(super) fn states_in_use(&self, orders: u64) -> StatesInUse {
         let state = self.read();

@@ -36,14 +36,16 @@ use super::{
     summary::RecordSums,
 };
 use crate::{
-    BegunOrder, BlockSink, ErasureAnswerSink, ErrorChain, HoldId, LifecycleChange, LifecycleSink,
-    ListedOrder, NamedSlot, OrderFilter, OrderPlace, OrderSink, OrderUpdate, PlacedSink, ReadError,
-    Recovered, Replay, Selection, StatesInUse, StepRetry, StoredHold, StoredOrder, UpdateSink,
+    BegunOrder, BlockSink, ErrorChain, HoldId, ListedOrder, NamedSlot, OrderFilter, OrderPlace,
+    OrderSink, OrderUpdate, PlacedSink, ReadError, Recovered, Replay, Selection, StepRetry,
+    StoredHold, StoredOrder, UpdateSink,
     claim_totals::ClaimTotals,
     latest_prices::LatestPrices,
     order_key::{KeyDeriver, OrderKey},
     record::{self, RecordFacts, RecordKind},
 };
+
+mod states;
 
 /// Visits an order, or an update of one, and says whether the next one is wanted.
 pub(crate) type VisitOrder<'v> =
@@ -273,45 +275,6 @@ impl LogReader {
             let record = self.read(position)?;
             next = record.header.link;
             if take(record::decode_block(parts(&record)?.0)?).is_break() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// The states of all orders.
-    pub(crate) fn states_in_use(&self) -> StatesInUse {
-        self.work.states_in_use(self.index.orders())
-    }
-
-    /// Hands over the answers to erasures, newest first, until `take` breaks.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub(crate) fn each_erasure_answer(&self, take: ErasureAnswerSink<'_>) -> Result<(), ReadError> {
-        for position in self.work.erasure_answers().into_iter().rev() {
-            let record = self.read(position)?;
-            if take(record::decode_erasure_answer(parts(&record)?.0)?).is_break() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Hands over the changes of the lifecycle, newest first, until `take` breaks.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub(crate) fn each_lifecycle_change(&self, take: LifecycleSink<'_>) -> Result<(), ReadError> {
-        for position in self.work.lifecycle().newest_first() {
-            let record = self.read(position)?;
-            let (public, _) = parts(&record)?;
-            let change = if record.header.kind == RecordKind::Lifecycle.number() {
-                LifecycleChange::Published(record::decode_published(public)?)
-            } else {
-                LifecycleChange::Drafted(record::decode_draft(public)?)
-            };
-            if take(change).is_break() {
                 break;
             }
         }

@@ -1,6 +1,7 @@
 //! The store on a simulated disk, in one thread: what a server's threads do is done step by step, when a test says so.
 
 use std::{
+    collections::BTreeMap,
     fmt, io, mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -301,6 +302,10 @@ impl Store for SimulatedStore {
 
     fn erasure_answers(&self, take: ErasureAnswerSink<'_>) -> Result<(), ReadError> {
         self.reader.each_erasure_answer(take)
+    }
+
+    fn placed_by_revision(&self) -> Result<BTreeMap<u32, u64>, ReadError> {
+        self.reader.placed_by_revision()
     }
 
     fn states_in_use(&self) -> StatesInUse {

@@ -1,6 +1,6 @@
 //! Negative controls: stores that are wrong on purpose are found out.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::watch;
 
@@ -150,6 +150,10 @@ impl Store for FaultyStore {
 
     fn erasure_answers(&self, take: ErasureAnswerSink<'_>) -> Result<(), ReadError> {
         self.inner.erasure_answers(take)
+    }
+
+    fn placed_by_revision(&self) -> Result<BTreeMap<u32, u64>, ReadError> {
+        self.inner.placed_by_revision()
     }
 
     fn states_in_use(&self) -> StatesInUse {

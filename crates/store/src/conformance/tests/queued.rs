@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Condvar, Mutex, mpsc},
     thread::{self, JoinHandle},
@@ -188,6 +189,10 @@ impl Store for QueuedStore {
 
     fn erasure_answers(&self, take: ErasureAnswerSink<'_>) -> Result<(), ReadError> {
         self.contents.erasure_answers(take)
+    }
+
+    fn placed_by_revision(&self) -> Result<BTreeMap<u32, u64>, ReadError> {
+        self.contents.placed_by_revision()
     }
 
     fn states_in_use(&self) -> StatesInUse {

@@ -120,6 +120,7 @@ pub(super) enum Fault {
     StatesOfAllUpdates,
     StatesOfBeginningsIgnored,
     StatesOfTimersCounted,
+    PlacedUnderNewestRevision,
     ErasureAnswersForgotten,
     AttemptsAtStepsForgotten,
     AttemptsAtEndedStepsRecovered,
@@ -688,6 +689,15 @@ impl Store for WrongStore {
             return Ok(());
         }
         self.contents.erasure_answers(take)
+    }
+
+    fn placed_by_revision(&self) -> Result<BTreeMap<u32, u64>, ReadError> {
+        let placed = self.contents.placed_by_revision()?;
+        if !self.has(Fault::PlacedUnderNewestRevision) {
+            return Ok(placed);
+        }
+        let newest = placed.keys().next_back().copied().unwrap_or_default();
+        Ok(BTreeMap::from([(newest, placed.into_values().sum())]))
     }
 
     fn states_in_use(&self) -> StatesInUse {
