@@ -269,4 +269,4 @@ fn records_money(unit: &UnitOfWork) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

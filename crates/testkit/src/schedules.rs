@@ -38,6 +38,12 @@ struct Part {
     me: usize,
 }
 
+/// Whether the thread is that of an actor. Work that it has others do is then not under control.
+#[must_use]
+pub fn is_played() -> bool {
+    PART.with_borrow(Option::is_some)
+}
+
 /// A step begins that others may notice.
 pub fn point() {
     point_until(|| true);

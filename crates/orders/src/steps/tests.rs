@@ -19,6 +19,8 @@ use proptest::prelude::*;
 use store::{HistoryEntry, OrderUpdate, Store, UpdateCause};
 use testkit::schedules::every_schedule;
 
+mod schedules;
+
 /// A handler that does what it is told, attempt by attempt, and keeps books.
 #[derive(Debug, Default)]
 struct Scripted {
@@ -648,53 +650,6 @@ async fn spots_given_back_before_the_record_are_sold_twice() {
         assert_eq!(sold, if is_eager { 10 } else { 5 }, "eager: {is_eager}");
         assert_eq!(office.given(&order), []);
     }
-}
-
-/// A timer and a step change one order at the same time: whatever the sequence, each change is decided on the order as the
-/// one before has left it.
-#[test]
-fn a_timer_and_a_step_change_one_order_one_after_another_under_every_schedule() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
-    let schedules = every_schedule(2, |stage| {
-        let _timers = runtime.enter();
-        let office = Office::new();
-        let order = office.order("a", &[1, 2], Some("approve"));
-        // A step that is due, and a timer that is due in a day.
-        played(office.changed(&order, cancel(&[0], RefundChoice::Full)));
-        played(office.changed(&order, withdraw(&[1])));
-        office.clock.advance(Seconds::DAY);
-        let before = played(office.stored(&order)).revision();
-        let due: Vec<DueWork> = due_of(&office, &order);
-        let runner = office.runner(CustomSteps::new());
-        let mut actors: Vec<Box<dyn FnOnce() + Send + '_>> = Vec::new();
-        for work in due {
-            let (runner, runtime) = (&runner, &runtime);
-            actors.push(Box::new(move || {
-                let _timers = runtime.enter();
-                played(runner.work(work));
-            }));
-        }
-        stage.play(actors);
-        let stored = played(office.stored(&order));
-        assert_eq!(stored.revision(), before + 2, "each once");
-        assert_eq!(states(&stored).0, "timed_out");
-        assert_eq!(office.open(), crate::tests::SPOTS);
-        // The rest of the money goes back after the time-out.
-        played(runner.run_due());
-        let given: Vec<i64> = office
-            .given(&order)
-            .iter()
-            .map(|amount| amount.to_micros().unwrap())
-            .collect();
-        assert_eq!(
-            given.iter().sum::<i64>(),
-            cents(22_500).to_micros().unwrap()
-        );
-    });
-    eprintln!("{} schedules", schedules.unwrap());
 }
 
 /// The timers and steps of an order that are due, as if each was begun before the others were found to be at work.
