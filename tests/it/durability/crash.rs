@@ -28,6 +28,7 @@ mod gateway;
 mod history;
 mod negative_controls;
 mod operators;
+mod publications;
 mod scenario;
 mod session;
 mod verifier;

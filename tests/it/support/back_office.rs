@@ -56,6 +56,13 @@ impl BackOffice {
         serde_json::from_value(answer.json()).unwrap()
     }
 
+    /// The same; nothing if the connection is lost.
+    pub(crate) async fn try_read<M: DeserializeOwned>(&self, path: &str) -> Option<M> {
+        let request = without_body(Method::GET, &format!("/operator/v1/{path}"));
+        let answer = self.send(request).await?;
+        Some(serde_json::from_value(answer.json()).unwrap())
+    }
+
     pub(crate) async fn order(&self, name: &str) -> Order {
         let answer: Value = self.read(name).await;
         serde_json::from_value(answer["order"].clone()).unwrap()
@@ -100,8 +107,7 @@ impl BackOffice {
 
     /// Asks for a change; nothing if the connection is lost.
     pub(crate) async fn change(&self, path: &str, body: &Value) -> Option<Result<Order, Status>> {
-        let path = format!("/operator/v1/{path}");
-        let answer = self.send(post(&path, body.to_string())).await?;
+        let answer = self.post(path, body).await?;
         if answer.http != 200 {
             return Some(Err(answer.rejection()));
         }
@@ -109,6 +115,12 @@ impl BackOffice {
         let line = answer.body.split(|byte| *byte == b'\n').next().unwrap();
         let json: Value = serde_json::from_slice(line).unwrap();
         Some(Ok(serde_json::from_value(json["order"].clone()).unwrap()))
+    }
+
+    /// Sends a request with a body; nothing if the connection is lost.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Option<Answer> {
+        let path = format!("/operator/v1/{path}");
+        self.send(post(&path, body.to_string())).await
     }
 
     async fn send(&self, request: Request<Body>) -> Option<Answer> {

@@ -72,6 +72,10 @@ pub(crate) enum Point {
     /// What a timer leads to is about to be written.
     BeforeTimer,
     AfterTimer,
+    /// A revision of the lifecycle is about to be written.
+    BeforePublication,
+    /// It is written, and is not in force yet.
+    AfterPublication,
 }
 
 /// The planned outcome of a charge.
@@ -94,6 +98,8 @@ pub(crate) enum PlannedFault {
     Orders,
     /// The store acknowledges changes of orders without writing them.
     Updates,
+    /// The store acknowledges revisions of the lifecycle without writing them.
+    Publications,
     /// The gateway takes every request for a refund as a new one.
     RefundKeys,
 }
@@ -112,6 +118,9 @@ pub(crate) struct Plan {
 }
 
 const PLAN: &str = "BOXOFFICE_TEST_PLAN";
+
+/// The test that is the server.
+const SERVER: &str = "support::booked_server::a_server_by_plan";
 
 impl Plan {
     /// A server without crashes and faults that keeps its orders and its books in `dir`.
@@ -143,7 +152,13 @@ impl Plan {
 
     pub(crate) fn program(&self) -> Program {
         let plan = serde_json::to_string(self).unwrap();
-        Program::this_test("support::booked_server::a_server_by_plan", PLAN, &plan)
+        Program::this_test(SERVER, PLAN, &plan)
+    }
+
+    /// The same under a tool with these arguments.
+    pub(crate) fn program_under(&self, tool: &str, words: &[String]) -> Program {
+        let plan = serde_json::to_string(self).unwrap();
+        Program::this_test_under((tool, words), SERVER, (PLAN, &plan))
     }
 
     /// What the gateway has on record.
@@ -325,6 +340,7 @@ fn fault_of(write: &Write) -> Option<PlannedFault> {
         Write::PaymentIntent(_) => Some(PlannedFault::Intents),
         Write::OrderPlaced(_) => Some(PlannedFault::Orders),
         Write::OrderUpdated(_) => Some(PlannedFault::Updates),
+        Write::Lifecycle(_) => Some(PlannedFault::Publications),
         Write::PaymentEnded(_)
         | Write::HoldPlaced(_)
         | Write::HoldReleased { .. }
@@ -332,7 +348,6 @@ fn fault_of(write: &Write) -> Option<PlannedFault> {
         | Write::SlotsForgotten(_)
         | Write::Blocked(_)
         | Write::StepRetried(_)
-        | Write::Lifecycle(_)
         | Write::LifecycleDraft(_)
         | Write::ErasureAnswered(_) => None,
     }
@@ -346,6 +361,7 @@ fn points_of(write: &Write) -> Option<(Point, Point)> {
             Some((Point::BeforeOrder, Point::AfterOrder))
         }
         Write::PaymentEnded(_) => Some((Point::BeforeEnd, Point::AfterEnd)),
+        Write::Lifecycle(_) => Some((Point::BeforePublication, Point::AfterPublication)),
         Write::OrderUpdated(update) => Some(match update.entry.cause {
             UpdateCause::Timer => (Point::BeforeTimer, Point::AfterTimer),
             UpdateCause::Step => (Point::BeforeStepEnd, Point::AfterStepEnd),
@@ -360,7 +376,6 @@ fn points_of(write: &Write) -> Option<(Point, Point)> {
         | Write::SlotsForgotten(_)
         | Write::Blocked(_)
         | Write::StepRetried(_)
-        | Write::Lifecycle(_)
         | Write::LifecycleDraft(_)
         | Write::ErasureAnswered(_) => None,
     }
@@ -368,7 +383,9 @@ fn points_of(write: &Write) -> Option<(Point, Point)> {
 
 impl Store for CrashingStore {
     fn commit(&self, unit: &UnitOfWork) -> CommitFuture {
-        let [write] = &unit.writes[..] else {
+        // A publication removes its draft besides.
+        let ([write] | [write @ Write::Lifecycle(_), Write::LifecycleDraft(_)]) = &unit.writes[..]
+        else {
             return self.inner.commit(unit);
         };
         let fault = fault_of(write);

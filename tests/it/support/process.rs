@@ -92,6 +92,21 @@ impl Program {
         Self::of(command)
     }
 
+    /// Runs such a test under a tool with these arguments.
+    pub(crate) fn this_test_under<S: AsRef<std::ffi::OsStr>>(
+        (tool, words): (&str, impl IntoIterator<Item = S>),
+        name: &str,
+        (variable, value): (&str, &str),
+    ) -> Self {
+        let mut command = Command::new(tool);
+        command
+            .args(words)
+            .arg(std::env::current_exe().unwrap())
+            .args([name, "--exact", "--ignored", "--nocapture"])
+            .env(variable, value);
+        Self::of(command)
+    }
+
     /// Sets its standard input.
     pub(crate) fn reading(mut self, stdin: impl Into<Stdio>) -> Self {
         self.command.stdin(stdin);

@@ -7,7 +7,7 @@
 //!
 //! `scripts/test crashes` brings `strace` and runs this.
 
-use std::os::unix::process::ExitStatusExt;
+use std::{os::unix::process::ExitStatusExt, path::Path};
 
 use futures_util::{StreamExt, future::join_all, stream};
 
@@ -28,7 +28,7 @@ use crate::{
 
 /// Calls to the system that are gone through.
 #[derive(Debug, Clone, Copy)]
-struct Kind {
+pub(super) struct Kind {
     calls: &'static str,
     /// The file of the store that they have to be about, if not everything counts.
     path: Option<&'static str>,
@@ -88,7 +88,7 @@ const FILLING: [Kind; 5] = [
 ];
 
 /// What the thread that writes does for each batch.
-const COMMIT: [Kind; 3] = [
+pub(super) const COMMIT: [Kind; 3] = [
     every_one("pwrite64", FIRST),
     every_one("fdatasync", FIRST),
     every_one("pwrite64", Some("acknowledged")),
@@ -99,7 +99,7 @@ const AT_ONCE: usize = 3;
 
 impl Scenario {
     /// One that has sold something and is closed.
-    async fn closed() -> Self {
+    pub(super) async fn closed() -> Self {
         let mut scenario = Self::new();
         let Started { server, .. } = scenario.deployment.open().await;
         scenario.order(&mut Client::at(&server).await, 1, "").await;
@@ -130,13 +130,21 @@ impl Scenario {
     }
 
     /// A program that is killed when it enters the nth call of a kind.
-    fn killed_at(&self, Kind { calls, path, .. }: Kind, nth: usize) -> Program {
-        let mut strace: Vec<String> = ["-D", "-f", "-q", "-o", "/dev/null"].map(Into::into).into();
-        strace.push(format!("--trace={calls}"));
-        strace.push(format!("--inject={calls}:signal=KILL:when={nth}"));
-        let store = self.deployment.store.path();
-        strace.extend(path.map(|path| format!("--trace-path={}", store.join(path).display())));
-        self.deployment.set_up(Program::under("strace", &strace))
+    pub(super) fn killed_at(&self, kind: Kind, nth: usize) -> Program {
+        let words = kind.killing_at(nth, self.deployment.store.path());
+        self.deployment.set_up(Program::under("strace", &words))
+    }
+}
+
+impl Kind {
+    /// The words for `strace` to kill a program when it enters the nth of these calls, with its store in this directory.
+    pub(super) fn killing_at(self, nth: usize, store: &Path) -> Vec<String> {
+        let Self { calls, path, .. } = self;
+        let mut words: Vec<String> = ["-D", "-f", "-q", "-o", "/dev/null"].map(Into::into).into();
+        words.push(format!("--trace={calls}"));
+        words.push(format!("--inject={calls}:signal=KILL:when={nth}"));
+        words.extend(path.map(|path| format!("--trace-path={}", store.join(path).display())));
+        words
     }
 }
 
@@ -149,7 +157,7 @@ async fn start_and_stop(program: Program) -> bool {
 }
 
 /// Whether it was killed; it has no other reason to end than being told to.
-fn was_killed(ended: &Ended) -> bool {
+pub(super) fn was_killed(ended: &Ended) -> bool {
     assert!(
         matches!(
             (ended.status.code(), ended.status.signal()),
