@@ -1,12 +1,13 @@
 //! A server and a reference model receive the same random calls, and every answer is compared:
 //! checks, holds, orders, payments, lists and look-ups, while catalogues are replaced, time passes
-//! and the server is restarted.
+//! and the server is restarted; and what operators do after the sale, while lifecycles are published.
 //!
 //! The model knows no more of the server than the contract and `docs/catalog.md` say. That the
 //! comparison sees something is shown by models that get one rule wrong: each is detected.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -22,29 +23,42 @@ use boxoffice::{
     },
     config::PaymentsChoice,
     kernel::clock::ManualClock,
+    payments::simulated::SimulatedGateway,
+    store::log::{LogStore, OpenError},
 };
 use domain::time::{EpochSeconds, Seconds};
 use tempfile::TempDir;
 use tonic::Status;
 
 use crate::support::{
-    Item, NOW, Setup, TestServer, config, order_request, paid_with, payment_information, price,
-    reason, seeds::seeds, stating_fees,
+    Item, NOW, Setup, TestServer, open_store, operator_config, order_request, paid_with,
+    payment_information, price, process::with_timeout, reason, seeds::seeds, stating_fees,
 };
 
+mod after_sale;
 mod answers;
+mod asks;
+mod blocks;
+mod changes;
 mod fixture;
+mod operators;
+mod outline;
+mod publications;
 mod reference;
+mod refunds;
 mod rules;
 mod steps;
 mod time;
 mod verdict;
 
+use after_sale::StateNames;
 use answers::NotCreated;
+use asks::PlanPhase;
 use fixture::{FixtureCatalog, MERCHANT};
+use operators::Answered;
 use reference::ReferenceModel;
 use rules::Rule;
-use steps::{Fees, Line, Merchant, Payment, Priced, Step, Then};
+use steps::{CLOSED_CARD, Fees, Line, Merchant, Payment, Priced, Step, Then};
 use time::Forgotten;
 
 const HOUR: i64 = 3600;
@@ -61,6 +75,8 @@ struct Plan {
     durable: bool,
     /// Whether there is a gateway.
     charging: bool,
+    /// Whether operators change orders, and the merchant confirms some.
+    has_operators: bool,
     steps: Vec<Step>,
 }
 
@@ -74,6 +90,7 @@ impl Plan {
             begin,
             durable,
             charging,
+            has_operators: false,
             steps: (0..steps)
                 .map(|_| steps::step(&mut chance, durable))
                 .collect(),
@@ -91,6 +108,47 @@ impl Plan {
             steps.push(step);
         }
         Self { steps, ..self }
+    }
+
+    /// The same with operators, whose work comes after some of its steps.
+    fn with_operators(self, seed: u64) -> Self {
+        let mut chance = fastrand::Rng::with_seed(!seed);
+        let mut steps = Vec::new();
+        let late = self.steps.len() * 3 / 5;
+        for (at, mut step) in self.steps.into_iter().enumerate() {
+            let phase = if at < late {
+                PlanPhase::Early
+            } else {
+                PlanPhase::Late
+            };
+            if let Step::Create { payment, .. } | Step::Order { payment, .. } = &mut step {
+                *payment = payment.rather_charged(&mut chance);
+            }
+            steps.push(step);
+            if chance.u8(..8) == 0 {
+                steps.push(steps::sale(&mut chance));
+            }
+            if chance.bool() {
+                steps.push(Step::Operators(asks::ask(&mut chance, phase)));
+            }
+        }
+        Self {
+            // All slots are open for some hours.
+            begin: NOW + HOUR * chance.i64(0..3),
+            has_operators: true,
+            steps,
+            ..self
+        }
+    }
+}
+
+/// A catalogue by its number.
+fn catalogue(number: u64, has_operators: bool) -> FixtureCatalog {
+    let catalogue = FixtureCatalog::of(number);
+    if has_operators {
+        catalogue.confirming()
+    } else {
+        catalogue
     }
 }
 
@@ -110,6 +168,15 @@ struct Harness {
     led_to_order: HashMap<String, CreateOrderRequest>,
     /// What carts had when they were last looked at.
     looked_at: Vec<(usize, Vec<Line>)>,
+    has_operators: bool,
+    /// What it has charged and given back outlives the server.
+    gateway: Arc<SimulatedGateway>,
+    /// The requests of operators that have changed an order, and the numbers of requests and publications.
+    answered: Vec<Answered>,
+    requests: u32,
+    publications: u32,
+    /// The id of an order of which nothing is asked; empty before there is one.
+    beacon: String,
     seen: Coverage,
 }
 
@@ -163,6 +230,42 @@ const EXPECTED_COVERAGE_WITH_CLOCKS: [&str; 6] = [
     "a slot that is forgotten",
 ];
 
+/// The same of operators, and why they are rejected.
+const EXPECTED_COVERAGE_WITH_OPERATORS: [&str; 32] = [
+    "an order",
+    "the same order",
+    "an order is cancelled",
+    "items are cancelled",
+    "money is given back",
+    "items are withdrawn",
+    "items are withdrawn and kept off sale",
+    "a customer amends",
+    "a customer cancels",
+    "nobody comes",
+    "a merchant confirms",
+    "a merchant declines",
+    "a refund is asked for again",
+    "a note",
+    "a dry run",
+    "the same request",
+    "a block",
+    "a slot is withdrawn",
+    "a slot of the list",
+    "a publication",
+    "time has changed an order",
+    "time has given spots back",
+    "INVALID_REQUEST",
+    "NO_TRANSITION",
+    "CONDITION_NOT_MET",
+    "NOT_IN_STATE",
+    "NOT_AWAITED",
+    "REFUND_NOT_POSSIBLE",
+    "REQUEST_ID_REUSED",
+    "ORDER_CHANGED",
+    "SLOT_NOT_FOUND",
+    "NOT_PUBLISHED",
+];
+
 /// A difference between what was answered and what the model says.
 type Agreement = Result<(), String>;
 
@@ -183,10 +286,11 @@ impl Harness {
             TempDir::new().unwrap(),
             Arc::new(ManualClock::at(EpochSeconds::new(plan.begin))),
         );
-        let catalogue = FixtureCatalog::of(0);
+        let catalogue = catalogue(0, plan.has_operators);
         catalogue.write(dir.path());
         let (durable, charging) = (plan.durable, plan.charging);
-        let server = start(&dir, durable, charging, &clock).await;
+        let gateway = Arc::default();
+        let server = start(&dir, durable, charging, (&clock, &gateway)).await;
         let mut model = ReferenceModel {
             wrong,
             charging,
@@ -197,6 +301,10 @@ impl Harness {
             holds: HashMap::new(),
             holdings: HashMap::new(),
             orders: Vec::new(),
+            blocks: HashMap::new(),
+            closed_cards: HashSet::new(),
+            has_beacon: false,
+            names: StateNames::first(),
             newest: None,
             forgotten: Forgotten::default(),
         };
@@ -215,6 +323,12 @@ impl Harness {
             sent,
             led_to_order,
             looked_at,
+            has_operators: plan.has_operators,
+            gateway,
+            answered: Vec::new(),
+            requests: 0,
+            publications: 0,
+            beacon: String::new(),
             seen,
         }
     }
@@ -298,15 +412,13 @@ impl Harness {
             Step::LookUp(slots) => self.look_up(slots).await?,
             Step::Count(slot) => self.count(*slot).await?,
             Step::Replace(number) => {
-                let catalogue = FixtureCatalog::of(*number);
+                let catalogue = catalogue(*number, self.has_operators);
                 catalogue.write(self.dir.path());
                 self.server.server.reload().await.unwrap();
                 self.model.replace(catalogue);
             }
-            Step::Sleep(seconds) => {
-                self.clock.advance(Seconds::new(*seconds));
-                self.model.now += seconds;
-            }
+            Step::Sleep(seconds) => self.pass(*seconds).await?,
+            Step::Operators(ask) => self.ask(ask).await?,
             Step::Clock { off, then, sweeps } => {
                 self = Box::pin(self.put_clock_off(*off, *then, *sweeps)).await;
             }
@@ -353,7 +465,8 @@ impl Harness {
 
     async fn restart(mut self) -> Self {
         self.server.stop().await;
-        self.server = start(&self.dir, self.durable, self.charging, &self.clock).await;
+        let shared = (&self.clock, &self.gateway);
+        self.server = start(&self.dir, self.durable, self.charging, shared).await;
         self.model.begin();
         self
     }
@@ -507,7 +620,7 @@ impl Harness {
             self.note("INVALID_REQUEST");
             return same(&&*code(&answer), &"INVALID_REQUEST");
         }
-        if let Some(order) = self.model.ordered(token).cloned() {
+        if let Some(order) = self.model.ordered(token) {
             if self.led_to_order[token] != request {
                 self.note("TOKEN_REUSED");
                 return same(&&*code(&answer), &"TOKEN_REUSED");
@@ -538,11 +651,11 @@ impl Harness {
             .model
             .orders
             .iter()
-            .any(|(_, known)| known.order_id == order.order_id)
+            .any(|known| known.first.order_id == order.order_id)
         {
             return Err("the order has the id of another".into());
         }
-        same(&order, &answers::placed(asked, &order))?;
+        same(&order, &answers::placed(&self.model, asked, &order))?;
         self.note("an order");
         if judged
             .fees
@@ -556,6 +669,10 @@ impl Harness {
         if self.model.holds.contains_key(token) {
             self.note("a hold of an order's own cart");
         }
+        let means = request.payment_processing_parameters.as_ref();
+        if means.is_some_and(|it| it.unparsed_payment_method_token == CLOSED_CARD) {
+            self.model.closed_cards.insert(token.clone());
+        }
         self.led_to_order.insert(token.clone(), request.clone());
         self.model.sell(token, order, judged);
         Ok(())
@@ -563,23 +680,20 @@ impl Harness {
 
     async fn list(&mut self, picks: &[usize]) -> Agreement {
         let orders = &self.model.orders;
-        let picked = |pick: &usize| {
-            orders
-                .get(pick % (orders.len() + 1))
-                .map(|(_, order)| order)
-        };
+        let picked = |pick: &usize| orders.get(pick % (orders.len() + 1));
         let unknown = || "AAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned();
         let ids = picks
             .iter()
-            .map(|pick| picked(pick).map_or_else(unknown, |order| order.order_id.clone()));
+            .map(|pick| picked(pick).map_or_else(unknown, |order| order.first.order_id.clone()));
         let mut seen = HashSet::new();
         let each_once = picks
             .iter()
             .filter_map(picked)
-            .filter(|order| seen.insert(&order.order_id));
+            .filter(|order| seen.insert(&order.first.order_id));
+        let each_once = each_once.map(|order| order.listed(&self.model));
         same(
             &self.server.list_ids(ids).await.unwrap(),
-            &each_once.cloned().collect(),
+            &each_once.collect(),
         )
     }
 
@@ -639,27 +753,41 @@ async fn start(
     dir: &TempDir,
     durable: bool,
     charging: bool,
-    clock: &Arc<ManualClock>,
+    (clock, gateway): (&Arc<ManualClock>, &Arc<SimulatedGateway>),
 ) -> TestServer {
-    let mut config = config();
+    let mut config = operator_config();
     if !charging {
         config.sales.payments = PaymentsChoice::Off;
     }
     // No charge takes any time, except one that is never answered.
     config.sales.payment_timeout = Duration::from_millis(5);
-    let stored = if durable {
-        Setup::embedded(&dir.path().join("store"))
-    } else {
-        Setup::default()
-    };
+    let mut stored = Setup::default();
+    if durable {
+        stored.store = Arc::new(reopened(&dir.path().join("store")).await);
+    }
     Setup {
         config,
         catalog: dir.path().into(),
         clock: Arc::clone(clock),
         ..stored
     }
+    .with_gateway(gateway)
     .start()
     .await
+}
+
+/// The store, once the threads of the server before have let go of it.
+async fn reopened(dir: &Path) -> LogStore {
+    let opened = async {
+        loop {
+            match open_store(dir) {
+                Ok(store) => return store,
+                Err(OpenError::InUse) => tokio::task::yield_now().await,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    with_timeout("the store is closed", opened).await
 }
 
 /// A step at which server and model disagree.
@@ -678,6 +806,9 @@ async fn follow(plan: Plan, wrong: Option<Rule>) -> Result<Coverage, Disagreemen
             taking.store(step, Ordering::SeqCst);
             // On the heap: it is as large as all that the steps await.
             harness = Box::pin(harness.take(what)).await?;
+        }
+        if plan.has_operators {
+            Box::pin(harness.compare_all()).await?;
         }
         harness.server.stop().await;
         Ok::<Coverage, String>(harness.seen)
@@ -762,6 +893,13 @@ async fn server_and_model_agree_while_the_clock_jumps_and_is_put_right() {
     }
 }
 
+#[tokio::test]
+async fn server_and_model_agree_while_operators_change_orders_and_publish_lifecycles() {
+    let plans = plans(6, false).chain(plans(4, true));
+    let with_operators = plans.map(|(seed, plan)| (seed, plan.with_operators(seed)));
+    must_agree(with_operators, &EXPECTED_COVERAGE_WITH_OPERATORS).await;
+}
+
 const STEPS: usize = 250;
 
 /// Searches for a plan that detects a wrong rule. Returns it with the number of steps so far.
@@ -771,6 +909,8 @@ async fn detect(rule: Rule) -> Option<(Plan, Disagreement, usize)> {
         let plan = Plan::of(seed, STEPS, false);
         let plan = if rule.is_about_clocks() {
             plan.with_clocks(seed)
+        } else if rule.is_about_operators() {
+            plan.with_operators(seed)
         } else {
             plan
         };

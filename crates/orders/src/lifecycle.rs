@@ -135,6 +135,22 @@ impl ActiveLifecycle {
         self.revisions.iter().rev().map(|known| &known.record)
     }
 
+    /// What callers hear of a line item in a state. A state that only an earlier revision has, as the answer to a repeated
+    /// request may have it, means what it meant there.
+    #[must_use]
+    pub fn booking_status(&self, state: &str) -> Option<BookingStatus> {
+        if let Some(status) = self.definition.booking_status(state) {
+            return Some(status);
+        }
+        for known in self.revisions.iter().rev() {
+            let definition = known.definition.as_deref();
+            if let Some(status) = definition.and_then(|it| it.booking_status(state)) {
+                return Some(status);
+            }
+        }
+        None
+    }
+
     /// How most orders begin by the definition in force.
     pub(super) fn usual(&self) -> &UsualBeginnings {
         &self.usual

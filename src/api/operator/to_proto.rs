@@ -132,8 +132,7 @@ impl View<'_> {
             .tree()
             .and_then(|tree| tree.items.get(index as usize));
         let lifecycle = self.app.lifecycle();
-        let definition = lifecycle.definition();
-        let stated = now.and_then(|item| definition.booking_status(item.state.as_str()));
+        let stated = now.and_then(|item| lifecycle.booking_status(item.state.as_str()));
         let is_shown = self.customer == CustomerShown::Yes;
         let answers = line.answers.as_deref().filter(|_| is_shown);
         v1::Item {

@@ -17,7 +17,7 @@ use super::{
     fixture::{NEVER_PREPAID, PREPAID},
     reference::ReferenceModel,
     rules::Rule,
-    verdict::{LineVerdict, ModelVerdict},
+    verdict::{LineVerdict, ModelVerdict, line_slot},
 };
 use crate::support::{Created, price};
 
@@ -221,13 +221,17 @@ fn payment_fault(
 
 /// The order that is to be made of what was asked. Its id and the name of its transaction are known
 /// from the answer only.
-pub(super) fn placed(asked: &Order, answered: &Order) -> Order {
+pub(super) fn placed(model: &ReferenceModel, asked: &Order, answered: &Order) -> Order {
     let mut order = Order {
         order_id: answered.order_id.clone(),
         ..asked.clone()
     };
     for item in &mut order.item {
-        item.status = BookingStatus::Confirmed.into();
+        item.status = if model.catalogue.is_confirmed_later(&line_slot(item)) {
+            BookingStatus::PendingMerchantConfirmation.into()
+        } else {
+            BookingStatus::Confirmed.into()
+        };
     }
     if let Some(payment) = &mut order.payment_information {
         payment.pa_response.clear();

@@ -21,6 +21,10 @@ pub(super) const HANDLING: i64 = 500_000;
 pub(super) const TAX_NAME: &str = "VAT";
 pub(super) const TAX: i64 = 10_000_000;
 pub(super) const OTHER_TAXES: [(&str, i64); 2] = [("chat", 7_250_000), ("night", 0)];
+/// A service of which nothing is asked: its only order has operators' work begin whenever the clock was moved.
+pub(super) const BEACON: &str = "lamp";
+pub(super) const BEACON_PRICE: i64 = 10_000_000;
+pub(super) const BEACON_START: i64 = NOW + 20 * 24 * 3600;
 /// What has to be paid for when it is booked, and what may not be.
 pub(super) const PREPAID: &str = "night";
 pub(super) const NEVER_PREPAID: &str = "chat";
@@ -143,6 +147,16 @@ pub(super) fn slots() -> [SlotName; 7] {
     .map(|(service, hour, duration)| (service.into(), tomorrow_at(hour, 0), duration))
 }
 
+/// Refund terms: seconds before the start, and the percentage that is given back from then on.
+pub(super) type ModelTerms = &'static [(i64, i64)];
+
+/// Terms that the tours have, one after another.
+const TERMS: [ModelTerms; 3] = [
+    &[(97_200, 75), (90_000, 33), (3_600, 10)],
+    &[(0, 100)],
+    &[(100_000, 50), (7_200, 25)],
+];
+
 /// What changes from one catalogue to the next.
 #[derive(Debug, Clone)]
 pub(super) struct FixtureCatalog {
@@ -151,6 +165,10 @@ pub(super) struct FixtureCatalog {
     pub(super) pools: Vec<Pool>,
     /// Whether the merchant holds carts.
     pub(super) holds: bool,
+    /// The refund terms of the tours; other services have none.
+    terms: ModelTerms,
+    /// Whether the merchant confirms the last tour.
+    confirms: bool,
 }
 
 impl FixtureCatalog {
@@ -228,7 +246,27 @@ impl FixtureCatalog {
             prices,
             pools,
             holds,
+            terms: TERMS[if number == 0 { 0 } else { chance.usize(..3) }],
+            confirms: false,
         }
+    }
+
+    /// The same, whose merchant confirms the last tour.
+    pub(super) fn confirming(self) -> Self {
+        Self {
+            confirms: true,
+            ..self
+        }
+    }
+
+    /// Whether bookings of a slot wait for the merchant.
+    pub(super) fn is_confirmed_later(&self, slot: &SlotName) -> bool {
+        self.confirms && *slot == slots()[2]
+    }
+
+    /// The refund terms of a service, if it has any.
+    pub(super) fn terms_of(&self, service: &str) -> Option<ModelTerms> {
+        (service == "tour").then_some(self.terms)
     }
 
     fn price(&self, id: &str) -> Value {
@@ -240,8 +278,16 @@ impl FixtureCatalog {
         let types = |service: &str| menu(service).iter().map(ticket).collect::<Vec<_>>();
         let question =
             json!({"id": "first", "type": "BOOLEAN", "label": "First?", "is_required": true});
+        let condition = |&(before, percent): &(i64, i64)| json!({"min_duration_before_start_time_sec": before, "refund_percent": percent});
+        let conditions: Vec<Value> = self.terms.iter().map(condition).collect();
+        let rules = json!({
+            "min_advance_booking": 3600,
+            "cancellation_policy": {"refund_condition": conditions},
+        });
         let services = json!({"service": [
-            {"merchant_id": MERCHANT, "service_id": "tour", "ticket_type": types("tour"), "rules": {"min_advance_booking": 3600}},
+            {"merchant_id": MERCHANT, "service_id": BEACON,
+             "price": {"price_micros": BEACON_PRICE, "currency_code": "USD"}},
+            {"merchant_id": MERCHANT, "service_id": "tour", "ticket_type": types("tour"), "rules": rules},
             {"merchant_id": MERCHANT, "service_id": "night", "ticket_type": types("night"),
              "tax_rate": {}, "prepayment_type": "REQUIRED"},
             {"merchant_id": MERCHANT, "service_id": "chat", "price": self.price("chat"),
@@ -257,6 +303,9 @@ impl FixtureCatalog {
             if party > 0 {
                 entry["resources"] = json!({"party_size": party});
             }
+            if self.is_confirmed_later(&pool.slot()) {
+                entry["confirmation_mode"] = "CONFIRMATION_MODE_ASYNCHRONOUS".into();
+            }
             if pool.service == "night" {
                 entry["scheduling_rule_overrides"] = json!({"first_bookable_sec": NOW + 3600});
             }
@@ -270,7 +319,11 @@ impl FixtureCatalog {
                     .map(move |&(party, spots)| (pool, party, spots)),
             )
         });
-        let entries: Vec<Value> = entries.map(entry).collect();
+        let mut entries: Vec<Value> = entries.map(entry).collect();
+        entries.push(json!({
+            "merchant_id": MERCHANT, "service_id": BEACON, "start_sec": BEACON_START,
+            "duration_sec": 3600, "spots_open": 1,
+        }));
         let write = |file: &str, content: &str| fs::write(dir.join(file), content).unwrap();
         write(
             "merchants.json",

@@ -1,13 +1,15 @@
 //! The reference model of a booking partner, as simple as possible and without code of the server: a
 //! list of sales, a list of holds, and the spots that they leave.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use boxoffice::api::booking::proto::v3::{
     Order, order_fulfillability::OrderFulfillabilityResult as Verdict,
 };
 
 use super::{
+    after_sale::{ModelOrder, StateNames},
+    blocks::Blocked,
     fixture::{self, FixtureCatalog, HOLD_MAX_SEC, HOLD_SEC, Pool, SlotName},
     rules::Rule,
     time::Forgotten,
@@ -52,8 +54,15 @@ pub(super) struct ReferenceModel {
     /// By cart, which is the token of the order to come.
     pub(super) holds: HashMap<String, Hold>,
     pub(super) holdings: HashMap<String, HoldTime>,
-    /// Oldest first, each with its token.
-    pub(super) orders: Vec<(String, Order)>,
+    /// Oldest first.
+    pub(super) orders: Vec<ModelOrder>,
+    pub(super) blocks: HashMap<SlotName, Blocked>,
+    /// The tokens of orders that were charged to a card that takes nothing back.
+    pub(super) closed_cards: HashSet<String>,
+    /// Whether there is an order besides, of which nothing is asked.
+    pub(super) has_beacon: bool,
+    /// The names of states by the lifecycle in force.
+    pub(super) names: StateNames,
     /// The latest moment at which one of them was created.
     pub(super) newest: Option<i64>,
     pub(super) forgotten: Forgotten,
@@ -74,21 +83,18 @@ impl ReferenceModel {
         self.catalogue = catalogue;
     }
 
-    pub(super) fn ordered(&self, token: &str) -> Option<&Order> {
-        self.orders
-            .iter()
-            .find(|(known, _)| known == token)
-            .map(|(_, order)| order)
+    pub(super) fn ordered(&self, token: &str) -> Option<Order> {
+        let order = self.orders.iter().find(|order| order.token == token)?;
+        Some(order.replay(self))
     }
 
     pub(super) fn orders_of(&self, user_id: &str) -> Vec<Order> {
-        let is_of = |order: &&Order| order.user_information.as_ref().unwrap().user_id == user_id;
-        let orders = self
-            .orders
-            .iter()
-            .map(|(_, order)| order)
-            .filter(is_of)
-            .cloned();
+        let is_of = |order: &&ModelOrder| {
+            let user = order.first.user_information.as_ref();
+            user.unwrap().user_id == user_id
+        };
+        let orders = self.orders.iter().filter(is_of);
+        let orders = orders.map(|order| order.listed(self));
         if self.keeps(Rule::NewestFirst) {
             orders.rev().collect()
         } else {
@@ -148,7 +154,8 @@ impl ReferenceModel {
             }
             _ => pool.spots,
         };
-        (spots - taken.map(|spots| spots.count).sum::<i64>()).max(0)
+        let left = spots - taken.map(|spots| spots.count).sum::<i64>();
+        (left - self.blocked(&slot, left)).max(0)
     }
 
     /// Spots for tickets of these types, all together.
@@ -294,6 +301,7 @@ impl ReferenceModel {
         self.holds.remove(token);
         self.sold.extend(judged.spots);
         self.newest = self.newest.max(Some(self.now));
-        self.orders.push((token.into(), order));
+        let sold = self.sold_order(token, order);
+        self.orders.push(sold);
     }
 }

@@ -30,6 +30,20 @@ pub(super) enum Rule {
     AllLinesOfASlot,
     SalesOutliveTheClock,
     HoldsEndWhenTheClockIsSetBack,
+    ReplaysAreTheFirstAnswer,
+    ListsShowThePresent,
+    CancelledSpotsAreForSale,
+    CustomersTimeOut,
+    NoShowsKeepTheirSpots,
+    AmendedItemsArePaidBack,
+    FeesGoWithTheirItem,
+    OrderFeesGoWithTheLastItem,
+    TermsAreThoseOfTheSale,
+    BlocksReplaceOneAnother,
+    WithdrawnSpotsMayStayOffSale,
+    RequestsAreDecidedOnce,
+    EtagsAreChecked,
+    NoOrderIsStranded,
 }
 
 impl Rule {
@@ -41,7 +55,28 @@ impl Rule {
         )
     }
 
-    pub(super) const ALL: [Self; 27] = [
+    /// Whether only operators can tell.
+    pub(super) fn is_about_operators(self) -> bool {
+        matches!(
+            self,
+            Self::ReplaysAreTheFirstAnswer
+                | Self::ListsShowThePresent
+                | Self::CancelledSpotsAreForSale
+                | Self::CustomersTimeOut
+                | Self::NoShowsKeepTheirSpots
+                | Self::AmendedItemsArePaidBack
+                | Self::FeesGoWithTheirItem
+                | Self::OrderFeesGoWithTheLastItem
+                | Self::TermsAreThoseOfTheSale
+                | Self::BlocksReplaceOneAnother
+                | Self::WithdrawnSpotsMayStayOffSale
+                | Self::RequestsAreDecidedOnce
+                | Self::EtagsAreChecked
+                | Self::NoOrderIsStranded
+        )
+    }
+
+    pub(super) const ALL: [Self; 41] = [
         Self::RoundHalfToEven,
         Self::SumDemand,
         Self::OwnHoldIsFree,
@@ -69,5 +104,19 @@ impl Rule {
         Self::AllLinesOfASlot,
         Self::SalesOutliveTheClock,
         Self::HoldsEndWhenTheClockIsSetBack,
+        Self::ReplaysAreTheFirstAnswer,
+        Self::ListsShowThePresent,
+        Self::CancelledSpotsAreForSale,
+        Self::CustomersTimeOut,
+        Self::NoShowsKeepTheirSpots,
+        Self::AmendedItemsArePaidBack,
+        Self::FeesGoWithTheirItem,
+        Self::OrderFeesGoWithTheLastItem,
+        Self::TermsAreThoseOfTheSale,
+        Self::BlocksReplaceOneAnother,
+        Self::WithdrawnSpotsMayStayOffSale,
+        Self::RequestsAreDecidedOnce,
+        Self::EtagsAreChecked,
+        Self::NoOrderIsStranded,
     ];
 }

@@ -2,6 +2,7 @@
 
 use fastrand::Rng;
 
+use super::asks::Ask;
 use crate::support::NOW;
 
 /// Something that is done. Numbers choose among what there is when its turn comes.
@@ -38,6 +39,8 @@ pub(super) enum Step {
     Count(usize),
     Replace(u64),
     Sleep(i64),
+    /// What operators do.
+    Operators(Ask),
     Restart,
     /// The clock is off by so many seconds for a few steps; at first something happens, and it is looked
     /// at so many times.
@@ -101,7 +104,7 @@ pub(super) enum Payment {
     Challenged,
 }
 
-fn one_of<T: Copy>(chance: &mut Rng, all: &[T]) -> T {
+pub(super) fn one_of<T: Copy>(chance: &mut Rng, all: &[T]) -> T {
     all[chance.usize(..all.len())]
 }
 
@@ -205,6 +208,44 @@ fn payment(chance: &mut Rng) -> Payment {
         _ => Payment::None,
     }
 }
+
+/// An order of one or two tours that nothing is wrong with, charged by the server.
+pub(super) fn sale(chance: &mut Rng) -> Step {
+    let slots = one_of(chance, &[&[0][..], &[2], &[0, 2], &[2, 0]]);
+    let line = |slot: &usize| Line {
+        slot: *slot,
+        tickets: vec![("adult", 1)],
+        price: Priced::Right,
+        answered: true,
+    };
+    Step::Create {
+        token: chance.usize(..TOKENS),
+        user: chance.usize(..2),
+        merchant: Merchant::Known,
+        lines: slots.iter().map(line).collect(),
+        fees: Fees::Right,
+        tax: Fees::Absent,
+        payment: Payment::Partner("approve").rather_charged(chance),
+    }
+}
+
+impl Payment {
+    /// The same, but more often charged by the server, sometimes to a card that takes nothing back.
+    pub(super) fn rather_charged(self, chance: &mut Rng) -> Self {
+        if self == Self::None && chance.bool() {
+            return Self::Partner("approve");
+        }
+        let is_other = !matches!(self, Self::None | Self::Partner("approve"));
+        if is_other || chance.u8(..3) > 0 {
+            self
+        } else {
+            Self::Partner(CLOSED_CARD)
+        }
+    }
+}
+
+/// The payment token of a card that takes nothing back.
+pub(super) const CLOSED_CARD: &str = "refund-fails";
 
 /// A clock that is wrong for a while.
 pub(super) fn clock(chance: &mut Rng, durable: bool) -> Step {

@@ -51,12 +51,12 @@ pub(super) struct Fee {
     pub(super) of: Option<(String, String)>,
 }
 
-fn line_slot(line: &LineItem) -> SlotName {
+pub(super) fn line_slot(line: &LineItem) -> SlotName {
     (line.service_id.clone(), line.start_sec, line.duration_sec)
 }
 
 /// The tickets of a line by type, each once; an appointment is one of an empty type.
-fn tickets(line: &LineItem) -> Vec<(&str, i64)> {
+pub(super) fn tickets(line: &LineItem) -> Vec<(&str, i64)> {
     let mut counts: Vec<(&str, i64)> = Vec::new();
     for ordered in &line.tickets {
         match counts.iter_mut().find(|(id, _)| *id == ordered.ticket_id) {
@@ -71,7 +71,7 @@ fn tickets(line: &LineItem) -> Vec<(&str, i64)> {
     }
 }
 
-fn spots_of(line: &LineItem) -> Vec<Spots> {
+pub(super) fn spots_of(line: &LineItem) -> Vec<Spots> {
     let spots = |(ticket, count): (&str, i64)| Spots {
         slot: line_slot(line),
         ticket: ticket.into(),
@@ -361,6 +361,19 @@ impl ReferenceModel {
         (fees, total)
     }
 
+    fn tax_rate(&self, service: &str) -> i64 {
+        let mut own = fixture::OTHER_TAXES.into_iter();
+        let own = own.find(|(known, _)| *known == service);
+        let own = own.filter(|_| self.keeps(Rule::TaxOfTheServiceFirst));
+        own.map_or(fixture::TAX, |(_, rate)| rate)
+    }
+
+    /// The tax of a line of a service with that total.
+    pub(super) fn tax(&self, service: &str, total: i64) -> i64 {
+        // A cent is 10,000 micro-units, and the whole 100,000,000 millionths of a per cent.
+        self.cents_of(total * self.tax_rate(service), CENT_BY_RATE)
+    }
+
     /// The taxes of lines, by rate in the order of the lines; each line is a service and its total.
     fn taxes(&self, lines: &[(&str, i64)]) -> Vec<Fee> {
         let mut taxes: Vec<(i64, i64)> = Vec::new();
@@ -370,14 +383,9 @@ impl ReferenceModel {
         };
         let by_line = self.keeps(Rule::TaxIsRoundedByLine);
         for &(service, total) in lines {
-            let own = fixture::OTHER_TAXES
-                .into_iter()
-                .find(|(known, _)| *known == service);
-            let own = own.filter(|_| self.keeps(Rule::TaxOfTheServiceFirst));
-            let rate = own.map_or(fixture::TAX, |(_, rate)| rate);
-            // A cent is 10,000 micro-units, and the whole 100,000,000 millionths of a per cent.
+            let rate = self.tax_rate(service);
             let tax = if by_line {
-                self.cents_of(total * rate, CENT_BY_RATE)
+                self.tax(service, total)
             } else {
                 total * rate
             };

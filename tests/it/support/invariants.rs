@@ -65,7 +65,11 @@ fn hold_for_order(asked: &Order, order: &Order) {
     assert_eq!(order.user_information, asked.user_information);
     assert_eq!(order.item.len(), asked.item.len());
     for (asked, booked) in asked.item.iter().zip(&order.item) {
-        assert_eq!(booked.status(), BookingStatus::Confirmed);
+        let is_booked = matches!(
+            booked.status(),
+            BookingStatus::Confirmed | BookingStatus::PendingMerchantConfirmation
+        );
+        assert!(is_booked, "{booked:?}");
         assert_eq!(
             LineItem {
                 status: 0,
