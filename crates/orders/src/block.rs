@@ -17,7 +17,10 @@ use super::{
     tokens::{LockedFor, RequestKey, TokenGuard, TokenLock, released},
     update::{ChangeError, InvalidField, wrong_reason_text, wrong_request_id},
 };
-use crate::audit::{AuditEvent, AuditedBlock, AuditedChange, AuditedOutcome};
+use crate::{
+    audit::{AuditEvent, AuditedBlock, AuditedChange, AuditedOutcome},
+    slots::{AssumedBlock, SlotReport},
+};
 use domain::{
     catalog::IdInterner,
     ids::MerchantId,
@@ -151,6 +154,27 @@ impl App {
             block: None,
             change: AuditedChange::of(request_id, AuditedOutcome::Rejected(reason)),
         });
+    }
+
+    /// A slot as it would stand with a block; without a report if it has left the catalogue. Nothing changes.
+    ///
+    /// # Errors
+    /// [`ChangeError`], as for the block itself.
+    pub async fn slot_if_blocked(
+        self: &Arc<Self>,
+        request: &BlockRequest,
+    ) -> Result<(NamedSlot, Option<SlotReport>), ChangeError> {
+        let slot = self.slot_to_block(request).await?;
+        let assumed = AssumedBlock {
+            spots: request.spots,
+            reason: request.reason.clone(),
+        };
+        let report = self.slot_with(&slot, Some(assumed)).await?;
+        // A block of a slot that has left the catalogue can still be ended.
+        if report.is_none() && self.blocks.find(&slot).is_none() {
+            return Err(ChangeError::UnknownSlot);
+        }
+        Ok((slot, report))
     }
 
     /// The slot of a request, as far as the request is valid.

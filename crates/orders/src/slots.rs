@@ -8,7 +8,7 @@ use domain::{
     catalog::{Service, ServiceIx},
     ids::{MerchantId, ServiceId},
     openings::{Span, untouched},
-    slot::{SlotDuration, SlotKey, Stale},
+    slot::{BlockedSpots, SlotDuration, SlotKey, Stale},
     time::{EpochSeconds, Seconds},
 };
 use kernel::blocking;
@@ -23,6 +23,13 @@ pub struct SlotSearch {
     pub service_id: Option<ServiceId>,
     /// The starts.
     pub starts: Range<EpochSeconds>,
+}
+
+/// A block that a slot does not have, to see what it would leave.
+#[derive(Debug, Clone)]
+pub(crate) struct AssumedBlock {
+    pub(crate) spots: BlockedSpots,
+    pub(crate) reason: String,
 }
 
 /// A slot with its spots.
@@ -64,12 +71,20 @@ impl App {
         if !scope.has(&search.merchant_id) {
             return Err(OrderError::UnknownMerchant);
         }
+        self.slots_with(search, None).await
+    }
+
+    async fn slots_with(
+        self: &Arc<Self>,
+        search: SlotSearch,
+        assumed: Option<AssumedBlock>,
+    ) -> Result<Vec<SlotReport>, OrderError> {
         let app = Arc::clone(self);
         // All openings of the catalogue are gone through, which takes long where there are millions.
         let read = move || {
             app.by_active_catalog(|active| {
                 let wanted = wanted_services(active, &search)?;
-                Ok(app.report(active, &search, &wanted)?)
+                Ok(app.report(active, &search, &wanted, assumed.as_ref())?)
             })
         };
         blocking::run(read).await?
@@ -83,6 +98,16 @@ impl App {
         self: &Arc<Self>,
         slot: &NamedSlot,
     ) -> Result<Option<SlotReport>, OrderError> {
+        self.slot_with(slot, None).await
+    }
+
+    /// A slot as it stands, or as it would with another block than it has. All slots that start with it are then seen so,
+    /// and only it is returned.
+    pub(crate) async fn slot_with(
+        self: &Arc<Self>,
+        slot: &NamedSlot,
+        assumed: Option<AssumedBlock>,
+    ) -> Result<Option<SlotReport>, OrderError> {
         if self.catalog().merchant_ix(&slot.merchant_id).is_none() {
             return Ok(None);
         }
@@ -91,10 +116,7 @@ impl App {
             service_id: Some(slot.service_id.clone()),
             starts: slot.start_sec..slot.start_sec.saturating_add(Seconds::ONE),
         };
-        let mut reports = self
-            .slots_of(search, &MerchantScope::ALL)
-            .await?
-            .into_iter();
+        let mut reports = self.slots_with(search, assumed).await?.into_iter();
         Ok(reports.find(|report| report.duration_sec == slot.duration_sec))
     }
 
@@ -103,6 +125,7 @@ impl App {
         active: &ActiveCatalog,
         search: &SlotSearch,
         wanted: &[ServiceIx],
+        assumed: Option<&AssumedBlock>,
     ) -> Result<Vec<SlotReport>, Stale> {
         let (_, repeated_until) = self.opened();
         let span = Span {
@@ -121,6 +144,12 @@ impl App {
             let (all, viewer) = (service.all_claims(), self.viewer(None));
             let allotment = untouched(&openings).spots_open(service, &all, viewer);
             let report = self.inventory.examine_one(active.revision, key, |slot| {
+                let copy = assumed.map(|assumed| {
+                    let mut copy = untouched(&openings).with_taken_of(slot);
+                    copy.block(assumed.spots);
+                    copy
+                });
+                let slot = copy.as_ref().unwrap_or(slot);
                 let left = availability::spots_open(service, key, slot, viewer);
                 (slot.sold(), slot.held(viewer), slot.blocked(), left)
             })?;
@@ -137,10 +166,12 @@ impl App {
                 sold,
                 held,
                 blocked: blocked.among(allotment, sold),
-                block_reason: if blocked.is_any() {
-                    self.block_reason(&search.merchant_id, service, key)
-                } else {
+                block_reason: if !blocked.is_any() {
                     String::new()
+                } else if let Some(assumed) = assumed {
+                    assumed.reason.clone()
+                } else {
+                    self.block_reason(&search.merchant_id, service, key)
                 },
                 left,
             });

@@ -137,12 +137,16 @@ pub(super) fn block(
         }
     };
     violations.into_result()?;
+    let in_earnest = v1::SetBlockRequest {
+        validate_only: false,
+        ..message.clone()
+    };
     Ok(BlockRequest {
         slot,
         spots,
         reason: message.reason.clone(),
         request_id: message.request_id.clone(),
-        fingerprint: digest(OperatorRpc::SetBlock, message, user.as_deref()),
+        fingerprint: digest(OperatorRpc::SetBlock, &in_earnest, user.as_deref()),
         user,
     })
 }

@@ -516,12 +516,17 @@ impl OperatorDispatcher {
     ) -> Result<v1::SetBlockResponse, ApiError> {
         let message: v1::SetBlockRequest = request.read()?;
         let block = changes::block(&message, user()?);
-        let request = block.inspect_err(|error| {
-            let reason = error.mapping().reason;
-            self.app.reject_block(&message.request_id, reason);
-        })?;
-        let slot = self.app.set_block(request, deadline).await?;
-        let report = self.app.slot(&slot).await?;
+        let (slot, report) = if message.validate_only {
+            self.app.slot_if_blocked(&block?).await?
+        } else {
+            let request = block.inspect_err(|error| {
+                let reason = error.mapping().reason;
+                self.app.reject_block(&message.request_id, reason);
+            })?;
+            let slot = self.app.set_block(request, deadline).await?;
+            let report = self.app.slot(&slot).await?;
+            (slot, report)
+        };
         Ok(v1::SetBlockResponse {
             slot: Some(match report {
                 Some(report) => to_proto::slot(slot.merchant_id.as_str(), report),

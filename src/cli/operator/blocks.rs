@@ -4,7 +4,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::{
     DURATION, MERCHANT, SERVICE, START,
-    changes::{REASON, REQUEST_ID, reason, request_id, request_id_argument},
+    changes::{DRY_RUN, REASON, REQUEST_ID, reason, request_id, with_request},
     connection::{Connection, RequestFailed},
     given,
     orders::time,
@@ -30,16 +30,18 @@ const PAGE: i32 = 1_000;
 
 pub(super) fn commands() -> [Command; 3] {
     [
-        of_slot(
-            Command::new(BLOCK)
-                .about("Take spots of a slot off sale, in place of what is off sale of it"),
-        )
-        .arg(count())
-        .arg(reason().help("Why, for the box office; without personal data"))
-        .arg(request_id_argument()),
-        of_slot(Command::new(UNBLOCK).about("Put the blocked spots of a slot on sale again"))
-            .arg(reason().help("Why, for the box office; without personal data"))
-            .arg(request_id_argument()),
+        with_request(
+            of_slot(
+                Command::new(BLOCK)
+                    .about("Take spots of a slot off sale, in place of what is off sale of it"),
+            )
+            .arg(count())
+            .arg(reason().help("Why, for the box office; without personal data")),
+        ),
+        with_request(
+            of_slot(Command::new(UNBLOCK).about("Put the blocked spots of a slot on sale again"))
+                .arg(reason().help("Why, for the box office; without personal data")),
+        ),
         Command::new(BLOCKS)
             .about("List slots with spots that are off sale")
             .arg(text(MERCHANT, "ID", "Merchant; default: all")),
@@ -84,6 +86,7 @@ impl BlockChange {
             spots: Some(spots),
             reason: given(arguments, REASON),
             request_id: request_id(&given(arguments, REQUEST_ID))?,
+            validate_only: arguments.get_flag(DRY_RUN),
         }))
     }
 
@@ -92,7 +95,11 @@ impl BlockChange {
         let mut client = connection.slots();
         let answer = client.set_block(self.0.clone()).await?.into_inner();
         let slots: Vec<_> = answer.slot.into_iter().collect();
-        Ok(slot_report(&slots, &answer.time_zone))
+        let mut report = slot_report(&slots, &answer.time_zone);
+        if self.0.validate_only {
+            report.note = Some("Nothing has changed: this is how the slot would stand.".to_owned());
+        }
+        Ok(report)
     }
 }
 

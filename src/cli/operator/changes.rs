@@ -236,7 +236,7 @@ fn etag() -> Arg {
     )
 }
 
-pub(super) fn request_id_argument() -> Arg {
+fn request_id_argument() -> Arg {
     text(
         REQUEST_ID,
         "UUID",
@@ -245,7 +245,7 @@ pub(super) fn request_id_argument() -> Arg {
 }
 
 /// A command with what every request for a change has.
-fn with_request(command: Command) -> Command {
+pub(super) fn with_request(command: Command) -> Command {
     command.arg(request_id_argument()).arg(
         Arg::new(DRY_RUN)
             .long(DRY_RUN)

@@ -53,6 +53,7 @@ fn block(number: u32, spots: Spots) -> SetBlockRequest {
         spots: Some(spots),
         reason: "school class".into(),
         request_id: request_id(number),
+        validate_only: false,
     }
 }
 
@@ -486,6 +487,16 @@ async fn slots_are_blocked_and_withdrawn_from_the_command_line() {
     ];
     let ask = async |words: &[&str]| said(&stage, words).await;
     let on_slot = async |words: &[&str]| said(&stage, &[words, &of_slot].concat()).await;
+    let (code, text) = on_slot(&["slots", "block", "--count=8", "--reason=dry", "--dry-run"]).await;
+    let fields: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
+    let shown = &fields[fields.len() - 6..];
+    assert_eq!(
+        (code, shown),
+        (0, &["50", "2", "0", "8", "40", "dry"][..]),
+        "{text}"
+    );
+    assert!(text.contains("Nothing has changed"), "{text}");
+    assert_eq!(spots(&slot(&stage).await), [2, 0, 48]);
     let (code, text) = on_slot(&["slots", "block", "--count=8", "--reason=school"]).await;
     assert_eq!(code, 0, "{text}");
     let line = text.lines().nth(1).unwrap();
@@ -516,6 +527,38 @@ async fn slots_are_blocked_and_withdrawn_from_the_command_line() {
     assert_eq!(code, 64);
     let (code, _) = ask(&["orders", "withdraw"]).await;
     assert_eq!(code, 64);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_dry_run_of_a_block_shows_the_slot_and_leaves_its_request_id_free() {
+    let stage = Stage::start().await;
+    stage.order("a", 0, Ordered::Museum).await;
+    for (wanted, expected) in [
+        (Spots::Count(8), [2, 8, 40]),
+        (Spots::All(All {}), [2, 48, 0]),
+        (Spots::Count(0), [2, 0, 48]),
+    ] {
+        let dry = SetBlockRequest {
+            validate_only: true,
+            ..block(1, wanted)
+        };
+        let shown = stage.slots().set_block(dry).await.unwrap().into_inner();
+        assert_eq!(spots(&shown.slot.unwrap()), expected);
+        assert_eq!(spots(&slot(&stage).await), [2, 0, 48]);
+    }
+    let unknown = SetBlockRequest {
+        validate_only: true,
+        slot: Some(SlotName {
+            duration_sec: 60,
+            ..ten()
+        }),
+        ..block(1, Spots::Count(1))
+    };
+    let rejected = stage.slots().set_block(unknown).await.unwrap_err();
+    assert_eq!(rejected.code(), tonic::Code::NotFound);
+    let set = stage.slots().set_block(block(1, Spots::Count(8))).await;
+    assert_eq!(spots(&set.unwrap().into_inner().slot.unwrap()), [2, 8, 40]);
     stage.stop().await;
 }
 

@@ -38,7 +38,7 @@ use super::{
 use crate::{
     BegunOrder, BlockSink, ErrorChain, HoldId, ListedOrder, NamedSlot, OrderFilter, OrderPlace,
     OrderSink, OrderUpdate, PlacedSink, ReadError, Recovered, Replay, Selection, StepRetry,
-    StoredHold, StoredOrder, UpdateSink,
+    StoredHold,
     claim_totals::ClaimTotals,
     latest_prices::LatestPrices,
     order_key::{KeyDeriver, OrderKey},
@@ -219,46 +219,10 @@ impl LogReader {
         Ok((updated, begun))
     }
 
-    fn update_at(&self, position: Position) -> Result<OrderUpdate, ReadError> {
+    pub(super) fn update_at(&self, position: Position) -> Result<OrderUpdate, ReadError> {
         let record = self.read(position)?;
         let (public, personal) = parts(&record)?;
         Ok(record::decode_update(public, personal)?)
-    }
-
-    /// The order of this key as it was placed and as it stands.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub(crate) fn stored_order(&self, key: &OrderKey) -> Result<Option<StoredOrder>, ReadError> {
-        // Before the placed order is read: an order that is updated meanwhile is there as it stood, or as it stands.
-        let newest = self.work.newest_update(key);
-        let Some(record) = self.find_order(key)? else {
-            return Ok(None);
-        };
-        let (public, personal) = parts(&record)?;
-        let update = match newest {
-            Some(newest) => Some(self.update_at(newest.position)?),
-            None => None,
-        };
-        Ok(Some(StoredOrder {
-            placed: record::decode_placed(public, personal)?,
-            update,
-        }))
-    }
-
-    /// Hands over the updates of an order, newest first, until `take` breaks.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub(crate) fn each_update(
-        &self,
-        key: &OrderKey,
-        take: UpdateSink<'_>,
-    ) -> Result<(), ReadError> {
-        self.each_update_record(key, &mut |_, record| {
-            let (public, personal) = parts(record)?;
-            Ok(take(record::decode_update(public, personal)?))
-        })
     }
 
     /// Hands over the blocks that a slot had, newest first, until `take` breaks.
@@ -296,7 +260,11 @@ impl LogReader {
         Ok(positions)
     }
 
-    fn each_update_record(&self, key: &OrderKey, visit: VisitOrder<'_>) -> Result<(), ReadError> {
+    pub(super) fn each_update_record(
+        &self,
+        key: &OrderKey,
+        visit: VisitOrder<'_>,
+    ) -> Result<(), ReadError> {
         let mut next = self.work.newest_update(key).map(|newest| newest.position);
         while let Some(position) = next {
             let record = self.read(position)?;
