@@ -402,3 +402,32 @@ pub(super) fn conflict(text: String) -> clap::Error {
 pub(super) fn invalid_value(text: String) -> clap::Error {
     command().error(ErrorKind::InvalidValue, text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of a command and of all commands below it that do something.
+    fn leaves(command: &Command, before: &str, found: &mut Vec<String>) {
+        let name = format!("{before}{}", command.get_name());
+        if !command.has_subcommands() {
+            found.push(name);
+            return;
+        }
+        for command in command.get_subcommands() {
+            leaves(command, &format!("{name} "), found);
+        }
+    }
+
+    #[test]
+    fn the_documents_have_every_command() {
+        let text = include_str!("../../docs/configuration.md");
+        let (_, table) = text.split_once("## Command line").unwrap();
+        let (table, _) = table.split_once("\n## ").unwrap();
+        let mut found = Vec::new();
+        leaves(&command(), "", &mut found);
+        for name in found {
+            assert!(table.contains(&format!("`{name}")), "{name} is missing");
+        }
+    }
+}
