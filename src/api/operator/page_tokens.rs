@@ -1,7 +1,8 @@
 //! Page tokens: where a list goes on, bound to the request that the list answers.
 //!
-//! A token is a digest of the request and a cursor, in letters of a URL. It is opaque to callers. The digest leaves out
-//! what may differ from page to page: the token itself, the size of the page and the read mask.
+//! A token is a digest of the request and of a cursor, and that cursor, in letters of a URL. It is opaque to callers, and
+//! one that was changed is none. The digest leaves out what may differ from page to page: the token itself, the size of
+//! the page and the read mask.
 
 use data_encoding::BASE64URL_NOPAD;
 use prost::Message;
@@ -32,7 +33,7 @@ impl TokenScope {
     /// The token of a cursor.
     #[must_use]
     pub fn issue(self, cursor: &str) -> String {
-        let bytes = [&self.0, cursor.as_bytes()].concat();
+        let bytes = [&self.digest_of(cursor.as_bytes()), cursor.as_bytes()].concat();
         BASE64URL_NOPAD.encode(&bytes)
     }
 
@@ -41,10 +42,20 @@ impl TokenScope {
     pub fn cursor(self, token: &str) -> Option<String> {
         let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).ok()?;
         let (digest, cursor) = bytes.split_at_checked(DIGEST_BYTES)?;
-        let is_ours = digest == self.0;
+        let is_ours = digest == self.digest_of(cursor);
         is_ours
             .then(|| String::from_utf8(cursor.to_vec()).ok())
             .flatten()
+    }
+
+    /// The digest of a token: of the request, and of the cursor as well.
+    fn digest_of(self, cursor: &[u8]) -> [u8; DIGEST_BYTES] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.0);
+        hasher.update(cursor);
+        let mut digest = [0; DIGEST_BYTES];
+        hasher.finalize_xof().fill(&mut digest);
+        digest
     }
 }
 
@@ -71,9 +82,22 @@ mod tests {
     }
 
     #[test]
+    fn a_token_with_another_letter_is_none() {
+        let scope = scope("ListSlots", "museum");
+        let token = scope.issue("1234567890");
+        for at in 0..token.len() {
+            let mut changed = token.clone().into_bytes();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            assert_eq!(scope.cursor(&changed), None, "{changed}");
+        }
+    }
+
+    #[test]
     fn what_no_answer_has_is_no_token() {
         let scope = scope("ListSlots", "museum");
-        let invalid_text = BASE64URL_NOPAD.encode(&[&scope.0[..], &[0xff]].concat());
+        let invalid_text =
+            BASE64URL_NOPAD.encode(&[&scope.digest_of(&[0xff])[..], &[0xff]].concat());
         for token in ["", "x", "AAAA", "not base64!", &invalid_text] {
             assert_eq!(scope.cursor(token), None, "{token}");
         }

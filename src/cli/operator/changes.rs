@@ -2,7 +2,7 @@
 
 use std::io;
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 
 use super::{
     DURATION, MERCHANT, ORDER, SERVICE, START,
@@ -144,6 +144,8 @@ pub(super) fn order_commands() -> [Command; 10] {
                     .index(2)
                     .value_name("TEXT")
                     .required(true)
+                    // A note may begin with a dash.
+                    .allow_hyphen_values(true)
                     .help("The note"),
             ),
         ),
@@ -158,11 +160,13 @@ fn withdraw_command() -> Command {
         "Take away what was sold, of an order or of a slot; the customers then decide on the rest";
     let mut command = Command::new(WITHDRAW)
         .about(about)
+        // Both forms: clap would name the order alone where neither is given.
+        .override_usage(
+            "boxoffice orders withdraw <ORDER> [--item <INDEX>]... [OPTIONS]\n       \
+             boxoffice orders withdraw --merchant <ID> --service <ID> --start <TIME> [OPTIONS]",
+        )
         .arg(
-            order()
-                .index(1)
-                .required(false)
-                .required_unless_present_any(of_slot),
+            order().index(1).required(false),
         )
         .arg(items())
         .arg(
@@ -191,7 +195,14 @@ fn withdraw_command() -> Command {
             .value_parser(value_parser!(u32))
             .requires(START),
         )
-        .arg(reason());
+        .arg(reason())
+        // A group, so that the error names both forms.
+        .group(
+            ArgGroup::new("target")
+                .args([ORDER, MERCHANT, SERVICE, START])
+                .multiple(true)
+                .required(true),
+        );
     for name in of_slot {
         command = command.mut_arg(name, |argument| {
             let others = of_slot.iter().filter(|other| **other != name);
@@ -268,6 +279,8 @@ fn refund() -> Arg {
     Arg::new(REFUND)
         .long(REFUND)
         .value_name("HOW-MUCH")
+        // An amount below zero is rejected as that.
+        .allow_hyphen_values(true)
         .value_parser(parse_refund)
 }
 

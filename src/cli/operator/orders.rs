@@ -223,7 +223,7 @@ impl OrderList {
         let mut report = Report::new(columns, rows, &orders);
         if !request.page_token.is_empty() {
             report.note = Some(format!(
-                "There are more than {limit} orders: see --{LIMIT}."
+                "The limit of {limit} is reached, and there are more: see --{LIMIT}."
             ));
         }
         Ok(report)

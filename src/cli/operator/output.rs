@@ -183,10 +183,16 @@ impl<'w> ReportSeries<'w> {
     }
 }
 
+/// Characters that turn the direction of a line, with what stands behind the name in it.
+const TURNING: [char; 9] = [
+    '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}',
+    '\u{2069}',
+];
+
 /// A text without characters that a terminal would obey: names are what customers have typed.
 fn printable(text: &str) -> String {
     let plain = |letter: char| {
-        if letter.is_control() {
+        if letter.is_control() || TURNING.contains(&letter) {
             '\u{fffd}'
         } else {
             letter
@@ -204,12 +210,22 @@ fn printable_lines(text: &str) -> String {
     lines
 }
 
-/// A cell, in quotes where RFC 4180 asks for them.
+/// Characters with which spreadsheets begin a formula.
+const FORMULA_BEGINNINGS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+
+/// A cell, in quotes where RFC 4180 asks for them. What a spreadsheet would compute has an apostrophe before it: names
+/// are what customers have typed.
 fn quoted(cell: &str) -> String {
+    let prefix = if cell.starts_with(FORMULA_BEGINNINGS) {
+        "'"
+    } else {
+        ""
+    };
+    let cell = format!("{prefix}{cell}");
     if cell.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", cell.replace('"', "\"\""))
     } else {
-        cell.to_owned()
+        cell
     }
 }
 
@@ -263,6 +279,28 @@ pub(super) fn id(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_in_a_cell_is_a_formula_to_a_spreadsheet() {
+        for (cell, expected) in [
+            ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+            ("+49 30 1234", "'+49 30 1234"),
+            ("-1", "'-1"),
+            ("@SUM(1,2)", "\"'@SUM(1,2)\""),
+            ("\t=1", "'\t=1"),
+            ("\r=1", "\"'\r=1\""),
+            ("Ada", "Ada"),
+            ("a=b", "a=b"),
+            ("", ""),
+        ] {
+            assert_eq!(quoted(cell), expected);
+        }
+    }
+
+    #[test]
+    fn a_table_has_no_characters_that_turn_its_lines() {
+        assert_eq!(printable("a\u{202e}b\u{2066}c"), "a\u{fffd}b\u{fffd}c");
+    }
 
     fn printed(format: OutputFormat) -> String {
         let columns = vec![("name", "Name", Align::Left), ("count", "N", Align::Right)];

@@ -71,7 +71,8 @@ async fn orders_are_listed_in_the_time_zone_of_their_merchant() {
     );
     let one = ask(&stage, &["orders", "list", "--limit=1"]).await;
     assert!(
-        one.text().contains("There are more than 1 orders"),
+        one.text()
+            .contains("The limit of 1 is reached, and there are more"),
         "{}",
         one.text()
     );

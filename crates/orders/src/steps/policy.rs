@@ -111,8 +111,9 @@ impl RetryPolicy {
         let grown = self.first_pause.get().saturating_mul(growth);
         let pause = grown.min(self.longest_pause.get());
         let jittered = pause.saturating_mul(random.i64(JITTER)) / WHOLE;
-        // Whole seconds, and never none: a step that fails at once would else be tried without a pause.
-        Seconds::new(jittered.max(1))
+        // After the jitter, so that the longest pause is never exceeded. Whole seconds, and never none: a step that fails at
+        // once would else be tried without a pause.
+        Seconds::new(jittered.min(self.longest_pause.get()).max(1))
     }
 
     /// Whether a step is given up that was opened then and was tried so often.

@@ -602,6 +602,7 @@ proptest! {
         prop_assert!(pause >= 1);
         prop_assert!(pause <= (whole * 12 / 10).max(1), "{} of {}", pause, whole);
         prop_assert!(pause >= whole * 8 / 10, "{} of {}", pause, whole);
+        prop_assert!(pause <= longest, "{} of at most {}", pause, longest);
     }
 }
 
