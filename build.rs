@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     fs::write(
         out_dir()?.join("schema.rs"),
-        schema(&protos.descriptor_pool())?,
+        schema(&BOOKING, &messages_of(&protos.descriptor_pool(), PACKAGE))?,
     )?;
 
     tonic_prost_build::configure()
@@ -92,6 +92,10 @@ fn compile_operator() -> Result<(), Box<dyn Error>> {
     fs::write(
         out_dir()?.join("operator_parameters.rs"),
         parameters(&protos.descriptor_pool())?,
+    )?;
+    fs::write(
+        out_dir()?.join("operator_schema.rs"),
+        schema(&OPERATOR, &operator_requests(&protos.descriptor_pool()))?,
     )?;
     tonic_prost_build::configure()
         .build_server(false)
@@ -187,22 +191,69 @@ fn write_parameters(
     Ok(())
 }
 
-/// The messages of the contract as statics, for the reader of JSON.
-fn schema(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
-    let is_ours = |name: &str| {
-        name.strip_prefix(&PACKAGE[1..])
-            .is_some_and(|rest| rest.starts_with('.'))
-    };
-    let mut schema = String::new();
-    for found in pool.all_enums().filter(|found| is_ours(found.full_name())) {
-        write_enum(&mut schema, &found)?;
+/// Messages that the reader of JSON reads.
+struct Contract {
+    /// The module of their types, as the generated statics name it.
+    module: &'static str,
+    /// Whether members that they do not have are skipped.
+    is_open: bool,
+}
+
+/// Callers may be of a later version of their contract.
+const BOOKING: Contract = Contract {
+    module: "v3",
+    is_open: true,
+};
+
+/// People write requests of operators by hand, and a member that was mistyped must not be passed over.
+const OPERATOR: Contract = Contract {
+    module: "v1",
+    is_open: false,
+};
+
+/// All messages of a package.
+fn messages_of(pool: &DescriptorPool, package: &str) -> Vec<MessageDescriptor> {
+    let messages = pool.all_messages();
+    messages
+        .filter(|message| message.package_name() == &package[1..])
+        .collect()
+}
+
+/// The operator's requests and the messages within them. Answers have kinds of fields that no reader needs to know.
+fn operator_requests(pool: &DescriptorPool) -> Vec<MessageDescriptor> {
+    let mut found = messages_of(pool, OPERATOR_PACKAGE);
+    found.retain(|message| {
+        message.parent_message().is_none() && message.name().ends_with("Request")
+    });
+    let mut at = 0;
+    // Grows while it is gone through, until no message brings a new one.
+    while let Some(message) = found.get(at).cloned() {
+        for field in message.fields() {
+            if let Kind::Message(within) = field.kind()
+                && within.package_name() == &OPERATOR_PACKAGE[1..]
+                && !found.contains(&within)
+            {
+                found.push(within);
+            }
+        }
+        at += 1;
     }
-    for message in pool
-        .all_messages()
-        .filter(|message| is_ours(message.full_name()))
-    {
-        if !message.is_map_entry() {
-            write_message(&mut schema, &message)?;
+    found
+}
+
+/// Messages as statics, with the enums of their fields.
+fn schema(contract: &Contract, messages: &[MessageDescriptor]) -> Result<String, Box<dyn Error>> {
+    let mut schema = String::new();
+    let mut enums: Vec<EnumDescriptor> = Vec::new();
+    for message in messages.iter().filter(|message| !message.is_map_entry()) {
+        write_message(&mut schema, contract, message)?;
+        for field in message.fields() {
+            if let Kind::Enum(found) = field.kind()
+                && !enums.contains(&found)
+            {
+                write_enum(&mut schema, &found)?;
+                enums.push(found);
+            }
         }
     }
     Ok(schema)
@@ -210,8 +261,13 @@ fn schema(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
 
 /// The name of the static of a message or an enum.
 fn static_name(full_name: &str) -> String {
-    full_name
-        .trim_start_matches(&PACKAGE[1..])
+    let packages = [PACKAGE, OPERATOR_PACKAGE];
+    let mut within = packages
+        .iter()
+        .filter_map(|package| full_name.strip_prefix(&package[1..]));
+    within
+        .next()
+        .unwrap_or(full_name)
         .trim_start_matches('.')
         .replace('.', "_")
         .to_uppercase()
@@ -229,7 +285,11 @@ fn write_enum(schema: &mut String, found: &EnumDescriptor) -> std::fmt::Result {
     )
 }
 
-fn write_message(schema: &mut String, message: &MessageDescriptor) -> Result<(), Box<dyn Error>> {
+fn write_message(
+    schema: &mut String,
+    Contract { module, is_open }: &Contract,
+    message: &MessageDescriptor,
+) -> Result<(), Box<dyn Error>> {
     let fields = message.fields().len();
     if fields > MAX_FIELDS {
         return Err(format!(
@@ -245,7 +305,7 @@ fn write_message(schema: &mut String, message: &MessageDescriptor) -> Result<(),
     let (name, short) = (static_name(message.full_name()), message.name());
     writeln!(
         schema,
-        "static {name}: MessageSchema = MessageSchema {{ name: {short:?}, choices: &{choices:?}, fields: &["
+        "static {name}: MessageSchema = MessageSchema {{ name: {short:?}, is_open: {is_open}, choices: &{choices:?}, fields: &["
     )?;
     for field in message.fields() {
         let (name, json_name, number) = (field.name(), field.json_name(), field.number());
@@ -265,7 +325,7 @@ fn write_message(schema: &mut String, message: &MessageDescriptor) -> Result<(),
     {
         writeln!(
             schema,
-            "impl Described for v3::{short} {{ const SCHEMA: &'static MessageSchema = &{name}; }}"
+            "impl Described for {module}::{short} {{ const SCHEMA: &'static MessageSchema = &{name}; }}"
         )?;
     }
     Ok(())
@@ -278,6 +338,7 @@ fn kind(field: &FieldDescriptor) -> Result<String, Box<dyn Error>> {
         Kind::Bool => Ok("FieldKind::Boolean".to_owned()),
         Kind::Int32 => Ok("FieldKind::Int32".to_owned()),
         Kind::Int64 => Ok("FieldKind::Int64".to_owned()),
+        Kind::Uint32 => Ok("FieldKind::Uint32".to_owned()),
         Kind::Enum(found) => Ok(format!(
             "FieldKind::Enum(&{})",
             static_name(found.full_name())
@@ -293,13 +354,18 @@ fn kind(field: &FieldDescriptor) -> Result<String, Box<dyn Error>> {
             )
             .into())
         }
+        Kind::Message(time) if time.full_name() == "google.protobuf.Timestamp" => {
+            Ok("FieldKind::Time".to_owned())
+        }
+        Kind::Message(mask) if mask.full_name() == "google.protobuf.FieldMask" => {
+            Ok("FieldKind::Mask".to_owned())
+        }
         Kind::Message(message) => Ok(format!(
             "FieldKind::Message(&{})",
             static_name(message.full_name())
         )),
         other @ (Kind::Double
         | Kind::Float
-        | Kind::Uint32
         | Kind::Uint64
         | Kind::Sint32
         | Kind::Sint64

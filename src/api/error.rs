@@ -1,7 +1,7 @@
 //! The one table of errors: gRPC code, HTTP status, reason and retryability of everything that a caller can be
 //! answered instead of a response. `docs/errors.md` has the same table.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use tonic::{
     Code, Status,
@@ -82,7 +82,7 @@ error_table! {
     NO_TRANSITION FailedPrecondition 400 retry NO:
         "Operator's service: the lifecycle does not lead from the state of a part to the one that is asked for.";
     CONDITION_NOT_MET FailedPrecondition 400 retry NO:
-        "Operator's service: a condition of the lifecycle does not hold.";
+        "Operator's service: a condition of the lifecycle does not hold; the text names it.";
     NOT_AWAITED FailedPrecondition 400 retry NO:
         "Operator's service: the order does not wait for this decision of its customer or its merchant.";
     NO_REFUND_TERMS FailedPrecondition 400 retry NO:
@@ -376,11 +376,13 @@ impl ApiError {
     /// The details for programs: the reason, the violated fields, and the retry delay.
     pub(crate) fn details(&self) -> ErrorDetails {
         let mapping = self.mapping();
-        let mut details = ErrorDetails::with_error_info(
-            mapping.reason,
-            ERROR_DOMAIN,
-            std::collections::HashMap::new(),
-        );
+        let mut metadata = HashMap::new();
+        if let Self::Change(error) = self {
+            for (name, value) in error.rule() {
+                metadata.insert(name.to_owned(), value);
+            }
+        }
+        let mut details = ErrorDetails::with_error_info(mapping.reason, ERROR_DOMAIN, metadata);
         // Only for retryable errors: clients take this detail as permission to retry.
         if let Some(delay) = self.retry_delay() {
             details.set_retry_info(Some(delay));
@@ -629,7 +631,11 @@ mod tests {
                 to: to.clone(),
                 allowed: Vec::new(),
             },
-            ChangeError::Condition { part, to },
+            ChangeError::Condition {
+                part,
+                to,
+                condition: String::new(),
+            },
             ChangeError::NotAwaited,
             ChangeError::NothingToConfirm,
             ChangeError::NoSuchState("confirmed"),

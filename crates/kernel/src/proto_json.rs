@@ -17,6 +17,10 @@ impl Whole for i32 {
     const EXPECTED: &'static str = "a whole number of 32 bits";
 }
 
+impl Whole for u32 {
+    const EXPECTED: &'static str = "a whole number of 32 bits, not below zero";
+}
+
 impl Whole for i64 {
     const EXPECTED: &'static str = "a whole number of 64 bits";
 }
@@ -272,6 +276,9 @@ mod tests {
         }
         assert_eq!(whole("2147483647.0"), Some(i32::MAX));
         assert_eq!(whole::<i32>("2147483648"), None);
+        assert_eq!(whole("4.294967295e9"), Some(u32::MAX));
+        assert_eq!(whole::<u32>("4294967296"), None);
+        assert_eq!(whole::<u32>("-1"), None);
         assert_eq!(whole("-2.147483648e9"), Some(i32::MIN));
     }
 

@@ -82,7 +82,7 @@ impl Role {
 pub enum Permission {
     /// Reading orders without their customers, slots, and the names of those who come to a slot.
     Read,
-    /// Reading customers and their answers, and searching by them.
+    /// Reading customers, their answers, and the reasons and notes that people type, and searching by customers.
     SeeCustomers,
     /// Changing orders by the operations of a box office.
     ChangeOrders,

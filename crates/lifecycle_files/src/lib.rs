@@ -35,7 +35,7 @@ pub use describe::{DescribeFilter, Described, DescribedRow, FilterError, describ
 pub use mermaid::mermaid;
 pub use registry::{ActionType, action_names, condition_names, type_of_action};
 pub use text::text;
-pub use words::explain;
+pub use words::{condition, explain};
 
 /// The lifecycle of a server that names no other.
 pub const DEFAULT: &str = include_str!("default.toml");

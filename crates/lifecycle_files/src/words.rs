@@ -232,6 +232,12 @@ pub fn explain(definition: &Definition, refused: &Refused) -> String {
     }
 }
 
+/// A condition as definitions have it, such as `one_line_item_in_states(confirmed)`.
+#[must_use]
+pub fn condition(definition: &Definition, condition: &Condition) -> String {
+    Describer(definition).condition(condition)
+}
+
 /// A part, numbered from 1 as in its id.
 fn part_name(part: OrderPart) -> String {
     match part.entity {

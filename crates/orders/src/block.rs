@@ -265,7 +265,7 @@ impl App {
     }
 
     /// The lengths of the slots of a service that start then.
-    fn durations_of(&self, name: &SlotName) -> Vec<SlotDuration> {
+    pub(super) fn durations_of(&self, name: &SlotName) -> Vec<SlotDuration> {
         let mut durations = Vec::new();
         for block in self.blocks(Some(&name.merchant_id), &MerchantScope::ALL) {
             if block.slot == named_slot(name, block.slot.duration_sec) {
@@ -307,14 +307,18 @@ impl App {
     }
 
     /// The block that a request has led to, read on a blocking thread.
-    async fn answered_block(&self, command: &SetBlock) -> Result<Option<SlotBlock>, OrderError> {
+    pub(super) async fn answered_block(
+        &self,
+        slot: &NamedSlot,
+        request_id: &str,
+    ) -> Result<Option<SlotBlock>, OrderError> {
         let store = Arc::clone(&self.store);
-        let (slot, request_id) = (command.slot.clone(), command.request.request_id.clone());
+        let (slot, request_id) = (slot.clone(), request_id.to_owned());
         let read = move || {
             let mut found = None;
             let walked = store.block_history(&slot, &mut |block| {
                 let answer = block.answer.as_ref();
-                if answer.is_some_and(|answer| answer.request_id == request_id) {
+                if answer.is_some_and(|answer| answer.has_id(&request_id)) {
                     found = Some(block);
                     return ControlFlow::Break(());
                 }
@@ -477,7 +481,8 @@ impl Command for SetBlock {
     type Taken = (Self, BlockChange);
 
     async fn replay(&self, app: &App) -> Result<Option<Self::Answer>, OrderError> {
-        let Some(block) = app.answered_block(self).await? else {
+        let answered = app.answered_block(&self.slot, &self.request.request_id);
+        let Some(block) = answered.await? else {
             return Ok(None);
         };
         let fingerprint = block.answer.map(|answer| answer.fingerprint);

@@ -210,7 +210,7 @@ impl App {
                 if answer.answered_sec < oldest {
                     return ControlFlow::Break(());
                 }
-                if answer.answer.request_id == request_id {
+                if answer.answer.has_id(&request_id) {
                     found = Some(answer);
                     return ControlFlow::Break(());
                 }

@@ -43,6 +43,7 @@ pub mod days;
 mod execute;
 mod export;
 mod hold;
+pub mod known;
 pub mod lifecycle;
 mod list;
 mod lookup;

@@ -317,7 +317,7 @@ impl App {
 
 fn is_answer(update: &OrderUpdate, request: &ChangeRequest) -> bool {
     let answer = update.answer.as_ref();
-    answer.is_some_and(|answer| answer.request_id == request.request_id)
+    answer.is_some_and(|answer| answer.has_id(&request.request_id))
 }
 
 impl Command for UpdateOrder {

@@ -63,7 +63,9 @@ impl App {
             ChangeMode::Commit => self.close(&withdrawal, deadline).await?,
             ChangeMode::ValidateOnly => {
                 let scope = MerchantScope::of(withdrawal.user.as_ref());
-                self.find_slot(&withdrawal.slot, &scope).await?
+                let slot = self.find_slot(&withdrawal.slot, &scope).await?;
+                self.check_request(&slot, &withdrawal).await?;
+                slot
             }
         };
         let (sender, orders) = mpsc::unbounded_channel();
@@ -85,6 +87,20 @@ impl App {
             let _: Result<(), OrderError> = work.await;
         });
         Ok(orders)
+    }
+
+    /// Rejects a dry run under the id of another request for the slot, as the request in earnest would be.
+    async fn check_request(
+        &self,
+        slot: &NamedSlot,
+        withdrawal: &SlotWithdrawal,
+    ) -> Result<(), ChangeError> {
+        let answered = self.answered_block(slot, &withdrawal.request_id).await?;
+        let answer = answered.and_then(|block| block.answer);
+        if answer.is_some_and(|answer| answer.fingerprint != withdrawal.fingerprint) {
+            return Err(ChangeError::RequestReused);
+        }
+        Ok(())
     }
 
     /// Takes everything of the slot off sale that is not sold.
@@ -238,7 +254,10 @@ impl SlotWalk {
             }
             Err(error @ (ChangeError::Order(_) | ChangeError::Contended)) => Err(error),
             Err(error) => {
-                tracing::warn!(order_id = order.as_str(), %error, "an order keeps the spots of a withdrawn slot");
+                // A dry run has withdrawn nothing.
+                if self.withdrawal.mode == ChangeMode::Commit {
+                    tracing::warn!(order_id = order.as_str(), %error, "an order keeps the spots of a withdrawn slot");
+                }
                 self.kept.push(order);
                 Ok(())
             }

@@ -201,8 +201,17 @@ pub struct EmittedEvent {
 /// order, and its answer is the order as it stood after that update.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestAnswer {
-    /// The request id as stated.
+    /// The request id.
     pub request_id: String,
     /// Digest of caller, method and request, which tells a repetition from another request under the same id.
     pub fingerprint: Fingerprint,
+}
+
+impl RequestAnswer {
+    /// Whether a request of this id was answered. UUIDs are equal in either letter case (RFC 9562), and early records
+    /// have them as stated.
+    #[must_use]
+    pub fn has_id(&self, request_id: &str) -> bool {
+        self.request_id.eq_ignore_ascii_case(request_id)
+    }
 }

@@ -1,10 +1,10 @@
 //! Messages as JSON, by the names of their fields, and errors in the form of `google.rpc.Status`.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use tonic_types::ErrorDetails;
+use tonic_types::{ErrorDetails, ErrorInfo};
 
 use super::{requests::Decoded, schema::Described};
 use crate::api::error::{self, ApiError};
@@ -23,11 +23,18 @@ mod writer;
 /// # Errors
 /// [`ApiError::Malformed`] for what is not JSON, with line and column, or not an object.
 pub fn decode<M: Described>(bytes: &[u8]) -> Result<Decoded<M>, ApiError> {
+    decode_with(bytes, None)
+}
+
+fn decode_with<M: Described>(
+    bytes: &[u8],
+    fixed: Option<(&str, &str)>,
+) -> Result<Decoded<M>, ApiError> {
     let text = text::read(bytes).map_err(|why| match why {
         NotText::InvalidUtf8(position) => malformed(&why, position),
         NotText::Utf16 | NotText::Gzip => ApiError::Malformed(why.to_string()),
     })?;
-    let read = reader::read(text, M::SCHEMA)
+    let read = reader::read(text, M::SCHEMA, fixed)
         .map_err(|error| malformed(&proto_json::broken(&error), proto_json::position(&error)))?;
     if let Some(found) = read.no_object {
         return Err(ApiError::Malformed(format!(
@@ -51,7 +58,16 @@ fn malformed(what: &dyn fmt::Display, Position { line, column }: Position) -> Ap
 /// # Errors
 /// As [`decode`], and [`ApiError::Invalid`] with all values that do not fit.
 pub fn read<M: Described>(bytes: &[u8]) -> Result<M, ApiError> {
-    let Decoded { message, misfits } = decode(bytes)?;
+    read_with(bytes, None)
+}
+
+/// Reads a message in which every value fits. `fixed` is a field of it whose text the URL has, with the text: to give
+/// that field here as well is an error.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with<M: Described>(bytes: &[u8], fixed: Option<(&str, &str)>) -> Result<M, ApiError> {
+    let Decoded { message, misfits } = decode_with(bytes, fixed)?;
     misfits.into_result()?;
     Ok(message)
 }
@@ -86,9 +102,7 @@ pub fn error_body(error: &ApiError) -> Value {
 }
 
 fn details(details: &ErrorDetails) -> Vec<Value> {
-    let info = details.error_info().map(
-        |info| json!({ "@type": detail_type("ErrorInfo"), "reason": info.reason, "domain": info.domain }),
-    );
+    let info = details.error_info().map(error_info);
     let retry = details
         .retry_info()
         .and_then(|retry| retry.retry_delay)
@@ -104,6 +118,17 @@ fn details(details: &ErrorDetails) -> Vec<Value> {
         json!({ "@type": detail_type("BadRequest"), "fieldViolations": violations })
     });
     info.into_iter().chain(retry).chain(request).collect()
+}
+
+fn error_info(info: &ErrorInfo) -> Value {
+    let mut shown =
+        json!({ "@type": detail_type("ErrorInfo"), "reason": info.reason, "domain": info.domain });
+    if !info.metadata.is_empty() {
+        // Sorted: equal errors have equal bytes.
+        let metadata: BTreeMap<_, _> = info.metadata.iter().collect();
+        shown["metadata"] = json!(metadata);
+    }
+    shown
 }
 
 fn detail_type(name: &str) -> String {

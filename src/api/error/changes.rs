@@ -104,3 +104,65 @@ impl From<LifecycleError> for ApiError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_of_the_lifecycle_is_named_for_programs() {
+        let part = domain::lifecycle::OrderPart::item(1);
+        let (from, to) = ("confirmed".to_owned(), "declined".to_owned());
+        for (error, expected) in [
+            (
+                ChangeError::NoTransition {
+                    part,
+                    from,
+                    to: to.clone(),
+                    allowed: vec!["cancelled".into(), "no_show".into()],
+                },
+                &[
+                    ("allowed", "cancelled, no_show"),
+                    ("from_state", "confirmed"),
+                    ("part", "item 1"),
+                    ("to_state", "declined"),
+                ][..],
+            ),
+            (
+                ChangeError::Condition {
+                    part,
+                    to,
+                    condition: "holds_spots".into(),
+                },
+                &[
+                    ("condition", "holds_spots"),
+                    ("part", "item 1"),
+                    ("to_state", "declined"),
+                ],
+            ),
+            (ChangeError::NotAwaited, &[("awaited_from", "customer")]),
+            (
+                ChangeError::NothingToConfirm,
+                &[("awaited_from", "merchant")],
+            ),
+            (ChangeError::Contended, &[]),
+        ] {
+            let details = ApiError::from(error.clone()).details();
+            let metadata = &details.error_info().unwrap().metadata;
+            let mut found: Vec<_> = metadata
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect();
+            found.sort_unstable();
+            assert_eq!(found, expected, "{error}");
+        }
+        let text = ChangeError::Condition {
+            part,
+            to: "amended".into(),
+            condition: "one_line_item_in_states(confirmed)".into(),
+        };
+        let expected =
+            "item 1 cannot go to \"amended\" now: one_line_item_in_states(confirmed) does not hold";
+        assert_eq!(text.to_string(), expected);
+    }
+}

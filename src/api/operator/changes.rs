@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use prost::Message;
-use serde::de::DeserializeOwned;
-
 use super::{
     proto::v1::{self, withdraw_items_request as withdraw},
     requests::{self, ORDERS, order_id},
     to_proto::revision_of,
 };
 use crate::api::{
-    auth::User, booking::requests::Violations, error::ApiError, responses::ResponseMessage,
+    auth::User,
+    booking::{requests::Violations, schema::Described},
+    error::ApiError,
+    responses::ResponseMessage,
 };
 use domain::{
     lifecycle::OrderPart,
@@ -30,6 +30,39 @@ use orders::{
 };
 use store::Fingerprint;
 
+/// A request with an id, under which it is carried out once.
+pub(super) trait IdentifiedRequest: Described {
+    fn request_id_mut(&mut self) -> &mut String;
+}
+
+macro_rules! identified_requests {
+    ($($request:ident)*) => {$(
+        impl IdentifiedRequest for v1::$request {
+            fn request_id_mut(&mut self) -> &mut String {
+                &mut self.request_id
+            }
+        }
+    )*};
+}
+
+identified_requests! {
+    CancelOrderRequest
+    RefundItemsRequest
+    WithdrawItemsRequest
+    CustomerActionRequest
+    ConfirmItemsRequest
+    MarkNoShowRequest
+    ChangeStateRequest
+    AddNoteRequest
+    RetryStepRequest
+    AbandonStepRequest
+    SetBlockRequest
+    EraseCustomerRequest
+    PutDraftRequest
+    DiscardDraftRequest
+    PublishDraftRequest
+}
+
 /// What every request that changes an order has.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ChangeTerms {
@@ -39,7 +72,7 @@ pub(super) struct ChangeTerms {
 }
 
 /// A request that changes an order.
-pub(super) trait ChangeMessage: Message + Default + DeserializeOwned {
+pub(super) trait ChangeMessage: IdentifiedRequest {
     /// The message of the answer.
     type Answer: ResponseMessage + 'static;
 
@@ -132,7 +165,7 @@ pub(super) fn block(
         Some(Spots::Count(count)) => BlockedSpots::Count(count),
         Some(Spots::All(_)) => BlockedSpots::All,
         None => {
-            violations.add("count", "or all is required");
+            violations.add("spots", "needs one of count and all");
             BlockedSpots::NONE
         }
     };
@@ -165,7 +198,11 @@ fn fingerprint<M: ChangeMessage>(message: &M, user: Option<&User>) -> Fingerprin
 }
 
 /// Digest of the caller, the method and the request.
-pub(super) fn digest(rpc: OperatorRpc, message: &impl Message, user: Option<&User>) -> Fingerprint {
+pub(super) fn digest(
+    rpc: OperatorRpc,
+    message: &impl IdentifiedRequest,
+    user: Option<&User>,
+) -> Fingerprint {
     let mut hasher = blake3::Hasher::new();
     let name = user.map_or("", |user| &**user.name());
     for part in [name, rpc.name()] {
@@ -253,7 +290,7 @@ impl ChangeMessage for v1::WithdrawItemsRequest {
             }
             // A slot is withdrawn by another way, order by order.
             Some(withdraw::Target::Slot(_)) | None => {
-                violations.add("order_items", "or slot is required");
+                violations.add("target", "needs one of order_items and slot");
                 OrderId::from("")
             }
         }

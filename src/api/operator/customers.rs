@@ -12,7 +12,7 @@ use super::{
         stream as answer_with,
     },
     proto::v1,
-    to_proto::{self, CustomerShown},
+    to_proto::{self, CustomerShown, TypedTexts},
 };
 use crate::api::{
     booking::{from_proto, requests::Violations},
@@ -88,7 +88,10 @@ impl OperatorDispatcher {
         });
         let catalog = self.app.catalog();
         let order = self.view(&catalog, CustomerShown::Yes).order(&listed);
-        let mut history: Vec<_> = updates.into_iter().map(to_proto::history_entry).collect();
+        let updates = updates.into_iter();
+        let mut history: Vec<_> = updates
+            .map(|update| to_proto::history_entry(update, TypedTexts::Shown))
+            .collect();
         history.push(to_proto::creation(&listed, &self.app.lifecycle()));
         v1::ExportCustomerResponse {
             order: Some(order),
@@ -107,7 +110,7 @@ impl OperatorDispatcher {
         request: EncodedRequest,
     ) -> Result<v1::EraseCustomerResponse, ApiError> {
         let caller = user()?;
-        let request: v1::EraseCustomerRequest = request.read()?;
+        let request: v1::EraseCustomerRequest = request.read_identified()?;
         let fingerprint = digest(OperatorRpc::EraseCustomer, &request, caller.as_deref());
         let mut violations = Violations::default();
         let user_id = user_id(request.user_id, &mut violations);

@@ -3,23 +3,21 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
-use prost::Message;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    changes::{self, ChangeMessage},
+    changes::{self, ChangeMessage, IdentifiedRequest},
     customers::MAX_EXPORTS,
     masks::{OrderMask, may_see_customers},
     proto::v1,
-    query,
+    query::JsonRequest,
     requests::{self, AskedOrder, AskedPage, AskedSearch, AskedSlots},
-    to_proto::{self, AttemptsShown, CustomerShown, View},
+    to_proto::{self, AttemptsShown, CustomerShown, TypedTexts, View},
 };
 use crate::{
     api::{
+        booking::schema::Described,
         calls::{Calls, Reply, user},
         error::ApiError,
         responses::{Encoding, ResponseFormat, ResponseMessage},
@@ -27,11 +25,16 @@ use crate::{
     },
     net::request_bodies::ReceivedMessage,
 };
-use domain::{catalog::Catalog, ids::MerchantId, lifecycle::Entity};
+use domain::{
+    catalog::Catalog,
+    ids::{MerchantId, ServiceId},
+    lifecycle::Entity,
+};
 use kernel::rpc::OperatorRpc;
 use orders::{
-    App, MerchantScope, OrderError,
+    App, MerchantScope,
     audit::AuditEvent,
+    known::{AskedNames, KnownNames},
     search::{Zones, day},
     slots::SlotSearch,
     update::ChangeError,
@@ -62,8 +65,8 @@ pub struct CallLimits {
 pub enum EncodedRequest {
     /// A protocol buffer, counted against the byte budget.
     Protobuf(ReceivedMessage),
-    /// A JSON object.
-    Json(Value),
+    /// A JSON object, or the parameters of a URL.
+    Json(JsonRequest),
 }
 
 /// The answer of a call.
@@ -84,14 +87,21 @@ impl EncodedRequest {
         }
     }
 
-    pub(super) fn read<M: Message + Default + DeserializeOwned>(self) -> Result<M, ApiError> {
+    pub(super) fn read<M: Described>(self) -> Result<M, ApiError> {
         match self {
             Self::Protobuf(message) => {
                 let decoded = M::decode(message.bytes().clone());
                 decoded.map_err(|error| ApiError::Malformed(error.to_string()))
             }
-            Self::Json(value) => query::read(value),
+            Self::Json(request) => request.read(),
         }
+    }
+
+    /// The same of a request with an id, which has one form from here on: UUIDs are equal in either letter case.
+    pub(super) fn read_identified<M: IdentifiedRequest>(self) -> Result<M, ApiError> {
+        let mut message: M = self.read()?;
+        message.request_id_mut().make_ascii_lowercase();
+        Ok(message)
     }
 }
 
@@ -251,7 +261,7 @@ impl OperatorDispatcher {
         deadline: Instant,
         format: ResponseFormat,
     ) -> Result<CallAnswer, ApiError> {
-        let message = request.read()?;
+        let message = request.read_identified()?;
         let work = self.clone().changed::<M>(message, deadline);
         self.answer(M::RPC, deadline, format, work).await
     }
@@ -290,7 +300,9 @@ impl OperatorDispatcher {
             ..self.view(&catalog, CustomerShown::No)
         };
         Ok(v1::Order {
-            cancellation: cancellation.map(to_proto::cancellation),
+            // Who may change an order may read what was typed of it.
+            cancellation: cancellation
+                .map(|update| to_proto::cancellation(update, TypedTexts::Shown)),
             ..view.order(&to_proto::listed(stored))
         })
     }
@@ -319,7 +331,8 @@ impl OperatorDispatcher {
         let catalog = self.app.catalog();
         let view = self.view(&catalog, shown(mask.has_customer()));
         let mut order = view.order_with_next_states(stored);
-        order.cancellation = cancellation.map(to_proto::cancellation);
+        order.cancellation =
+            cancellation.map(|update| to_proto::cancellation(update, mask.typed_texts()));
         mask.apply(&mut order);
         Ok(order)
     }
@@ -381,10 +394,13 @@ impl OperatorDispatcher {
             mask,
             scope,
         } = asked;
-        let found = self
-            .app
-            .search(search, page, MerchantScope::of(user.as_ref()))
-            .await?;
+        let merchants = MerchantScope::of(user.as_ref());
+        let names = AskedNames {
+            merchant: ("merchant_id", search.merchant_id.as_ref()),
+            service: ("service_id", search.service_id.as_ref()),
+        };
+        self.check_names(names, KnownNames::OfOrders, &merchants)?;
+        let found = self.app.search(search, page, merchants).await?;
         let catalog = self.app.catalog();
         let view = self.view(&catalog, shown(mask.has_customer()));
         let mut orders = Vec::with_capacity(found.orders.len());
@@ -408,7 +424,11 @@ impl OperatorDispatcher {
         let found = self.app.find_order(id.clone(), &merchant_scope()?).await?;
         let stored = found.ok_or(ApiError::OrderNotFound(id))?;
         let updates = self.app.updates_of(stored.order.id.clone()).await?;
-        let mut entries: Vec<_> = updates.into_iter().map(to_proto::history_entry).collect();
+        let texts = TypedTexts::of(user()?.as_deref());
+        let updates = updates.into_iter();
+        let mut entries: Vec<_> = updates
+            .map(|update| to_proto::history_entry(update, texts))
+            .collect();
         entries.push(to_proto::creation(&stored, &self.app.lifecycle()));
         let (entries, next_page_token) = page.cut(entries, |entry| entry.revision.to_string());
         Ok(v1::ListHistoryResponse {
@@ -424,11 +444,15 @@ impl OperatorDispatcher {
             date,
             page,
         } = requests::list_slots(request.read()?)?;
-        let catalog = self.app.catalog();
         let merchant = MerchantId::from(merchant_id.as_str());
-        if catalog.merchant_ix(&merchant).is_none() {
-            return Err(OrderError::UnknownMerchant.into());
-        }
+        let service_id = service_id.map(ServiceId::from);
+        let names = AskedNames {
+            merchant: ("merchant_id", Some(&merchant)),
+            service: ("service_id", service_id.as_ref()),
+        };
+        let merchants = merchant_scope()?;
+        self.check_names(names, KnownNames::OfCatalog, &merchants)?;
+        let catalog = self.app.catalog();
         let zones = Zones::of(&catalog);
         let zone = zones.zone(&merchant);
         let date = date.date(self.app.now(), zone).ok();
@@ -437,10 +461,10 @@ impl OperatorDispatcher {
             starts.ok_or_else(|| ApiError::Internal("a date has no seconds".to_owned()))?;
         let search = SlotSearch {
             merchant_id: merchant.clone(),
-            service_id: service_id.map(Into::into),
+            service_id,
             starts,
         };
-        let reports = self.app.slots_of(search, &merchant_scope()?).await?;
+        let reports = self.app.slots_of(search, &merchants).await?;
         let (reports, next_page_token) = page.cut(reports, |report| {
             let (start_sec, service_id) = (report.start_sec, &report.service_id);
             format!(
@@ -448,10 +472,11 @@ impl OperatorDispatcher {
                 u32::from(report.duration_sec)
             )
         });
+        let texts = TypedTexts::of(user()?.as_deref());
         let slots = reports.into_iter();
         Ok(v1::ListSlotsResponse {
             slots: slots
-                .map(|report| to_proto::slot(&merchant_id, report))
+                .map(|report| to_proto::slot(&merchant_id, report, texts))
                 .collect(),
             next_page_token,
             time_zone: to_proto::time_zone(&catalog, &merchant),
@@ -462,7 +487,18 @@ impl OperatorDispatcher {
         let user = user()?;
         let (slot, page) = requests::list_door(request.read()?)?;
         let scope = MerchantScope::of(user.as_ref());
+        let names = AskedNames {
+            merchant: ("slot.merchant_id", Some(&slot.merchant_id)),
+            service: ("slot.service_id", Some(&slot.service_id)),
+        };
+        self.check_names(names, KnownNames::OfOrders, &scope)?;
         let stored = self.app.orders_of_slot(slot.clone(), &scope).await?;
+        // After the orders: a slot that is over and has left the catalogue is known by them.
+        if stored.is_empty()
+            && let Some(unknown) = self.app.unknown_slot(&slot).await?
+        {
+            return Err(ChangeError::Invalid(vec![unknown]).into());
+        }
         let catalog = self.app.catalog();
         let view = self.view(&catalog, shown(may_see_customers(user.as_deref())));
         let mut entries = Vec::new();
@@ -482,28 +518,30 @@ impl OperatorDispatcher {
         Ok(v1::ListDoorResponse {
             entries,
             next_page_token,
-            time_zone: if scope.has(&slot.merchant_id) {
-                to_proto::time_zone(&catalog, &slot.merchant_id)
-            } else {
-                // As for a merchant that nobody knows.
-                to_proto::NO_TIME_ZONE.to_owned()
-            },
+            time_zone: to_proto::time_zone(&catalog, &slot.merchant_id),
         })
     }
 
     fn list_blocks(&self, request: EncodedRequest) -> Result<v1::ListBlocksResponse, ApiError> {
         let (merchant_id, page) = requests::list_blocks(request.read()?)?;
-        let blocks = self.app.blocks(merchant_id.as_ref(), &merchant_scope()?);
+        let merchants = merchant_scope()?;
+        let names = AskedNames {
+            merchant: ("merchant_id", merchant_id.as_ref()),
+            service: ("service_id", None),
+        };
+        self.check_names(names, KnownNames::OfOrders, &merchants)?;
+        let blocks = self.app.blocks(merchant_id.as_ref(), &merchants);
         let (blocks, next_page_token) = page.cut(blocks, |SlotBlock { slot, .. }| {
             let (start_sec, duration_sec) = (slot.start_sec, u32::from(slot.duration_sec));
             let (merchant_id, service_id) = (&slot.merchant_id, &slot.service_id);
             format!("{start_sec}/{duration_sec}/{merchant_id}/{service_id}")
         });
         let catalog = self.app.catalog();
+        let texts = TypedTexts::of(user()?.as_deref());
         let blocks = blocks.iter();
         Ok(v1::ListBlocksResponse {
             blocks: blocks
-                .map(|block| to_proto::block(&catalog, block))
+                .map(|block| to_proto::block(&catalog, block, texts))
                 .collect(),
             next_page_token,
         })
@@ -514,7 +552,7 @@ impl OperatorDispatcher {
         request: EncodedRequest,
         deadline: Instant,
     ) -> Result<v1::SetBlockResponse, ApiError> {
-        let message: v1::SetBlockRequest = request.read()?;
+        let message: v1::SetBlockRequest = request.read_identified()?;
         let block = changes::block(&message, user()?);
         let (slot, report) = if message.validate_only {
             self.app.slot_if_blocked(&block?).await?
@@ -529,7 +567,10 @@ impl OperatorDispatcher {
         };
         Ok(v1::SetBlockResponse {
             slot: Some(match report {
-                Some(report) => to_proto::slot(slot.merchant_id.as_str(), report),
+                // Who may block a slot may read why it is blocked.
+                Some(report) => {
+                    to_proto::slot(slot.merchant_id.as_str(), report, TypedTexts::Shown)
+                }
                 // It has left the catalogue, and its block has ended.
                 None => v1::Slot {
                     name: Some(to_proto::slot_name(&slot)),
@@ -579,6 +620,20 @@ impl OperatorDispatcher {
             steps,
             next_page_token,
         })
+    }
+
+    /// Rejects merchants and services that are not known.
+    fn check_names(
+        &self,
+        asked: AskedNames<'_>,
+        known: KnownNames,
+        scope: &MerchantScope,
+    ) -> Result<(), ApiError> {
+        let unknown = self.app.unknown_names(asked, known, scope);
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        Err(ChangeError::Invalid(unknown).into())
     }
 
     pub(super) fn view<'c>(&'c self, catalog: &'c Catalog, customer: CustomerShown) -> View<'c> {

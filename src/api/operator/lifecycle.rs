@@ -5,7 +5,7 @@ use std::sync::Arc;
 use data_encoding::HEXLOWER;
 
 use super::{
-    changes::digest,
+    changes::{IdentifiedRequest, digest},
     dispatch::{EncodedRequest, OperatorDispatcher},
     proto::v1::{self, LifecycleFormat},
     requests,
@@ -18,7 +18,6 @@ use orders::{
     lifecycle::{DraftChecked, LifecycleRequest},
     update::ChangeMode,
 };
-use prost::Message;
 use store::LifecycleRevision;
 
 impl OperatorDispatcher {
@@ -34,7 +33,12 @@ impl OperatorDispatcher {
             state: given(&request.state),
             action: given(&request.action),
         };
-        let description = match request.format() {
+        // The library would take an unknown number for none.
+        let format = LifecycleFormat::try_from(request.format).map_err(|_| {
+            let rule = "must be LIFECYCLE_FORMAT_TEXT, LIFECYCLE_FORMAT_MERMAID or LIFECYCLE_FORMAT_SOURCE";
+            Violations::one("format", rule)
+        })?;
+        let description = match format {
             LifecycleFormat::Source if filter != DescribeFilter::default() => {
                 let rule = "must not be the source where a part is asked for";
                 return Err(Violations::one("format", rule).into());
@@ -47,7 +51,9 @@ impl OperatorDispatcher {
             | LifecycleFormat::Text
             | LifecycleFormat::Mermaid) => {
                 let described = lifecycle_files::describe(lifecycle.definition(), &filter)
-                    .map_err(|error| Violations::one(error.field(), &error.to_string()))?;
+                    .map_err(|error| {
+                        Violations::one(error.field(), &format!("is unknown: {error}"))
+                    })?;
                 if format == LifecycleFormat::Mermaid {
                     lifecycle_files::mermaid(&described)
                 } else {
@@ -75,7 +81,7 @@ impl OperatorDispatcher {
         &self,
         request: EncodedRequest,
     ) -> Result<v1::PutDraftResponse, ApiError> {
-        let request: v1::PutDraftRequest = request.read()?;
+        let request: v1::PutDraftRequest = request.read_identified()?;
         let in_earnest = v1::PutDraftRequest {
             validate_only: false,
             ..request.clone()
@@ -95,7 +101,7 @@ impl OperatorDispatcher {
         &self,
         request: EncodedRequest,
     ) -> Result<v1::DiscardDraftResponse, ApiError> {
-        let request: v1::DiscardDraftRequest = request.read()?;
+        let request: v1::DiscardDraftRequest = request.read_identified()?;
         let asked = AskedLifecycleChange {
             rpc: OperatorRpc::DiscardDraft,
             in_earnest: &request,
@@ -110,7 +116,7 @@ impl OperatorDispatcher {
         &self,
         request: EncodedRequest,
     ) -> Result<v1::PublishDraftResponse, ApiError> {
-        let request: v1::PublishDraftRequest = request.read()?;
+        let request: v1::PublishDraftRequest = request.read_identified()?;
         let in_earnest = v1::PublishDraftRequest {
             validate_only: false,
             ..request.clone()
@@ -151,7 +157,7 @@ struct AskedLifecycleChange<'r, M> {
     validate_only: bool,
 }
 
-impl<M: Message> AskedLifecycleChange<'_, M> {
+impl<M: IdentifiedRequest> AskedLifecycleChange<'_, M> {
     fn by(self, user: Option<Arc<User>>) -> LifecycleRequest {
         LifecycleRequest {
             request_id: self.request_id,

@@ -4,9 +4,9 @@ use crate::api::{
     auth::{AuthError, User},
     booking::requests::Violations,
     error::ApiError,
-    operator::proto::v1::Order,
+    operator::{proto::v1::Order, to_proto::TypedTexts},
 };
-use kernel::user::Permission;
+use kernel::{diagnostics::quoted, user::Permission};
 
 /// The field of the customer, without whose name in the mask no answers to questions are given either.
 const CUSTOMER: &str = "customer";
@@ -47,6 +47,7 @@ pub struct OrderMask {
     /// The named fields; `None` for all.
     named: Option<Vec<String>>,
     has_customer: bool,
+    typed_texts: TypedTexts,
 }
 
 impl OrderMask {
@@ -60,6 +61,7 @@ impl OrderMask {
         violations: &mut Violations,
     ) -> Result<Self, ApiError> {
         let sees_customers = may_see_customers(user);
+        let typed_texts = TypedTexts::of(user);
         if paths.iter().any(|path| path == CUSTOMER) && !sees_customers {
             return Err(AuthError::RoleOutOfScope.into());
         }
@@ -68,13 +70,15 @@ impl OrderMask {
                 named: None,
                 // All that the role permits: who asks for everything does not insist on the customer.
                 has_customer: sees_customers,
+                typed_texts,
             });
         }
         for path in paths {
             if !FIELDS.iter().any(|(name, _)| name == path) {
                 let known: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
                 let rule = format!(
-                    "has a field that orders do not have; they have {}",
+                    "has {}, which is no field of an order; fields are {}",
+                    quoted(path),
                     known.join(", ")
                 );
                 violations.add("read_mask", &rule);
@@ -84,6 +88,7 @@ impl OrderMask {
         Ok(Self {
             named: (!paths.is_empty()).then(|| paths.to_vec()),
             has_customer: paths.iter().any(|path| path == CUSTOMER),
+            typed_texts,
         })
     }
 
@@ -91,6 +96,11 @@ impl OrderMask {
     #[must_use]
     pub fn has_customer(&self) -> bool {
         self.has_customer
+    }
+
+    /// Whether the user reads what people typed.
+    pub(super) fn typed_texts(&self) -> TypedTexts {
+        self.typed_texts
     }
 
     /// Removes the fields that the mask does not name.

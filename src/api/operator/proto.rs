@@ -7,6 +7,16 @@ use crate::api::{error::ApiError, responses::ResponseMessage};
 /// The published files, with their comments, for server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("operator_service");
 
+/// The requests by the names and numbers of their fields.
+mod schemas {
+    use super::v1;
+    use crate::api::booking::schema::{
+        Described, EnumSchema, FieldKind, FieldSchema, MessageSchema,
+    };
+
+    include!(concat!(env!("OUT_DIR"), "/operator_schema.rs"));
+}
+
 mod boxoffice {
     pub(crate) mod operator {
         /// The operator's services: messages and client.

@@ -1,11 +1,70 @@
-//! Messages from the parameters of a query and from JSON. Every value that does not fit its field is named.
+//! Requests over REST: the parameters of a query become JSON, and JSON is read as on the port of callers. Every value
+//! that does not fit its field is named.
 
 use percent_encoding::percent_decode_str;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use crate::api::{booking::requests::Violations, error::ApiError};
-use kernel::files::text;
+use crate::{
+    api::{
+        booking::{json, requests::Violations, schema::Described},
+        error::ApiError,
+    },
+    net::request_bodies::ReceivedMessage,
+};
+
+/// A request in JSON.
+#[derive(Debug)]
+pub struct JsonRequest {
+    source: JsonSource,
+    /// The field whose text the URL has, with the text.
+    fixed: Option<(&'static str, String)>,
+}
+
+#[derive(Debug)]
+enum JsonSource {
+    Body(ReceivedMessage),
+    Query(String),
+}
+
+impl JsonRequest {
+    /// The request of a body.
+    pub(super) fn of_body(body: ReceivedMessage, fixed: Option<(&'static str, String)>) -> Self {
+        Self {
+            source: JsonSource::Body(body),
+            fixed,
+        }
+    }
+
+    /// The request of the parameters of a URL.
+    ///
+    /// # Errors
+    /// [`ApiError::Invalid`] with every parameter that is unknown, repeated, or has a value that does not fit.
+    pub(super) fn of_query(
+        message: &str,
+        query: &str,
+        fixed: Option<(&'static str, String)>,
+    ) -> Result<Self, ApiError> {
+        let fields = from_query(message, query)?;
+        Ok(Self {
+            source: JsonSource::Query(Value::Object(fields).to_string()),
+            fixed,
+        })
+    }
+
+    /// The message.
+    ///
+    /// # Errors
+    /// [`ApiError::Malformed`] for what is not JSON, or not an object; [`ApiError::Invalid`] with every member that does
+    /// not fit.
+    pub(super) fn read<M: Described>(&self) -> Result<M, ApiError> {
+        let text = match &self.source {
+            JsonSource::Body(body) => &**body.bytes(),
+            JsonSource::Query(text) => text.as_bytes(),
+        };
+        let fixed = self.fixed.as_ref();
+        json::read_with(text, fixed.map(|(field, value)| (*field, value.as_str())))
+    }
+}
 
 /// A field of a request as a parameter of a query.
 #[derive(Debug, Clone, Copy)]
@@ -54,19 +113,12 @@ pub(super) fn fields_of_order() -> Vec<&'static str> {
     generated::ORDER_FIELDS.to_vec()
 }
 
-/// The JSON of a message from the query of a URL. `fixed` are the fields that the path of the URL has.
+/// The members of a message from the query of a URL.
 ///
 /// # Errors
 /// [`ApiError::Invalid`] with every parameter that is unknown, repeated, or has a value that does not fit.
-pub(super) fn from_query(
-    message: &str,
-    query: &str,
-    fixed: &[(&str, String)],
-) -> Result<Value, ApiError> {
+fn from_query(message: &str, query: &str) -> Result<Map<String, Value>, ApiError> {
     let mut fields = Map::new();
-    for (name, value) in fixed {
-        fields.insert((*name).to_owned(), Value::String(value.clone()));
-    }
     let mut violations = Violations::default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -77,7 +129,7 @@ pub(super) fn from_query(
         add(&mut fields, message, &name, &value, &mut violations);
     }
     violations.into_result()?;
-    Ok(Value::Object(fields))
+    Ok(fields)
 }
 
 fn add(
@@ -119,7 +171,7 @@ fn add(
             }
             Some(_) => violations.add(parameter.path, "is given twice"),
             None if parameter.kind == ParameterKind::TextList => {
-                within.insert(step.to_owned(), json!([value]));
+                within.insert(step.to_owned(), Value::Array(vec![value]));
                 return;
             }
             None => {
@@ -151,8 +203,9 @@ impl ParameterKind {
     /// The JSON of a value, or the rule that it violates.
     fn read(self, value: &str) -> Result<Value, &'static str> {
         match self {
-            Self::Text | Self::TextList | Self::Time => Ok(Value::String(value.to_owned())),
-            Self::Mask => Ok(mask(value)),
+            Self::Text | Self::TextList | Self::Time | Self::Mask => {
+                Ok(Value::String(value.to_owned()))
+            }
             Self::Number => match value.parse::<i64>() {
                 Ok(number) => Ok(number.into()),
                 Err(_) => Err("must be a whole number"),
@@ -166,74 +219,26 @@ impl ParameterKind {
     }
 }
 
-/// A mask as the messages have it: their library knows it as a message only and not as text.
-fn mask(text: &str) -> Value {
-    let paths: Vec<&str> = text.split(',').filter(|path| !path.is_empty()).collect();
-    json!({ "paths": paths })
-}
-
-/// The JSON of a message from a body. `fixed` are the fields that the path of the URL has.
-///
-/// # Errors
-/// [`ApiError::Malformed`] for what is not JSON, or not an object; [`ApiError::Invalid`] for a fixed field.
-pub(super) fn from_body(bytes: &[u8], fixed: &[(&str, String)]) -> Result<Value, ApiError> {
-    let malformed = |why: String| ApiError::Malformed(why);
-    let text = text::read(bytes).map_err(|why| malformed(why.to_string()))?;
-    let value: Value = serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
-    let Value::Object(mut fields) = value else {
-        return Err(malformed("expected an object".to_owned()));
-    };
-    for name in ["read_mask", "readMask"] {
-        if let Some(Value::String(paths)) = fields.get(name) {
-            let paths = mask(paths);
-            fields.insert(name.to_owned(), paths);
-        }
-    }
-    let mut violations = Violations::default();
-    for (name, value) in fixed {
-        let value = Value::String(value.clone());
-        if fields.insert((*name).to_owned(), value).is_some() {
-            violations.add(name, "is given by the URL");
-        }
-    }
-    violations.into_result()?;
-    Ok(Value::Object(fields))
-}
-
-/// The message of a JSON object.
-///
-/// # Errors
-/// [`ApiError::Invalid`] with every member that does not fit.
-pub(super) fn read<M: DeserializeOwned>(value: Value) -> Result<M, ApiError> {
-    let error = match M::deserialize(&value) {
-        Ok(message) => return Ok(message),
-        Err(error) => error,
-    };
-    // The library says what is wrong and not where: each member is read by itself.
-    let mut violations = Violations::default();
-    if let Value::Object(fields) = value {
-        for (name, member) in fields {
-            let alone = Value::Object(Map::from_iter([(name.clone(), member)]));
-            if let Err(error) = M::deserialize(&alone) {
-                violations.add(&name, &format!("does not fit: {error}"));
-            }
-        }
-    }
-    if violations.is_empty() {
-        violations.add("request", &error.to_string());
-    }
-    Err(violations.into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::operator::proto::v1::{ListDoorRequest, SearchOrdersRequest};
+    use crate::api::operator::proto::v1::{
+        CancelOrderRequest, ConfirmItemsRequest, ListDoorRequest, SearchOrdersRequest,
+    };
+
+    fn asked<M: Described>(message: &str, query: &str) -> Result<M, String> {
+        JsonRequest::of_query(message, query, None)
+            .and_then(|request| request.read())
+            .map_err(|error| error.message())
+    }
 
     fn search(query: &str) -> Result<SearchOrdersRequest, String> {
-        from_query("SearchOrdersRequest", query, &[])
-            .and_then(read)
-            .map_err(|error| error.message())
+        asked("SearchOrdersRequest", query)
+    }
+
+    fn body<M: Described>(text: &str) -> Result<M, String> {
+        let fixed = Some(("name", "orders/A"));
+        json::read_with(text.as_bytes(), fixed).map_err(|error| error.message())
     }
 
     #[test]
@@ -261,8 +266,8 @@ mod tests {
     fn fields_of_inner_messages_stand_behind_dots() {
         let query =
             "slot.merchant_id=museum&slot.startTime=2026-12-01T10:00:00Z&slot.duration_sec=3600";
-        let value = from_query("ListDoorRequest", query, &[]).unwrap();
-        let slot = read::<ListDoorRequest>(value).unwrap().slot.unwrap();
+        let request: ListDoorRequest = asked("ListDoorRequest", query).unwrap();
+        let slot = request.slot.unwrap();
         assert_eq!((&*slot.merchant_id, slot.duration_sec), ("museum", 3600));
         assert_eq!(slot.start_time.unwrap().seconds, 1_796_119_200);
     }
@@ -292,7 +297,7 @@ mod tests {
             ),
             (
                 "created_from=today",
-                "invalid request: created_from does not fit:",
+                "invalid request: created_from does not fit: expected a time such as",
             ),
             (
                 "page_size=x&needs_attention=x",
@@ -306,27 +311,132 @@ mod tests {
 
     #[test]
     fn a_body_is_an_object_whose_members_fit() {
-        let read_body = |text: &str| {
-            from_body(text.as_bytes(), &[])
-                .and_then(read::<SearchOrdersRequest>)
-                .map_err(|error| error.message())
-        };
-        let request = read_body(r#"{"readMask": "name", "pageSize": 3}"#).unwrap();
-        assert_eq!(request.read_mask.unwrap().paths, ["name"]);
+        let request: SearchOrdersRequest =
+            json::read(br#"{"readMask": "name,createTime", "pageSize": 3.0, "states": null}"#)
+                .unwrap();
+        assert_eq!(request.read_mask.unwrap().paths, ["name", "create_time"]);
+        assert_eq!(request.page_size, 3);
         for (text, expected) in [
-            ("[]", "the message cannot be decoded: expected an object"),
-            ("{", "the message cannot be decoded: EOF while parsing"),
             (
-                r#"{"page_size": "x"}"#,
-                "invalid request: page_size does not fit:",
+                "[]",
+                "the message cannot be decoded: expected an object, found a list",
+            ),
+            (
+                "{",
+                "the message cannot be decoded: the text ends within an object at line 1 column 1",
             ),
             (
                 r#"{"page": 1}"#,
-                "invalid request: page does not fit: unknown field",
+                "invalid request: page is not a field; expected one of name, items, refund, reason,",
+            ),
+            (
+                r#"{"refund": {"full": {"x": 1}}}"#,
+                "invalid request: refund.full.x is not a field: there is none here",
             ),
         ] {
-            let found = read_body(text).unwrap_err();
+            let found = body::<CancelOrderRequest>(text).unwrap_err();
             assert!(found.starts_with(expected), "{text}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_member_given_twice_is_an_error() {
+        for (text, field) in [
+            (
+                r#"{"validate_only": true, "validate_only": false}"#,
+                "validate_only",
+            ),
+            (
+                r#"{"validateOnly": true, "validate_only": true}"#,
+                "validate_only",
+            ),
+            (r#"{"items": [0], "items": [1]}"#, "items"),
+            (r#"{"request_id": "a", "requestId": "a"}"#, "request_id"),
+            (
+                r#"{"refund": {"amount": {"micros": 1, "micros": "2"}}}"#,
+                "refund.amount.micros",
+            ),
+            (r#"{"refund": {"full": {}, "full": {}}}"#, "refund.full"),
+        ] {
+            let expected = format!("invalid request: {field} is given twice");
+            assert_eq!(body::<CancelOrderRequest>(text), Err(expected), "{text}");
+        }
+        let twice = body::<CancelOrderRequest>(r#"{"refund": {"full": {}, "nothing": {}}}"#);
+        let found = twice.unwrap_err();
+        assert!(found.contains("only one of them may be"), "{found}");
+        let named = body::<CancelOrderRequest>(r#"{"name": "orders/B"}"#);
+        let expected = "invalid request: name is given by the URL";
+        assert_eq!(named, Err(expected.to_owned()));
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_told_in_words() {
+        for (text, expected) in [
+            (
+                r#"{"items": [-1]}"#,
+                "items[0] does not fit: expected a whole number of 32 bits, not below zero, found -1",
+            ),
+            (
+                r#"{"items": [4294967296]}"#,
+                "items[0] does not fit: expected a whole number of 32 bits, not below zero, found 4294967296",
+            ),
+            (
+                r#"{"items": [0.5]}"#,
+                "items[0] does not fit: expected a whole number of 32 bits, not below zero, found 0.5",
+            ),
+            (
+                r#"{"refund": "full"}"#,
+                "refund does not fit: expected an object, found \"full\"",
+            ),
+            (
+                r#"{"refund": {"amount": {"micros": 99999999999999999999}}}"#,
+                "refund.amount.micros does not fit: expected a whole number of 64 bits, found 99999999999999999999",
+            ),
+            (
+                r#"{"validate_only": "yes"}"#,
+                "validate_only does not fit: expected true or false, found \"yes\"",
+            ),
+        ] {
+            let expected = format!("invalid request: {expected}");
+            assert_eq!(body::<CancelOrderRequest>(text), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_may_be_written_in_any_way_and_null_is_absent() {
+        let request: CancelOrderRequest = body(
+            r#"{"items": [1e0, 2.0], "refund": {"amount": {"micros": "7.2e3", "currency_code": null}},
+                "reason": null, "validate_only": null}"#,
+        )
+        .unwrap();
+        let absent: CancelOrderRequest =
+            body(r#"{"items": [1, 2], "refund": {"amount": {"micros": 7200}}}"#).unwrap();
+        assert_eq!(request, absent);
+        assert_eq!(request.name, "orders/A");
+        let none: CancelOrderRequest = body(r#"{"items": null, "refund": null}"#).unwrap();
+        assert_eq!((none.items, none.refund), (Vec::new(), None));
+    }
+
+    #[test]
+    fn a_number_without_a_name_is_left_to_the_method_and_an_unknown_name_is_an_error() {
+        let request: ConfirmItemsRequest = body(r#"{"decision": 77}"#).unwrap();
+        assert_eq!(request.decision, 77);
+        let found = body::<ConfirmItemsRequest>(r#"{"decision": "MAYBE"}"#).unwrap_err();
+        assert!(
+            found.starts_with("invalid request: decision has the name"),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn moments_have_fractions_also_before_1970() {
+        for (text, expected) in [
+            ("2026-12-01T10:00:00.25Z", (1_796_119_200, 250_000_000)),
+            ("1969-12-31T23:59:59.75Z", (-1, 750_000_000)),
+        ] {
+            let request = search(&format!("created_from={text}")).unwrap();
+            let time = request.created_from.unwrap();
+            assert_eq!((time.seconds, time.nanos), expected, "{text}");
         }
     }
 }

@@ -9,7 +9,7 @@ use tonic::body::Body;
 
 use super::{
     dispatch::{CallAnswer, EncodedRequest, OperatorDispatcher},
-    query,
+    query::JsonRequest,
 };
 use crate::{
     api::{
@@ -380,11 +380,11 @@ impl OperatorRest {
             return Err(ApiError::MethodNotAllowed { allowed });
         }
         let name = name.as_deref().map(decoded_name).transpose()?;
-        let fixed: Vec<_> = route.name_field.zip(name).into_iter().collect();
-        let value = match route.source {
+        let fixed = route.name_field.zip(name);
+        let request = match route.source {
             Source::Query => {
                 let query = request.uri().query().unwrap_or_default();
-                query::from_query(route.request, query, &fixed)?
+                JsonRequest::of_query(route.request, query, fixed)?
             }
             Source::Body => {
                 rest::check_headers(request.headers())?;
@@ -393,12 +393,17 @@ impl OperatorRest {
                     check: |_, _| Ok(()),
                 };
                 let message = self.bodies.read(request.into_body(), reading).await?;
-                query::from_body(message.bytes(), &fixed)?
+                JsonRequest::of_body(message, fixed)
             }
         };
         let answer = self
             .dispatcher
-            .dispatch(route.rpc, EncodedRequest::Json(value), Encoding::Json, None)
+            .dispatch(
+                route.rpc,
+                EncodedRequest::Json(request),
+                Encoding::Json,
+                None,
+            )
             .await?;
         Ok(match answer {
             CallAnswer::Unary(reply) => rest::reply(StatusCode::OK, reply),

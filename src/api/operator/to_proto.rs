@@ -4,7 +4,8 @@
 use data_encoding::BASE64URL_NOPAD;
 use pbjson_types::Timestamp;
 
-use super::{proto::v1, requests::order_name};
+use super::{masks::may_see_customers, proto::v1, requests::order_name};
+use crate::api::auth::User;
 use domain::{
     catalog::{Catalog, LocalizedText, Question, Service},
     ids::MerchantId,
@@ -27,7 +28,7 @@ mod updates;
 pub(super) use updates::{cancellation, entry as history_entry};
 
 /// The time zone where none is known.
-pub(super) const NO_TIME_ZONE: &str = "UTC";
+const NO_TIME_ZONE: &str = "UTC";
 
 /// The channel of every order.
 const CHANNEL: &str = "google";
@@ -40,6 +41,32 @@ const ETAG_BYTES: usize = 9;
 pub(super) enum CustomerShown {
     Yes,
     No,
+}
+
+/// Whether reasons and notes, which people type and which may be about customers, are part of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TypedTexts {
+    Shown,
+    Hidden,
+}
+
+impl TypedTexts {
+    /// What a user is shown. Those who may not see customers do not read what was typed about them.
+    pub(super) fn of(user: Option<&User>) -> Self {
+        if may_see_customers(user) {
+            Self::Shown
+        } else {
+            Self::Hidden
+        }
+    }
+
+    /// The text, or nothing in its place.
+    fn show(self, text: String) -> String {
+        match self {
+            Self::Shown => text,
+            Self::Hidden => String::new(),
+        }
+    }
 }
 
 /// Whether steps are shown with the attempts at them, which are of this moment and not of the order.
@@ -265,7 +292,7 @@ pub(super) fn creation(listed: &ListedOrder, lifecycle: &ActiveLifecycle) -> v1:
 }
 
 /// A slot with its spots.
-pub(super) fn slot(merchant_id: &str, report: SlotReport) -> v1::Slot {
+pub(super) fn slot(merchant_id: &str, report: SlotReport, texts: TypedTexts) -> v1::Slot {
     let count = |spots: u64| u32::try_from(spots).unwrap_or(u32::MAX);
     v1::Slot {
         name: Some(v1::SlotName {
@@ -280,7 +307,7 @@ pub(super) fn slot(merchant_id: &str, report: SlotReport) -> v1::Slot {
         held: count(report.held),
         blocked: report.blocked,
         left: report.left,
-        block_reason: report.block_reason,
+        block_reason: texts.show(report.block_reason),
     }
 }
 
@@ -295,7 +322,7 @@ pub(super) fn slot_name(slot: &NamedSlot) -> v1::SlotName {
 }
 
 /// A block.
-pub(super) fn block(catalog: &Catalog, block: &SlotBlock) -> v1::Block {
+pub(super) fn block(catalog: &Catalog, block: &SlotBlock, texts: TypedTexts) -> v1::Block {
     v1::Block {
         time_zone: time_zone(catalog, &block.slot.merchant_id),
         slot: Some(slot_name(&block.slot)),
@@ -303,7 +330,7 @@ pub(super) fn block(catalog: &Catalog, block: &SlotBlock) -> v1::Block {
             BlockedSpots::All => None,
             BlockedSpots::Count(count) => Some(count),
         },
-        reason: block.reason.clone(),
+        reason: texts.show(block.reason.clone()),
         actor: block.actor.as_deref().unwrap_or_default().to_owned(),
         time: Some(timestamp(block.blocked_sec)),
     }

@@ -27,7 +27,7 @@ impl OperatorDispatcher {
         encoding: Encoding,
         deadline: Instant,
     ) -> Result<CallAnswer, ApiError> {
-        let message: v1::WithdrawItemsRequest = request.read()?;
+        let message: v1::WithdrawItemsRequest = request.read_identified()?;
         let this = self.clone();
         let begin = async move {
             let Some(Target::Slot(slot)) = message.target.clone() else {

@@ -2,15 +2,16 @@
 
 use boxoffice::api::operator::proto::v1::{GetOrderRequest, ListDoorResponse};
 use http::Method;
+use serde_json::json;
 use tonic::{Code, Request};
 use tonic_types::StatusExt;
 
-use super::stage::{Ordered, Stage, message};
+use super::stage::{Ordered, Stage, message, request_id};
 use crate::support::{
     Setup,
     keys::{Keys, basic},
     process::Program,
-    rest_client::{Answer, send, without_body},
+    rest_client::{Answer, post, send, without_body},
 };
 
 async fn with_users(keys: &Keys) -> Stage {
@@ -75,6 +76,56 @@ async fn a_viewer_sees_the_names_of_the_guests_and_not_their_answers() {
         let list: ListDoorResponse = message(&get_as(&stage, name, path).await).unwrap();
         assert_eq!(list.entries[0].family_name, "Lovelace-a", "{name}");
         assert_eq!(list.entries[0].answers.len(), answers, "{name}");
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_viewer_reads_no_reasons_and_notes() {
+    let keys = Keys::new();
+    let stage = with_users(&keys).await;
+    let id = stage.order("a", 0, Ordered::Museum).await;
+    let order = format!("/operator/v1/orders/{id}");
+    let typed = "Mrs Lovelace is ill";
+    let slot = json!({"merchant_id": "museum", "service_id": "museum-entry",
+        "start_time": "2026-01-16T10:00:00Z", "duration_sec": 7200});
+    for (path, body) in [
+        (
+            format!("{order}:addNote"),
+            json!({"note": typed, "request_id": request_id(1)}),
+        ),
+        (
+            format!("{order}:cancel"),
+            json!({"reason": typed, "request_id": request_id(2)}),
+        ),
+        (
+            "/operator/v1/slots:block".to_owned(),
+            json!({"slot": slot, "count": 1, "reason": typed, "request_id": request_id(3)}),
+        ),
+    ] {
+        let mut request = post(&path, body.to_string());
+        let password = basic("agnes", "agnes").parse().unwrap();
+        request.headers_mut().insert("authorization", password);
+        let answer = send(stage.address, request).await;
+        assert_eq!(answer.http, 200, "{path}: {}", answer.json());
+    }
+    for path in [
+        order.clone(),
+        format!("{order}?read_mask=cancellation"),
+        format!("{order}/history"),
+        "/operator/v1/blocks".to_owned(),
+        "/operator/v1/slots?merchant_id=museum&date=2026-01-16".to_owned(),
+    ] {
+        for (name, is_shown) in [("vera", false), ("agnes", true), ("adam", true)] {
+            let answer = get_as(&stage, name, &path).await;
+            assert_eq!(answer.http, 200, "{path}");
+            let text = answer.json().to_string();
+            assert_eq!(text.contains(typed), is_shown, "{name} {path}: {text}");
+        }
+    }
+    for path in ["/operator/v1/orders", "/operator/v1/steps"] {
+        let text = get_as(&stage, "vera", path).await.json().to_string();
+        assert!(!text.contains(typed), "{path}: {text}");
     }
     stage.stop().await;
 }

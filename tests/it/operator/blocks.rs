@@ -215,7 +215,7 @@ async fn a_block_that_is_not_as_it_has_to_be_is_rejected_and_blocks_nothing() {
     let mut nowhere = ten_as_json();
     nowhere["start_time"] = "2026-01-16T10:01:00Z".into();
     for (body, expected, fields) in [
-        (without("count"), "INVALID_REQUEST", &["count"][..]),
+        (without("count"), "INVALID_REQUEST", &["spots"][..]),
         (
             without("slot"),
             "INVALID_REQUEST",

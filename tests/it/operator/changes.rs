@@ -2,9 +2,9 @@
 
 use boxoffice::api::operator::proto::v1::{
     AbandonStepRequest, AddNoteRequest, CancelOrderRequest, CancelOrderResponse,
-    ChangeStateRequest, CustomerActionRequest, GetOrderRequest, ListStepsRequest,
-    ListStepsResponse, Order, RefundItemsRequest, RefundItemsResponse, RefundTerms,
-    RetryStepRequest, WithdrawItemsRequest, WithdrawItemsResponse,
+    ChangeStateRequest, ConfirmItemsRequest, CustomerActionRequest, GetOrderRequest,
+    ListStepsRequest, ListStepsResponse, Order, RefundItemsRequest, RefundItemsResponse,
+    RefundTerms, RetryStepRequest, WithdrawItemsRequest, WithdrawItemsResponse,
     refund_terms::{Full, Share},
     withdraw_items_request::{OrderItems, Target},
 };
@@ -16,6 +16,7 @@ use super::stage::{Ordered, Stage, request_id};
 use crate::support::{
     Setup, agree,
     keys::{Keys, basic},
+    rest_client::{post, send},
 };
 
 async fn order(stage: &Stage, id: &str) -> Order {
@@ -191,6 +192,66 @@ async fn an_order_says_what_could_be_asked_for() {
     let cancelled = stage.orders().cancel_order(cancellation(&id, 1)).await;
     cancelled.unwrap();
     assert_eq!(next(order(&stage, &id).await), []);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_id_is_the_same_in_either_letter_case() {
+    let stage = Stage::start().await;
+    let id = stage.order("a", 0, Ordered::Museum).await;
+    let lower = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d";
+    let noted = |request_id: String, text: &str| AddNoteRequest {
+        request_id,
+        ..note(&id, 1, text)
+    };
+    let first = stage.orders().add_note(noted(lower.into(), "seen")).await;
+    let first = first.unwrap().into_inner();
+    let again = noted(lower.to_uppercase(), "seen");
+    let again = stage.orders().add_note(again).await.unwrap();
+    assert_eq!(again.into_inner(), first);
+    let other = noted(lower.to_uppercase(), "not seen");
+    let other = stage.orders().add_note(other).await.unwrap_err();
+    assert_eq!(named(&other).1, "REQUEST_ID_REUSED");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_with_a_member_twice_changes_nothing() {
+    let stage = Stage::start().await;
+    let id = stage.order("a", 0, Ordered::Museum).await;
+    let path = format!("/operator/v1/orders/{id}:cancel");
+    let body = format!(
+        r#"{{"request_id": "{}", "validate_only": true, "validate_only": false}}"#,
+        request_id(1)
+    );
+    let rejection = send(stage.address, post(&path, body)).await.rejection();
+    let expected = (
+        Code::InvalidArgument,
+        "INVALID_REQUEST".to_owned(),
+        vec!["validate_only".to_owned()],
+    );
+    assert_eq!(named(&rejection), expected);
+    assert_eq!(order(&stage, &id).await.state, "processing");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn an_unknown_number_of_an_enum_is_rejected_alike_over_both_transports() {
+    let stage = Stage::start().await;
+    let id = stage.order("a", 0, Ordered::Museum).await;
+    let request = ConfirmItemsRequest {
+        name: format!("orders/{id}"),
+        decision: 77,
+        request_id: request_id(1),
+        ..ConfirmItemsRequest::default()
+    };
+    let by_grpc = stage.orders().confirm_items(request).await.unwrap_err();
+    let body = format!(r#"{{"decision": 77, "request_id": "{}"}}"#, request_id(1));
+    let path = format!("/operator/v1/orders/{id}:confirm");
+    let by_rest = send(stage.address, post(&path, body)).await.rejection();
+    assert_eq!(by_rest.message(), by_grpc.message());
+    assert_eq!(named(&by_rest), named(&by_grpc));
+    assert_eq!(named(&by_rest).2, ["decision"]);
     stage.stop().await;
 }
 
@@ -440,7 +501,7 @@ async fn a_rejection_names_the_field_and_the_rule() {
         assert_eq!(row.unwrap().http, http, "{path} {body}");
     }
     let slot = json!({"slot": {"merchant_id": "museum", "start_time": "2026-01-16T10:00:00Z"}});
-    for (body, field) in [(slot, "slot.service_id"), (json!({}), "order_items")] {
+    for (body, field) in [(slot, "slot.service_id"), (json!({}), "target")] {
         let answer = stage.post_streamed::<WithdrawItemsResponse>("orders:withdraw", &body);
         let rejection = answer.await.unwrap_err();
         assert_eq!(named(&rejection).2, [field], "{body}");

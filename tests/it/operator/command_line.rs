@@ -327,7 +327,7 @@ async fn errors_have_exit_codes() {
         (
             &["slots", "list", "--merchant=nobody", "--date=2026-01-16"],
             64,
-            "is not a merchant",
+            "which is no merchant; merchants are concert-hall",
         ),
         (&["slots", "list"], 64, "--merchant <ID>"),
         (

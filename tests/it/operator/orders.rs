@@ -443,7 +443,7 @@ async fn a_request_that_breaks_a_rule_is_answered_with_field_and_rule() {
         (
             "/operator/v1/orders/a?read_mask=names",
             "read_mask",
-            "has a field that orders do not have; they have name, state,",
+            "has \"names\", which is no field of an order; fields are name, state,",
         ),
         (
             "/operator/v1/orders/a?colour=red",
@@ -464,7 +464,65 @@ async fn a_request_that_breaks_a_rule_is_answered_with_field_and_rule() {
         (
             "/operator/v1/slots?merchant_id=nobody&date=2026-01-16",
             "merchant_id",
-            "is not a merchant of this booking partner",
+            "has \"nobody\", which is no merchant; merchants are concert-hall, ",
+        ),
+        (
+            "/operator/v1/slots?merchant_id=museum&service_id=nix&date=2026-01-16",
+            "service_id",
+            "has \"nix\", which is no service; services are ",
+        ),
+        (
+            "/operator/v1/orders?states=nonsense",
+            "states",
+            "has \"nonsense\", which is no state of an order; states are ",
+        ),
+        (
+            "/operator/v1/orders?merchant_id=nix",
+            "merchant_id",
+            "has \"nix\", which is no merchant; merchants are concert-hall, ",
+        ),
+        (
+            "/operator/v1/orders?service_id=nix",
+            "service_id",
+            "has \"nix\", which is no service; services are ",
+        ),
+        (
+            "/operator/v1/orders?merchant_id=museum&service_id=haircut",
+            "service_id",
+            "has \"haircut\", which is no service; services are ",
+        ),
+        (
+            "/operator/v1/blocks?merchant_id=nix",
+            "merchant_id",
+            "has \"nix\", which is no merchant; merchants are concert-hall, ",
+        ),
+        (
+            "/operator/v1/door?slot.merchant_id=museum&slot.service_id=museum-entry\
+             &slot.start_time=2026-01-16T10:00:01Z",
+            "slot.start_time",
+            "is the start of no slot; slots start at ",
+        ),
+        (
+            "/operator/v1/door?slot.merchant_id=museum&slot.service_id=museum-entry\
+             &slot.start_time=2026-01-16T10:00:00Z&slot.duration_sec=7201",
+            "slot.duration_sec",
+            "is the length of no slot then; lengths are 7200",
+        ),
+        (
+            "/operator/v1/door?slot.merchant_id=museum&slot.service_id=nix\
+             &slot.start_time=2026-01-16T10:00:00Z",
+            "slot.service_id",
+            "has \"nix\", which is no service; services are ",
+        ),
+        (
+            "/operator/v1/orders?created_from=2026-11-29",
+            "created_from",
+            "does not fit: expected a time such as ",
+        ),
+        (
+            "/operator/v1/lifecycle?format=9",
+            "format",
+            "must be LIFECYCLE_FORMAT_TEXT, ",
         ),
         ("/operator/v1/door", "slot.merchant_id", "is required"),
         (

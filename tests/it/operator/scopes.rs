@@ -106,6 +106,7 @@ macro_rules! rows {
 /// Every method at least once.
 fn rows() -> Vec<Row> {
     let (order, slot) = ("ORDER_NOT_FOUND", "SLOT_NOT_FOUND");
+    let invalid = "INVALID_REQUEST";
     rows! {
         GetOrder GetOrderRequest NotThere(order), |it| json!({"name": it.name()});
         WatchOrder WatchOrderRequest NotThere(order), |it| json!({"name": it.name()});
@@ -113,13 +114,13 @@ fn rows() -> Vec<Row> {
         SearchOrders SearchOrdersRequest OwnOnly, |_| json!({});
         SearchOrders SearchOrdersRequest OwnOnly, |_| json!({"user_id": "both"});
         SearchOrders SearchOrdersRequest OwnOnly, |_| json!({"visit_date": "2026-01-16"});
-        SearchOrders SearchOrdersRequest Nothing, |it| json!({"merchant_id": it.merchant});
+        SearchOrders SearchOrdersRequest NotThere(invalid), |it| json!({"merchant_id": it.merchant});
         SearchOrders SearchOrdersRequest Nothing, |it| json!({"order_id_prefix": it.order});
-        ListSlots ListSlotsRequest NotThere("INVALID_REQUEST"),
+        ListSlots ListSlotsRequest NotThere(invalid),
             |it| json!({"merchant_id": it.merchant, "date": "2026-01-16"});
-        ListDoor ListDoorRequest Nothing, |it| json!({"slot": it.slot()});
+        ListDoor ListDoorRequest NotThere(invalid), |it| json!({"slot": it.slot()});
         ListBlocks ListBlocksRequest OwnOnly, |_| json!({});
-        ListBlocks ListBlocksRequest Nothing, |it| json!({"merchant_id": it.merchant});
+        ListBlocks ListBlocksRequest NotThere(invalid), |it| json!({"merchant_id": it.merchant});
         ListSteps ListStepsRequest OwnOnly, |_| json!({});
         ListSteps ListStepsRequest NotThere(order), |it| json!({"parent": it.name()});
         ExportCustomer ExportCustomerRequest OwnOnly, |_| json!({"user_id": "both"});

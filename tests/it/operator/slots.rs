@@ -4,6 +4,7 @@ use boxoffice::api::operator::proto::v1::{
     ListDoorRequest, ListDoorResponse, ListSlotsRequest, ListSlotsResponse, Slot, SlotName,
 };
 use tonic::{Response, Status};
+use tonic_types::StatusExt;
 
 use super::stage::{Ordered, Stage};
 use crate::support::{Item, agree, tomorrow_at};
@@ -159,11 +160,10 @@ async fn a_door_list_has_the_guests_by_name() {
     let second: ListDoorResponse = stage.read(&next).await.unwrap();
     assert_eq!([first.entries, second.entries].concat(), entries);
     assert_eq!(second.next_page_token, "");
-    // Another length is another slot.
-    let longer: ListDoorResponse = stage
-        .read(&format!("{path}&slot.duration_sec=60"))
-        .await
-        .unwrap();
-    assert_eq!(longer.entries, []);
+    // Another length is another slot, and there is none.
+    let longer: Result<ListDoorResponse, Status> =
+        stage.read(&format!("{path}&slot.duration_sec=60")).await;
+    let details = longer.unwrap_err().get_details_bad_request().unwrap();
+    assert_eq!(details.field_violations[0].field, "slot.duration_sec");
     stage.stop().await;
 }

@@ -498,9 +498,7 @@ impl App {
         let read = move || {
             let mut found = None;
             let walked = store.lifecycle_changes(&mut |change| {
-                let is_it = change
-                    .answer()
-                    .is_some_and(|answer| answer.request_id == id);
+                let is_it = change.answer().is_some_and(|answer| answer.has_id(&id));
                 let is_old = change.changed_sec() < oldest;
                 if is_it && !is_old {
                     found = Some(change);

@@ -80,12 +80,14 @@ pub enum ChangeError {
         allowed: Vec<String>,
     },
     /// A condition of the lifecycle does not hold.
-    #[error("{} cannot go to {to:?} now: a condition of the lifecycle does not hold", described(*.part))]
+    #[error("{} cannot go to {to:?} now: {condition} does not hold", described(*.part))]
     Condition {
         /// The part.
         part: OrderPart,
         /// The state that was asked for.
         to: String,
+        /// The first condition that does not hold, as the definition has it.
+        condition: String,
     },
     /// The order does not wait for its customer.
     #[error("the order does not wait for a decision of its customer")]
@@ -182,6 +184,58 @@ impl ChangeError {
         }
     }
 
+    /// The rule of the lifecycle that stands against the change, for programs: the part, its state, the state that was
+    /// asked for, and what would be possible. Empty for every other error.
+    #[must_use]
+    pub fn rule(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::NotInState { part, state } => {
+                vec![("part", described(*part)), ("state", state.clone())]
+            }
+            Self::NoTransition {
+                part,
+                from,
+                to,
+                allowed,
+            } => vec![
+                ("part", described(*part)),
+                ("from_state", from.clone()),
+                ("to_state", to.clone()),
+                ("allowed", allowed.join(", ")),
+            ],
+            Self::Condition {
+                part,
+                to,
+                condition,
+            } => vec![
+                ("part", described(*part)),
+                ("to_state", to.clone()),
+                ("condition", condition.clone()),
+            ],
+            Self::NotAwaited => vec![("awaited_from", "customer".to_owned())],
+            Self::NothingToConfirm => vec![("awaited_from", "merchant".to_owned())],
+            Self::Invalid(_)
+            | Self::UnknownOrder
+            | Self::UnknownSlot
+            | Self::BlockReplaced
+            | Self::SpotsInFlight
+            | Self::OrdersKept { .. }
+            | Self::RequestReused
+            | Self::RevisionChanged { .. }
+            | Self::Contended
+            | Self::NoSuchState(_)
+            | Self::NoPolicy { .. }
+            | Self::NoBill
+            | Self::NothingToRefund
+            | Self::AmountTooHigh { .. }
+            | Self::OtherCurrency(_)
+            | Self::OtherAmount { .. }
+            | Self::NoStep(_)
+            | Self::Lifecycle(_)
+            | Self::Order(_) => Vec::new(),
+        }
+    }
+
     /// What a rejection by the interpreter means, in the names of the lifecycle.
     pub(crate) fn refused(refused: &Refused, definition: &Definition) -> Self {
         let name = |part: OrderPart, state: StateIx| {
@@ -205,9 +259,14 @@ impl ChangeError {
                 to: name(*part, *to),
                 allowed: allowed.iter().map(|state| name(*part, state)).collect(),
             },
-            Refused::Condition { part, to, .. } => Self::Condition {
+            Refused::Condition {
+                part,
+                to,
+                condition,
+            } => Self::Condition {
                 part: *part,
                 to: name(*part, *to),
+                condition: lifecycle_files::condition(definition, condition),
             },
             Refused::NoPart(part) => Self::Invalid(vec![InvalidField::new(
                 "name",

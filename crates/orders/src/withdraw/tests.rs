@@ -142,6 +142,24 @@ async fn a_dry_run_shows_the_orders_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_dry_run_under_the_id_of_another_request_is_rejected() {
+    let office = Office::new();
+    withdrawn(&office, withdrawal(1)).await;
+    for (fingerprint, expected) in [
+        ([9; 32], Ok(())),
+        ([8; 32], Err(ChangeError::RequestReused)),
+    ] {
+        let dry_run = SlotWithdrawal {
+            fingerprint,
+            mode: ChangeMode::ValidateOnly,
+            ..withdrawal(1)
+        };
+        let begun = office.app.withdraw_slot(dry_run, far()).await;
+        assert_eq!(begun.map(drop), expected);
+    }
+}
+
+#[tokio::test]
 async fn a_repetition_spares_what_was_sold_since_spots_were_put_on_sale_again() {
     let office = Office::new();
     office.order("a", &[2], None);

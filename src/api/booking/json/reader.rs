@@ -1,9 +1,10 @@
 //! Transcoding of JSON into the bytes of its protobuf message. A value that does not fit its field
 //! is reported with its path and left out; only malformed JSON ends the reading.
 //!
-//! Names may be `snake_case` or `lowerCamelCase`, unknown members are skipped, `null` counts as
-//! absent, and a number may have any form whose value is whole. Every enum is open: a number
-//! without a name is kept, and an unknown name is left out unless decisions depend on the field.
+//! Names may be `snake_case` or `lowerCamelCase`, `null` counts as absent, and a number may have any
+//! form whose value is whole. Every enum keeps a number without a name. An open message skips
+//! unknown members, and leaves out an unknown name of an enum unless decisions depend on the field;
+//! both are errors in any other message.
 
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
@@ -28,6 +29,18 @@ const DELIMITED: u8 = 2;
 /// Bytes reserved for the length of a message: a varint of 35 bits, enough for any request.
 const LENGTH_BYTES: usize = 5;
 
+/// Nanoseconds of a second.
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
+
+/// Characters of an unknown name in its error.
+const MAX_NAME_CHARS: usize = 40;
+
+/// A time, as the text after "expected".
+const TIME: &str = "a time such as \"2026-12-01T10:00:00Z\"";
+
+/// A field mask, as the text after "expected".
+const MASK: &str = "names of fields with commas between";
+
 /// The result of reading a text.
 #[derive(Debug, Default)]
 pub(super) struct WireBuffer {
@@ -39,17 +52,24 @@ pub(super) struct WireBuffer {
     pub(super) no_object: Option<String>,
 }
 
-/// Reads a JSON text as a message.
+/// Reads a JSON text as a message. `fixed` is a text that the message has already, with its field.
 pub(super) fn read(
     text: &str,
     message: &'static MessageSchema,
+    fixed: Option<(&str, &str)>,
 ) -> Result<WireBuffer, serde_json::Error> {
     let mut read = WireBuffer::default();
+    let fixed = fixed.and_then(|(name, value)| {
+        let at = message.fields.iter().position(|field| field.name == name)?;
+        read.text(message.fields[at].number, value);
+        Some(at)
+    });
     let mut json = serde_json::Deserializer::from_str(text);
     let top = ObjectReader {
         read: &mut read,
         message,
         path: &FieldPath::Top,
+        fixed,
     };
     if let Err(found) = top.deserialize(&mut json)? {
         read.no_object = Some(found);
@@ -117,6 +137,8 @@ struct ObjectReader<'r, 'p> {
     read: &'r mut WireBuffer,
     message: &'static MessageSchema,
     path: &'p FieldPath<'p>,
+    /// The index of a field that the message has already.
+    fixed: Option<usize>,
 }
 
 impl<'de> DeserializeSeed<'de> for ObjectReader<'_, '_> {
@@ -196,6 +218,7 @@ impl<'de> AcceptsJson<'de> for ObjectReader<'_, '_> {
             read,
             message,
             path,
+            fixed,
         } = self;
         let mut members = MembersSeen {
             message,
@@ -203,14 +226,25 @@ impl<'de> AcceptsJson<'de> for ObjectReader<'_, '_> {
             chosen: 0,
         };
         while let Some(known) = object.next_key_seed(MemberName(message))? {
-            let Some(at) = known else {
-                // Unknown members are ignored, so that clients of a later contract are still
-                // served.
-                object.next_value::<IgnoredAny>()?;
-                continue;
+            let at = match known {
+                Ok(at) => at,
+                Err(name) => {
+                    // Skipped in an open message, so that clients of a later contract are still
+                    // served.
+                    if !message.is_open {
+                        read.misfit(&FieldPath::Key(path, &name), &message.unknown_member());
+                    }
+                    object.next_value::<IgnoredAny>()?;
+                    continue;
+                }
             };
             let field = &message.fields[at];
             let within = FieldPath::Key(path, field.name);
+            if fixed == Some(at) {
+                read.misfit(&within, "is given by the URL");
+                object.next_value::<IgnoredAny>()?;
+                continue;
+            }
             // Rejected, because which of two values counts differs from one JSON library to the
             // next.
             if !members.note(at) {
@@ -277,11 +311,23 @@ impl MembersSeen {
     }
 }
 
-/// Reads the name of a member as the index of its field.
+impl MessageSchema {
+    /// The rule of a member that the message does not have.
+    fn unknown_member(&self) -> String {
+        let names: Vec<_> = self.fields.iter().map(|field| field.name).collect();
+        match names[..] {
+            [] => "is not a field: there is none here".to_owned(),
+            [..] => format!("is not a field; expected one of {}", names.join(", ")),
+        }
+    }
+}
+
+/// Reads the name of a member as the index of its field. The error is the beginning of an unknown
+/// name; empty where nobody wants it.
 struct MemberName(&'static MessageSchema);
 
 impl<'de> DeserializeSeed<'de> for MemberName {
-    type Value = Option<usize>;
+    type Value = Result<usize, String>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_identifier(self)
@@ -289,19 +335,21 @@ impl<'de> DeserializeSeed<'de> for MemberName {
 }
 
 impl Visitor<'_> for MemberName {
-    type Value = Option<usize>;
+    type Value = Result<usize, String>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("the name of a member")
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self
-            .0
-            .fields
-            .iter()
-            // Linear: a message has few fields, and no map would have to be built for it.
-            .position(|field| field.name == name || field.json_name == name))
+        let mut fields = self.0.fields.iter();
+        // Linear: a message has few fields, and no map would have to be built for it.
+        let at = fields.position(|field| field.name == name || field.json_name == name);
+        Ok(match at {
+            Some(at) => Ok(at),
+            None if self.0.is_open => Err(String::new()),
+            None => Err(name.chars().take(MAX_NAME_CHARS).collect()),
+        })
     }
 }
 
@@ -355,15 +403,29 @@ impl FieldReader<'_, '_> {
             FieldKind::Int64 => {
                 scalar(deserializer, |value| read.whole::<i64>(number, path, value))
             }
+            FieldKind::Uint32 => {
+                scalar(deserializer, |value| read.whole::<u32>(number, path, value))
+            }
             FieldKind::Enum(known) => scalar(deserializer, |value| {
-                read.name(
-                    number,
-                    path,
-                    value,
-                    known,
-                    acts_on(message.name, field.name),
-                )
+                let is_acted_on = !message.is_open || acts_on(message.name, field.name);
+                read.name(number, path, value, known, is_acted_on)
             }),
+            FieldKind::Time => {
+                let taken = TimeReader {
+                    read: &mut *read,
+                    number,
+                };
+                let taken = deserializer.deserialize_any(Expecting(TIME, taken))?;
+                Ok(read.noted(path, TIME, taken))
+            }
+            FieldKind::Mask => {
+                let taken = MaskReader {
+                    read: &mut *read,
+                    number,
+                };
+                let taken = deserializer.deserialize_any(Expecting(MASK, taken))?;
+                Ok(read.noted(path, MASK, taken))
+            }
             FieldKind::Text => {
                 let taken = deserializer.deserialize_any(Expecting(
                     "a text",
@@ -395,6 +457,7 @@ impl FieldReader<'_, '_> {
                         read,
                         message,
                         path,
+                        fixed: None,
                     }
                     .deserialize(deserializer)
                 })?;
@@ -564,6 +627,57 @@ impl AcceptsJson<'_> for BooleanReader<'_> {
         self.read.number(self.number, boolean.into());
         Ok(())
     }
+}
+
+/// Reads a moment as its seconds and nanoseconds.
+struct TimeReader<'r> {
+    read: &'r mut WireBuffer,
+    number: u32,
+}
+
+impl AcceptsJson<'_> for TimeReader<'_> {
+    fn text(self, text: &str) -> Result<(), String> {
+        let Self { read, number } = self;
+        let time: jiff::Timestamp = text.parse().map_err(|_| quoted(text))?;
+        let nanos = time.subsec_nanosecond();
+        // The nanoseconds of a message are never below zero, also before 1970.
+        let borrowed = i64::from(nanos < 0);
+        read.message(number, |read| {
+            read.number(1, time.as_second() - borrowed);
+            read.number(2, i64::from(nanos) + borrowed * NANOS_PER_SECOND);
+        });
+        Ok(())
+    }
+}
+
+/// Reads names of fields, which may be in `lowerCamelCase`.
+struct MaskReader<'r> {
+    read: &'r mut WireBuffer,
+    number: u32,
+}
+
+impl AcceptsJson<'_> for MaskReader<'_> {
+    fn text(self, text: &str) -> Result<(), String> {
+        let Self { read, number } = self;
+        read.message(number, |read| {
+            for name in text.split(',').filter(|name| !name.is_empty()) {
+                read.text(1, &snake_case(name));
+            }
+        });
+        Ok(())
+    }
+}
+
+/// A name in `snake_case` as it is; one in `lowerCamelCase` as the field that it stands for.
+fn snake_case(name: &str) -> String {
+    let mut field = String::with_capacity(name.len());
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            field.push('_');
+        }
+        field.push(letter.to_ascii_lowercase());
+    }
+    field
 }
 
 /// Reads a map of texts.

@@ -412,6 +412,9 @@ fn add_enums(message: &'static MessageSchema, found: &mut Vec<(&'static str, &'s
             | FieldKind::Boolean
             | FieldKind::Int32
             | FieldKind::Int64
+            | FieldKind::Uint32
+            | FieldKind::Time
+            | FieldKind::Mask
             | FieldKind::Texts => {}
         }
     }

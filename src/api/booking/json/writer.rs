@@ -45,8 +45,14 @@ fn add(
         FieldKind::Text => text(&delimited(bytes)?),
         FieldKind::Message(message) => write(delimited(bytes)?, message)?,
         FieldKind::Texts => return add_entry(object, field, delimited(bytes)?),
-        FieldKind::Boolean | FieldKind::Int32 | FieldKind::Int64 | FieldKind::Enum(_) => {
-            scalar(field.kind, decode_varint(bytes)?)
+        FieldKind::Boolean
+        | FieldKind::Int32
+        | FieldKind::Int64
+        | FieldKind::Uint32
+        | FieldKind::Enum(_) => scalar(field.kind, decode_varint(bytes)?),
+        // Only requests of operators have them, and no request is written.
+        FieldKind::Time | FieldKind::Mask => {
+            return skip_field(wire_type, field.number, bytes, DecodeContext::default());
         }
     };
     if field.is_list {
@@ -60,7 +66,11 @@ fn add(
 fn is_number(kind: FieldKind) -> bool {
     matches!(
         kind,
-        FieldKind::Boolean | FieldKind::Int32 | FieldKind::Int64 | FieldKind::Enum(_)
+        FieldKind::Boolean
+            | FieldKind::Int32
+            | FieldKind::Int64
+            | FieldKind::Uint32
+            | FieldKind::Enum(_)
     )
 }
 
@@ -111,9 +121,13 @@ fn scalar(kind: FieldKind, value: u64) -> Value {
             Some(name) => name.into(),
             None => signed.into(),
         },
-        FieldKind::Int32 | FieldKind::Text | FieldKind::Message(_) | FieldKind::Texts => {
-            signed.into()
-        }
+        FieldKind::Int32
+        | FieldKind::Uint32
+        | FieldKind::Text
+        | FieldKind::Message(_)
+        | FieldKind::Texts
+        | FieldKind::Time
+        | FieldKind::Mask => signed.into(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What has become of an order after its sale.
 
-use super::{AttemptsShown, View, order_name, time_zone, timestamp, v1};
+use super::{AttemptsShown, TypedTexts, View, order_name, time_zone, timestamp, v1};
 use domain::{
     ledger::{LedgerEntry, LedgerKind, PaymentStatus},
     lifecycle::{Entity, GivenUpStep, NamedTree, OpenStep, OrderPart, SkipReason, StepKind},
@@ -251,7 +251,7 @@ fn alerts(tree: &NamedTree) -> Vec<v1::Alert> {
 }
 
 /// An update in the history of its order.
-pub(in super::super) fn entry(update: OrderUpdate) -> v1::HistoryEntry {
+pub(in super::super) fn entry(update: OrderUpdate, texts: TypedTexts) -> v1::HistoryEntry {
     let OrderUpdate {
         order,
         revision,
@@ -287,8 +287,8 @@ pub(in super::super) fn entry(update: OrderUpdate) -> v1::HistoryEntry {
         events: events.map(|event| event.name.to_string()).collect(),
         ledger: entry.ledger.iter().map(ledger_entry).collect(),
         released_items: released.map(|item| (*item).into()).collect(),
-        reason: entry.texts.reason,
-        note: entry.texts.note,
+        reason: texts.show(entry.texts.reason),
+        note: texts.show(entry.texts.note),
     }
 }
 
@@ -303,14 +303,14 @@ fn cause(cause: UpdateCause) -> &'static str {
 }
 
 /// An update that took back items of its order.
-pub(in super::super) fn cancellation(update: OrderUpdate) -> v1::Cancellation {
+pub(in super::super) fn cancellation(update: OrderUpdate, texts: TypedTexts) -> v1::Cancellation {
     let entry = update.entry;
     let items = entry.released_items.iter();
     v1::Cancellation {
         time: Some(timestamp(update.updated_sec)),
         cause: cause(entry.cause).to_owned(),
         actor: entry.actor.as_deref().unwrap_or_default().to_owned(),
-        reason: entry.texts.reason,
+        reason: texts.show(entry.texts.reason),
         items: items.map(|item| (*item).into()).collect(),
     }
 }
