@@ -70,10 +70,11 @@ impl App {
             && !names.has_service(merchant, id)
         {
             let services = names.services(merchant);
+            let services: Vec<&str> = services.into_iter().map(ServiceId::as_str).collect();
             let rule = format!(
                 "has {}, which is no service; services are {}",
                 quoted(id.as_str()),
-                listed(&Vec::from_iter(services.iter().map(|id| id.as_str())))
+                listed(&services)
             );
             invalid.push(InvalidField::new(field, rule));
         }
@@ -107,10 +108,13 @@ impl App {
         if is_known {
             return Ok(None);
         }
-        let lengths = durations.into_iter().map(|it| u32::from(it).to_string());
+        let lengths: Vec<String> = durations
+            .into_iter()
+            .map(|it| u32::from(it).to_string())
+            .collect();
         let rule = format!(
             "is the length of no slot then; lengths are {}",
-            listed(&Vec::from_iter(lengths))
+            listed(&lengths)
         );
         Ok(Some(InvalidField::new("slot.duration_sec", rule)))
     }
@@ -171,7 +175,7 @@ impl<'n> Names<'n> {
             }
         }
         merchants.retain(|id| self.scope.has(id));
-        merchants.into_iter().map(|id| id.as_str()).collect()
+        merchants.into_iter().map(MerchantId::as_str).collect()
     }
 
     /// The services of a merchant, or of all.
