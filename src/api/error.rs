@@ -88,7 +88,7 @@ error_table! {
     NO_REFUND_TERMS FailedPrecondition 400 retry NO:
         "Operator's service: the policy is to decide on a refund, and the item was sold without one.";
     REFUND_NOT_POSSIBLE FailedPrecondition 400 retry NO:
-        "Operator's service: there is nothing to give back, less than that, or another amount by the lifecycle.";
+        "Operator's service: there is nothing to give back, less than that, or another amount by the lifecycle; or Google has the money.";
     BLOCK_REPLACED FailedPrecondition 400 retry NO:
         "Operator's service: spots of the slot were put on sale again since the withdrawal that is repeated.";
     ORDERS_KEPT FailedPrecondition 400 retry NO:
@@ -642,6 +642,7 @@ mod tests {
             ChangeError::NoPolicy { item: 0 },
             ChangeError::NoBill,
             ChangeError::NothingToRefund,
+            ChangeError::PaidToGoogle,
             ChangeError::AmountTooHigh { available: amount },
             ChangeError::OtherCurrency("USD"),
             ChangeError::OtherAmount { given: amount },

@@ -209,6 +209,12 @@ impl PaymentLedger {
         balance.captured.is_zero() && balance.authorized.is_zero() && !balance.in_doubt
     }
 
+    /// Whether a refund counts: it was given back, or is about to be.
+    #[must_use]
+    pub fn counts(&self, refund: u16) -> bool {
+        self.is_refunded(refund) || !self.requested_of(refund).is_zero()
+    }
+
     /// Whether a refund was given back.
     pub(crate) fn is_refunded(&self, refund: u16) -> bool {
         let mut of_refund = self.entries.iter().filter(|it| it.refund == Some(refund));
@@ -239,9 +245,13 @@ impl PaymentLedger {
         &self.balance
     }
 
-    /// What can still be given back: captured, less what was given back or is about to be.
+    /// What can still be given back: captured, less what was given back or is about to be. Nothing of what others have
+    /// taken, which is theirs to give back.
     #[must_use]
     pub fn refundable(&self) -> Money {
+        if self.paid_by != PaidBy::Partner {
+            return Money::zero(self.due.currency());
+        }
         let Balance {
             captured,
             refunded,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    ledger::{less, smaller},
+    ledger::{exceeds, less, smaller},
     money::{Money, MoneyError, Percent},
     time::Seconds,
 };
@@ -64,11 +64,11 @@ pub enum RefundFees {
 /// How much is to be given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefundShare {
-    /// What the terms of the sale say.
+    /// What the terms of the sale say, less what was given back of each item: the policy is a share of the price.
     Policy,
-    /// That part of each item.
+    /// That part of each item, beside earlier parts.
     Percent(Percent),
-    /// An amount that an operator has decided, of no item in particular.
+    /// An amount that an operator has decided, at most what is left of the items; without items, of the order as a whole.
     Amount(Money),
 }
 
@@ -79,6 +79,8 @@ pub enum RefundCause {
     Merchant,
     /// The customer.
     Customer,
+    /// Nobody: what it is for stands, and an operator has given money back.
+    Goodwill,
 }
 
 /// An item to be given back.
@@ -103,7 +105,7 @@ pub struct RefundRequest<'a> {
     pub cause: RefundCause,
     /// What happens to fees.
     pub fees: RefundFees,
-    /// Earlier refunds of the order.
+    /// Earlier refunds of the order that count: those that have failed do not.
     pub earlier: &'a [&'a RefundAmount],
     /// What can be given back at most: captured, less earlier refunds.
     pub available: Money,
@@ -149,6 +151,12 @@ pub enum RefundError {
     /// The amount is below zero.
     #[error("the amount is below zero")]
     Negative,
+    /// A refund that has failed cannot be requested anew: other refunds have given back a part of its money since.
+    #[error("{left} is left to be given back, which is less than the refund")]
+    AboveLeft {
+        /// What is left.
+        left: Money,
+    },
     /// Currencies differ, or an amount is beyond all bounds.
     #[error(transparent)]
     Money(#[from] MoneyError),
@@ -171,10 +179,20 @@ impl Bill {
         let mut sum = self.order_fees;
         for (index, item) in self.items.iter().enumerate() {
             if is_kept(index) {
-                sum = sum.plus(item.price)?.plus(item.taxes)?.plus(item.fees)?;
+                sum = sum.plus(item.total()?)?;
             }
         }
         Ok(sum)
+    }
+}
+
+impl BillItem {
+    /// Price, taxes and fees.
+    ///
+    /// # Errors
+    /// [`MoneyError`] if currencies differ or the sum is beyond all bounds.
+    pub fn total(&self) -> Result<Money, MoneyError> {
+        self.price.plus(self.taxes)?.plus(self.fees)
     }
 }
 
@@ -195,14 +213,15 @@ impl RefundTerms {
 }
 
 /// The amount of a refund. Each item is rounded once, half to even; shares of one item add up, so that the
-/// refund which completes an item gives back the rest of it to the cent.
+/// refund which completes an item gives back the rest of it to the cent. Refunds of an item are never above its price with
+/// taxes and fees.
 ///
 /// # Errors
 /// [`RefundError`].
 pub fn refund(request: &RefundRequest<'_>) -> Result<RefundAmount, RefundError> {
     let nothing = Money::zero(request.available.currency());
     if let RefundShare::Amount(amount) = request.share {
-        return fixed(amount, request.available);
+        return fixed(request, amount);
     }
     let mut amount = RefundAmount {
         total: nothing,
@@ -216,22 +235,108 @@ pub fn refund(request: &RefundRequest<'_>) -> Result<RefundAmount, RefundError> 
     }
     amount.order_fees = order_fees(request);
     amount.total = amount.total.plus(amount.order_fees)?;
-    amount.total = smaller(amount.total, request.available);
-    Ok(amount)
+    Ok(lowered(amount, request.available))
+}
+
+/// Checks that a refund which has given back nothing can still be given back as it is.
+///
+/// # Errors
+/// [`RefundError::AboveLeft`] if less is left of the order or of one of its items.
+pub fn check_left(
+    bill: Option<&Bill>,
+    refund: &RefundAmount,
+    earlier: &[&RefundAmount],
+    available: Money,
+) -> Result<(), RefundError> {
+    let mut asked = vec![(refund.total, available)];
+    if let Some(bill) = bill {
+        for part in &refund.items {
+            asked.push((part.amount, left_of_item(bill, earlier, part.item)?));
+        }
+    }
+    for (amount, left) in asked {
+        if exceeds(amount, left) {
+            return Err(RefundError::AboveLeft { left });
+        }
+    }
+    Ok(())
+}
+
+/// A refund within what is available. Its last parts give way, so that the parts still add up to it.
+fn lowered(mut refund: RefundAmount, available: Money) -> RefundAmount {
+    let mut over = less(refund.total, available);
+    refund.total = smaller(refund.total, available);
+    let items = refund.items.iter_mut().rev();
+    let parts = items.map(|item| &mut item.amount);
+    for part in std::iter::once(&mut refund.order_fees).chain(parts) {
+        let (kept, rest) = (less(*part, over), less(over, *part));
+        (*part, over) = (kept, rest);
+    }
+    refund
 }
 
 /// An amount that an operator has decided.
-fn fixed(amount: Money, available: Money) -> Result<RefundAmount, RefundError> {
+fn fixed(request: &RefundRequest<'_>, amount: Money) -> Result<RefundAmount, RefundError> {
+    let available = request.available;
     if amount.is_negative() {
         return Err(RefundError::Negative);
     }
     // An error for another currency, before the smaller of two is taken.
     available.plus(amount)?;
+    let amount = smaller(amount, available);
+    if !request.items.is_empty() {
+        return spread(request, amount);
+    }
     Ok(RefundAmount {
-        total: smaller(amount, available),
+        total: amount,
         items: Vec::new(),
         order_fees: Money::zero(available.currency()),
     })
+}
+
+/// An amount over the items that it is for, as far as something is left of them, in proportion to that.
+fn spread(request: &RefundRequest<'_>, amount: Money) -> Result<RefundAmount, RefundError> {
+    let mut room = Money::zero(amount.currency());
+    let mut lefts = Vec::with_capacity(request.items.len());
+    for asked in request.items {
+        let left = left_of_item(request.bill, request.earlier, asked.item)?;
+        room = room.plus(left)?;
+        lefts.push((asked.item, left));
+    }
+    // The fees of the order come last: an amount is for items before all.
+    let total = smaller(amount, room.plus(order_fees_left(request))?);
+    let mut rest = smaller(total, room);
+    let order_fees = less(total, rest);
+    let mut items = Vec::with_capacity(lefts.len());
+    for (item, left) in lefts {
+        let part = smaller(proportion(rest, left, room)?, left);
+        rest = less(rest, part);
+        room = less(room, left);
+        items.push(RefundedItem {
+            item,
+            // It is no share: what a later share comes to is reduced by the amount.
+            percent: Percent::ZERO,
+            amount: part,
+        });
+    }
+    Ok(RefundAmount {
+        total,
+        items,
+        order_fees,
+    })
+}
+
+/// As much of an amount as `part` is of `whole`, in whole smallest units.
+fn proportion(amount: Money, part: Money, whole: Money) -> Result<Money, MoneyError> {
+    if part == whole {
+        return Ok(amount);
+    }
+    let [amount_micros, part, whole] =
+        [amount.to_micros()?, part.to_micros()?, whole.to_micros()?].map(i128::from);
+    let micros = (amount_micros * part).checked_div(whole).unwrap_or(0);
+    // Never beyond: the part is at most the whole.
+    let micros = i64::try_from(micros).unwrap_or(0);
+    Ok(Money::from_micros(micros, amount.currency()).rounded())
 }
 
 fn refund_of_item(
@@ -241,30 +346,42 @@ fn refund_of_item(
     let item = asked.item;
     let billed = request.bill.items.get(usize::from(item));
     let billed = billed.ok_or(RefundError::NoItem { item })?;
-    let share = match request.share {
-        RefundShare::Percent(percent) => percent,
+    let (before, given) = given_of_item(request.earlier, item, request.available)?;
+    let reached = match request.share {
+        RefundShare::Percent(percent) => before.plus(percent),
+        // A share of the price and not of what is left: asked for twice, it is given once.
         RefundShare::Policy => {
             let share = billed.terms.share(asked.before_start);
             share.ok_or(RefundError::NoPolicy { item })?
         }
-        RefundShare::Amount(_) => Percent::ZERO,
+        RefundShare::Amount(_) => before,
     };
-    let (before, given) = given_of_item(request, item)?;
-    let reached = before.plus(share);
     let target = target(request, billed, reached)?;
     Ok(RefundedItem {
         item,
         // Never more than what is left of the item: a second refund in full gives back nothing.
-        percent: Percent::new(reached.get() - before.get()).unwrap_or(Percent::ZERO),
+        percent: Percent::new(reached.get().saturating_sub(before.get())).unwrap_or(Percent::ZERO),
         amount: less(target, given),
     })
 }
 
-/// What earlier refunds have given back of an item.
-fn given_of_item(request: &RefundRequest<'_>, item: u16) -> Result<(Percent, Money), MoneyError> {
+/// What is left of an item, with its taxes and fees.
+fn left_of_item(bill: &Bill, earlier: &[&RefundAmount], item: u16) -> Result<Money, RefundError> {
+    let billed = bill.items.get(usize::from(item));
+    let total = billed.ok_or(RefundError::NoItem { item })?.total()?;
+    let (_, given) = given_of_item(earlier, item, total)?;
+    Ok(less(total.rounded(), given))
+}
+
+/// What earlier refunds have given back of an item, in the currency of another amount.
+fn given_of_item(
+    earlier: &[&RefundAmount],
+    item: u16,
+    like: Money,
+) -> Result<(Percent, Money), MoneyError> {
     let mut percent = Percent::ZERO;
-    let mut amount = Money::zero(request.available.currency());
-    for earlier in request.earlier {
+    let mut amount = Money::zero(like.currency());
+    for earlier in earlier {
         for part in earlier.items.iter().filter(|part| part.item == item) {
             percent = percent.plus(part.percent);
             amount = amount.plus(part.amount)?;
@@ -292,16 +409,25 @@ fn target(
 
 /// The fees of the order, which go with its last item.
 fn order_fees(request: &RefundRequest<'_>) -> Money {
-    let fees = request.bill.order_fees;
-    let nothing = Money::zero(fees.currency());
     let is_due = request.fees == RefundFees::Always
         || request.cause == RefundCause::Merchant && request.share == FULL;
-    let is_given = request.earlier.iter().any(|it| !it.order_fees.is_zero());
-    if is_due && !is_given && takes_the_last_item(request) {
-        fees
+    if is_due {
+        order_fees_left(request)
     } else {
-        nothing
+        Money::zero(request.bill.order_fees.currency())
     }
+}
+
+/// What is left of the fees of the order, if the last item goes.
+fn order_fees_left(request: &RefundRequest<'_>) -> Money {
+    let mut left = request.bill.order_fees;
+    if !takes_the_last_item(request) {
+        return Money::zero(left.currency());
+    }
+    for earlier in request.earlier {
+        left = less(left, earlier.order_fees);
+    }
+    left
 }
 
 const FULL: RefundShare = RefundShare::Percent(Percent::FULL);

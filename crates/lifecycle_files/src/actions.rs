@@ -32,12 +32,14 @@ const UPDATE_SCOPES: Words<UpdateScope> = &[
     ("fulfillment", UpdateScope::Fulfillment),
     ("fulfilment", UpdateScope::Fulfillment),
     ("same_service", UpdateScope::SameService),
+    ("to_come", UpdateScope::ToCome),
 ];
 
 const REFUND_SCOPES: Words<RefundScope> = &[
     ("all", RefundScope::All),
     ("own", RefundScope::Own),
     ("cancelled_items", RefundScope::CancelledItems),
+    ("moved_items", RefundScope::MovedItems),
 ];
 
 const LINKS: Words<LinkBy> = &[
@@ -287,14 +289,16 @@ impl ActionReader<'_, '_> {
         let to = self.table.required("to");
         let to = to.and_then(|value| self.names.state(self.entity, &value));
         let due = self.due();
-        let limit = match self.table.get("not_after_start_minus") {
+        let length = |key| match self.table.get(key) {
             Some(value) => values::duration(&value).map(Some),
             None => Some(None),
         };
+        let (limit, at_least) = (length("not_after_start_minus"), length("at_least"));
         Some(LifecycleAction::SetTimer(TimerRule {
             name: name?.into(),
             due: due?,
             not_after_start_minus: limit?,
+            at_least: at_least?,
             to: to?,
         }))
     }
@@ -330,6 +334,7 @@ impl ActionReader<'_, '_> {
             name: name?.into(),
             due: TimerDue::In(length?),
             not_after_start_minus: None,
+            at_least: None,
             to: state?,
         }))
     }

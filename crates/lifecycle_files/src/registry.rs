@@ -225,6 +225,7 @@ const ACTIONS: &[(ActionType, Entry)] = &[
                 "before_start",
                 "after_end",
                 "not_after_start_minus",
+                "at_least",
                 "to",
             ],
             ALL,

@@ -172,6 +172,7 @@ impl Describer<'_> {
             UpdateScope::All => "; all of the order",
             UpdateScope::Fulfillment => "; of the same fulfillment",
             UpdateScope::SameService => "; of the same service",
+            UpdateScope::ToCome => "; of the order and to come",
         };
         format!("{to}{from}{scope}")
     }
@@ -186,8 +187,12 @@ impl Describer<'_> {
             Some(length) => format!("; {} before the start at the latest", duration_text(length)),
             None => String::new(),
         };
+        let least = match rule.at_least {
+            Some(length) => format!("; in {} at the earliest", duration_text(length)),
+            None => String::new(),
+        };
         let to = self.state(entity, rule.to);
-        format!("{}: {due} to {to}{limit}", rule.name)
+        format!("{}: {due} to {to}{limit}{least}", rule.name)
     }
 }
 
@@ -379,6 +384,7 @@ fn payment(direction: PaymentMove) -> String {
         RefundScope::All => "all",
         RefundScope::Own => "own",
         RefundScope::CancelledItems => "cancelled_items",
+        RefundScope::MovedItems => "moved_items",
     };
     match percent {
         PercentRule::Policy => format!("refund {scope} by policy"),

@@ -10,6 +10,7 @@
 //! | `change` | what can be asked for, checked as far as that needs no order |
 //! | `present` | an order as it stands, with the facts of a decision |
 //! | `plan` | from what is asked for to triggers of the lifecycle |
+//! | `refund_note` | what an answer says of money that is not given back |
 //! | `record` | from the outcome to the update on record |
 //! | `next_states` | what could be asked for |
 
@@ -46,6 +47,7 @@ mod next_states;
 mod plan;
 mod present;
 mod record;
+mod refund_note;
 #[cfg(test)]
 pub(crate) mod tests;
 

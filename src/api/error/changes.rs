@@ -28,6 +28,7 @@ pub(super) const fn change_mapping(error: &ChangeError) -> StatusMapping {
         ChangeError::NoPolicy { .. } => NO_REFUND_TERMS,
         ChangeError::NoBill
         | ChangeError::NothingToRefund
+        | ChangeError::PaidToGoogle
         | ChangeError::AmountTooHigh { .. }
         | ChangeError::OtherCurrency(_)
         | ChangeError::OtherAmount { .. } => REFUND_NOT_POSSIBLE,
@@ -46,6 +47,7 @@ pub(super) const fn changed_field(error: &ChangeError) -> Option<&'static str> {
         ChangeError::NotInState { .. } => Some("from_state"),
         ChangeError::NoPolicy { .. }
         | ChangeError::NothingToRefund
+        | ChangeError::PaidToGoogle
         | ChangeError::OtherAmount { .. } => Some("refund"),
         ChangeError::AmountTooHigh { .. } | ChangeError::OtherCurrency(_) => Some("refund.amount"),
         ChangeError::NoStep(_) => Some("name"),

@@ -281,13 +281,17 @@ impl OperatorDispatcher {
                 self.app.reject_change(asked, reason);
             }
         })?;
-        let id = request.order.clone();
+        let (id, asked) = (request.order.clone(), change.clone());
         let changed = self.app.change_order(request, change, deadline).await;
         let stored = match changed {
             Err(ChangeError::UnknownOrder) => return Err(ApiError::OrderNotFound(id)),
             changed => changed?,
         };
-        Ok(M::answer(self.changed_order(*stored).await?))
+        let refund_note = asked.refund_note(&stored).unwrap_or_default();
+        Ok(M::answer(v1::Order {
+            refund_note,
+            ..self.changed_order(*stored).await?
+        }))
     }
 
     /// An order after a change of it.

@@ -18,7 +18,7 @@ const ALL: &str = "*";
 type Remove = fn(&mut Order);
 
 /// The fields that a mask may name, each with what removes it.
-const FIELDS: [(&str, Remove); 20] = [
+const FIELDS: [(&str, Remove); 21] = [
     ("name", |order| order.name.clear()),
     ("state", |order| order.state.clear()),
     ("merchant_id", |order| order.merchant_id.clear()),
@@ -39,6 +39,7 @@ const FIELDS: [(&str, Remove); 20] = [
     ("update_time", |order| order.update_time = None),
     ("time_zone", |order| order.time_zone.clear()),
     ("cancellation", |order| order.cancellation = None),
+    ("refund_note", |order| order.refund_note.clear()),
 ];
 
 /// Which fields of an order are answered.

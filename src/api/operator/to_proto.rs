@@ -452,7 +452,10 @@ fn payment(order: &Order, created_sec: EpochSeconds) -> v1::Payment {
         paid_by: paid_by.to_owned(),
         state: state.to_owned(),
         due,
-        refundable: captured.clone(),
+        // What Google has taken is Google's to give back.
+        refundable: captured
+            .clone()
+            .filter(|_| details.processed_by == Some(PaymentProcessor::Partner)),
         entries: entry(details, captured.clone(), created_sec),
         captured,
         ..v1::Payment::default()

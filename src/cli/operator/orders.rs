@@ -354,6 +354,7 @@ fn title(order: &Order) -> String {
         facts.push(("E-mail", customer.email.clone()));
         facts.push(("Telephone", customer.telephone.clone()));
     }
+    facts.push(("Refund", order.refund_note.clone()));
     facts.push(("Reason", order.reason.clone()));
     if let Some(cancellation) = &order.cancellation {
         facts.push(("Cancelled", cancelled(cancellation, &order.time_zone)));

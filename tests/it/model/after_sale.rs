@@ -224,13 +224,6 @@ impl ModelOrder {
         all.filter(|at| self.items[*at].holds).collect()
     }
 
-    /// When its first item starts, of those that are left; of all where none is.
-    pub(super) fn start(&self) -> i64 {
-        let is_any_left = self.items.iter().any(|item| item.holds);
-        let left = self.items.iter().filter(|it| !is_any_left || it.holds);
-        left.map(|item| item.slot.1).min().unwrap()
-    }
-
     /// That decision, if it waits for one; a withdrawal of the first of several items; or another attempt at a refund that
     /// has failed.
     pub(super) fn awaited(&self, decision: ModelDecision) -> Option<ModelChange> {

@@ -1,5 +1,7 @@
 //! Changes of the model's orders, transition by transition.
 
+use boxoffice::api::booking::proto::v3::payment_information::PaymentProcessedBy;
+
 use super::{
     after_sale::{
         ModelChange, ModelDecision, ModelOrder, ModelPart, ModelRefund, ModelRejection,
@@ -18,6 +20,8 @@ const HOUR: i64 = 3600;
 /// How long a customer has to answer, and how long before the start the answer has to be there.
 const ANSWER_SEC: i64 = 24 * HOUR;
 const ANSWER_BEFORE_SEC: i64 = 2 * HOUR;
+/// How long a customer has at least.
+const ANSWER_LEAST_SEC: i64 = HOUR / 4;
 
 /// A change in the making.
 pub(super) struct ModelRun<'m> {
@@ -26,6 +30,8 @@ pub(super) struct ModelRun<'m> {
     pub(super) released: Vec<Spots>,
     /// What the order gives back as a whole, in place of what the lifecycle says.
     share: Option<ModelShare>,
+    /// The items that it withdraws.
+    withdrawn: Vec<usize>,
 }
 
 impl<'m> ModelRun<'m> {
@@ -35,6 +41,7 @@ impl<'m> ModelRun<'m> {
             order: model.orders[at].clone(),
             released: Vec::new(),
             share: None,
+            withdrawn: Vec::new(),
         }
     }
 
@@ -42,16 +49,23 @@ impl<'m> ModelRun<'m> {
         match change {
             ModelChange::Cancel(items, refund) => {
                 self.known(items)?;
+                self.check_payee(*refund)?;
                 self.check_amount(*refund)?;
                 let before = self.given();
                 self.cancel(items, *refund)?;
                 self.check_given(*refund, before)
             }
             ModelChange::Refund(items, refund) => {
-                self.check_amount(*refund)?;
                 self.known(items)?;
+                self.check_amount(*refund)?;
                 let all: Vec<usize> = (0..self.order.items.len()).collect();
-                let items = if items.is_empty() { &all } else { items };
+                let is_amount = matches!(refund, ModelRefund::Amount(_));
+                // An amount may be of the order as a whole.
+                let items = if items.is_empty() && !is_amount {
+                    &all
+                } else {
+                    items
+                };
                 let before = self.given();
                 self.give_back(items, share_of(*refund), *refund == ModelRefund::Full)?;
                 if self.given() == before {
@@ -114,12 +128,12 @@ impl<'m> ModelRun<'m> {
         self.give_back(items, share_of(refund), refund == ModelRefund::Full)
     }
 
-    /// What waits for the merchant is declined, and everything else taken back, the first to start first.
+    /// What waits for the merchant is declined, and everything else taken back.
     fn withdraw(&mut self, items: Vec<usize>) -> Result<(), ModelRejection> {
         let is_pending = |at: &usize| self.order.items[*at].state == PENDING;
-        let (pending, mut sold): (Vec<usize>, Vec<usize>) = items.into_iter().partition(is_pending);
+        let (pending, sold): (Vec<usize>, Vec<usize>) = items.into_iter().partition(is_pending);
         self.decline(&pending)?;
-        sold.sort_by_key(|at| self.order.items[*at].slot.1);
+        self.withdrawn.clone_from(&sold);
         for at in sold {
             self.order.by_customer = Some(false);
             self.move_item(at, UNAVAILABLE)?;
@@ -176,8 +190,7 @@ impl<'m> ModelRun<'m> {
             ModelPart::Order => self.move_order(to),
             ModelPart::Item(at) => self.move_item(at, to),
             ModelPart::Refund(at) if state == FAILED && to == REQUESTED => {
-                self.order.payment.as_mut().unwrap().request_again(at);
-                Ok(())
+                self.order.payment.as_mut().unwrap().request_again(at)
             }
             ModelPart::Refund(_) => Err("NO_TRANSITION"),
         }
@@ -211,9 +224,7 @@ impl<'m> ModelRun<'m> {
         match to {
             CONFIRMED => self.close_declined(),
             DECLINED => {
-                if self.order.by_customer == Some(true) {
-                    self.order.by_customer = None;
-                }
+                self.forget_customer();
                 self.release(at);
                 self.give_back(&[at], ModelShare::Percent(100), self.is_merchants())?;
                 self.close_declined();
@@ -243,7 +254,12 @@ impl<'m> ModelRun<'m> {
                 self.give_back(&all, share, self.is_merchants())?;
                 self.cancel_items();
             }
-            (WAITING, CANCELLED | TIMED_OUT) => {
+            (WAITING, TIMED_OUT) => {
+                self.order.state = to;
+                self.order.answer_by = None;
+                self.time_out()?;
+            }
+            (WAITING, CANCELLED) => {
                 self.order.state = to;
                 self.order.answer_by = None;
                 self.cancel_items();
@@ -263,15 +279,38 @@ impl<'m> ModelRun<'m> {
         Ok(())
     }
 
+    /// What was withdrawn goes, with what stands and is to come.
+    fn time_out(&mut self) -> Result<(), ModelRejection> {
+        let now = self.model.now;
+        let is_lost = |at: &usize| {
+            let item = &self.order.items[*at];
+            let is_to_come = matches!(item.state, CONFIRMED | PENDING) && item.slot.1 > now;
+            item.state == UNAVAILABLE || is_to_come
+        };
+        let lost: Vec<usize> = (0..self.order.items.len()).filter(is_lost).collect();
+        for at in &lost {
+            self.move_item(*at, CANCELLED)?;
+        }
+        self.forget_customer();
+        self.give_back(&lost, ModelShare::Percent(100), true)
+    }
+
+    /// What was withdrawn is the merchant's doing, whatever the customer has cancelled meanwhile.
+    fn forget_customer(&mut self) {
+        if self.order.by_customer == Some(true) {
+            self.order.by_customer = None;
+        }
+    }
+
     fn amend(&mut self) -> Result<(), ModelRejection> {
-        for item in &mut self.order.items {
+        let mut lost = Vec::new();
+        for (at, item) in self.order.items.iter_mut().enumerate() {
             if item.state == UNAVAILABLE {
                 item.state = CANCELLED;
+                lost.push(at);
             }
         }
-        let lost: Vec<usize> = (0..self.order.items.len())
-            .filter(|at| !self.order.items[*at].holds)
-            .collect();
+        self.forget_customer();
         if self.model.keeps(Rule::AmendedItemsArePaidBack) {
             self.give_back(&lost, ModelShare::Percent(100), self.is_merchants())?;
         }
@@ -300,8 +339,13 @@ impl<'m> ModelRun<'m> {
         if self.order.state == PROCESSING {
             self.order.state = WAITING;
             let now = self.model.now;
-            let latest = self.order.start() - ANSWER_BEFORE_SEC;
-            self.order.answer_by = Some((now + ANSWER_SEC).min(latest).max(now));
+            let held = self.order.held().into_iter();
+            let standing = held.filter(|at| !self.withdrawn.contains(at));
+            let starts = standing.map(|at| self.order.items[at].slot.1);
+            let first = starts.filter(|start| *start > now).min();
+            let latest = first.map_or(i64::MAX, |first| first - ANSWER_BEFORE_SEC);
+            let due = (now + ANSWER_SEC).min(latest);
+            self.order.answer_by = Some(due.max(now + ANSWER_LEAST_SEC));
         }
     }
 
@@ -340,6 +384,16 @@ impl<'m> ModelRun<'m> {
             .payment
             .as_ref()
             .map_or(0, ModelPayment::requested)
+    }
+
+    /// What Google has taken is not given back here.
+    fn check_payee(&self, refund: ModelRefund) -> Result<(), ModelRejection> {
+        let payment = self.order.first.payment_information.as_ref();
+        let is_googles = payment
+            .is_some_and(|it| it.payment_processed_by() == PaymentProcessedBy::ProcessedByGoogle);
+        (!is_googles || refund != ModelRefund::Full)
+            .then_some(())
+            .ok_or("REFUND_NOT_POSSIBLE")
     }
 
     fn check_amount(&self, refund: ModelRefund) -> Result<(), ModelRejection> {

@@ -51,7 +51,9 @@ impl Outline {
             refunds: refunds
                 .iter()
                 .map(|it| {
-                    let items = it.items.iter().map(|(at, ..)| *at).collect();
+                    // Of others nothing was left.
+                    let items = it.items.iter().filter(|(.., amount)| *amount > 0);
+                    let items = items.map(|(at, ..)| *at).collect();
                     (it.state.to_owned(), it.total, items)
                 })
                 .collect(),

@@ -26,7 +26,7 @@ pub(super) enum ModelShare {
     /// By the terms of the sale.
     Policy,
     Percent(i64),
-    /// In micros, of no item in particular.
+    /// In micros, of the items; without any, of the order as a whole.
     Amount(i64),
 }
 
@@ -86,13 +86,75 @@ impl ModelPayment {
         ended
     }
 
-    /// Asks the gateway again for a refund that has failed.
-    pub(super) fn request_again(&mut self, at: usize) {
-        let available = self.available();
+    /// Asks the gateway again for a refund that has failed, if all of it is left.
+    pub(super) fn request_again(&mut self, at: usize) -> Result<(), ModelRejection> {
+        let refund = &self.refunds[at];
+        let mut items = refund.items.iter();
+        let is_left = items.all(|(of, _, amount)| *amount <= self.left_of(*of));
+        if refund.total > self.available() || !is_left {
+            return Err("REFUND_NOT_POSSIBLE");
+        }
         let refund = &mut self.refunds[at];
-        (refund.state, refund.outstanding) = (REQUESTED, refund.total.min(available));
+        (refund.state, refund.outstanding) = (REQUESTED, refund.total);
         // There is one alert for all refunds of an order.
         self.has_alert = false;
+        Ok(())
+    }
+
+    /// Refunds that have given back something, or are about to.
+    fn counted(&self) -> impl Iterator<Item = &GivenBack> {
+        self.refunds.iter().filter(|refund| refund.outstanding > 0)
+    }
+
+    /// What was given back of an item: percent and amount.
+    fn given_of(&self, at: usize) -> (i64, i64) {
+        let (mut percent, mut given) = (0, 0);
+        for (of, share, amount) in self.counted().flat_map(|refund| &refund.items) {
+            if *of == at {
+                (percent, given) = (percent + share, given + amount);
+            }
+        }
+        (percent, given)
+    }
+
+    /// What is left of an item.
+    fn left_of(&self, at: usize) -> i64 {
+        let item = &self.items[at];
+        (item.price + item.tax + item.fees - self.given_of(at).1).max(0)
+    }
+
+    /// An amount over items, in proportion to what is left of them; the fees of the order come last.
+    fn spread(&mut self, model: &ReferenceModel, asked: &[(usize, i64)], amount: i64) {
+        let lefts = asked.iter().map(|(at, _)| (*at, self.left_of(*at)));
+        let lefts: Vec<(usize, i64)> = lefts.collect();
+        let mut room: i64 = lefts.iter().map(|(_, left)| left).sum();
+        let gone: Vec<(usize, i64, i64)> = lefts.iter().map(|(at, _)| (*at, 0, 0)).collect();
+        let fees = if self.takes_the_last(model, &gone) {
+            self.order_fees_left()
+        } else {
+            0
+        };
+        let total = amount.min(room + fees);
+        let mut rest = total.min(room);
+        let order_fees = total - rest;
+        let mut items = Vec::new();
+        for (at, left) in lefts {
+            let part = if left == room {
+                rest
+            } else {
+                // In whole cents; micros below are cut first.
+                let exact = i128::from(rest) * i128::from(left) / i128::from(room);
+                half_to_even(i64::try_from(exact).unwrap()).min(left)
+            };
+            (rest, room) = (rest - part, room - left);
+            items.push((at, 0, part));
+        }
+        self.request(total, items, order_fees);
+    }
+
+    fn order_fees_left(&self) -> i64 {
+        let given: i64 = self.counted().map(|refund| refund.order_fees).sum();
+        (self.order_fees - given).max(0)
     }
 
     pub(super) fn give_back_the_rest(&mut self) {
@@ -125,39 +187,47 @@ impl ModelPayment {
             return Ok(());
         }
         if let ModelShare::Amount(amount) = share {
-            self.request(amount.min(available), Vec::new(), 0);
+            let amount = amount.min(available);
+            if asked.is_empty() {
+                self.request(amount, Vec::new(), 0);
+            } else {
+                self.spread(model, asked, amount);
+            }
             return Ok(());
         }
         let mut items = Vec::new();
         for &(at, before) in asked {
-            let percent = match share {
+            let reached = match share {
+                // A share of the price: what was given back counts.
                 ModelShare::Policy => self.items[at].percent(model, before)?,
-                ModelShare::Percent(percent) => percent,
+                ModelShare::Percent(percent) => (self.given_of(at).0 + percent).min(100),
                 ModelShare::Amount(_) => unreachable!(),
             };
-            items.push(self.share_of(model, at, percent));
+            items.push(self.share_of(model, at, reached));
         }
         let is_whole = matches!(share, ModelShare::Percent(100)) && is_merchants;
         let order_fees = if is_whole && self.takes_the_last(model, &items) {
-            self.order_fees
+            self.order_fees_left()
         } else {
             0
         };
         let sum = items.iter().map(|(_, _, amount)| amount).sum::<i64>() + order_fees;
+        // What is not available is missing of the fees first, then of the last items.
+        let mut over = (sum - available).max(0);
+        let mut order_fees = order_fees;
+        let parts = items.iter_mut().rev().map(|(.., amount)| amount);
+        for part in std::iter::once(&mut order_fees).chain(parts) {
+            let cut = over.min(*part);
+            (*part, over) = (*part - cut, over - cut);
+        }
         self.request(sum.min(available), items, order_fees);
         Ok(())
     }
 
-    /// What so many percent more of an item come to.
-    fn share_of(&self, model: &ReferenceModel, at: usize, percent: i64) -> (usize, i64, i64) {
+    /// What is missing of an item until so many percent of it are given back.
+    fn share_of(&self, model: &ReferenceModel, at: usize, reached: i64) -> (usize, i64, i64) {
         let item = &self.items[at];
-        let earlier = self.refunds.iter().flat_map(|refund| &refund.items);
-        let earlier = earlier.filter(|(of, ..)| *of == at);
-        let (mut before, mut given) = (0, 0);
-        for (_, percent, amount) in earlier {
-            (before, given) = (before + percent, given + amount);
-        }
-        let reached = (before + percent).min(100);
+        let (before, given) = self.given_of(at);
         let fees = if model.keeps(Rule::FeesGoWithTheirItem) {
             item.fees
         } else {
@@ -166,17 +236,23 @@ impl ModelPayment {
         let whole = (item.price + item.tax + fees) * reached;
         // A hundredth part, in whole cents.
         let target = model.cents_of(whole, 10_000 * 100);
-        (at, reached - before, (target - given).max(0))
+        (at, (reached - before).max(0), (target - given).max(0))
     }
 
     /// Whether the fees of the order go with these items.
     fn takes_the_last(&self, model: &ReferenceModel, items: &[(usize, i64, i64)]) -> bool {
-        let is_given = self.refunds.iter().any(|refund| refund.order_fees > 0);
-        let earlier = self.refunds.iter().flat_map(|refund| &refund.items);
+        let earlier = self.counted().flat_map(|refund| &refund.items);
         let gone: Vec<usize> = earlier.chain(items).map(|(at, ..)| *at).collect();
         let is_last = (0..self.items.len()).all(|at| gone.contains(&at));
-        !is_given && is_last && model.keeps(Rule::OrderFeesGoWithTheLastItem)
+        is_last && model.keeps(Rule::OrderFeesGoWithTheLastItem)
     }
+}
+
+/// Micros in whole cents.
+fn half_to_even(micros: i64) -> i64 {
+    let (cents, rest) = (micros / 10_000, micros % 10_000);
+    let is_up = rest > 5_000 || rest == 5_000 && cents % 2 == 1;
+    (cents + i64::from(is_up)) * 10_000
 }
 
 impl GivenBack {

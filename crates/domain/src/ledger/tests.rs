@@ -194,3 +194,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_others_have_taken_is_theirs_to_give_back() {
+    for paid_by in [PaidBy::Google, PaidBy::Merchant, PaidBy::Nobody] {
+        let captured = entry(Captured, 10);
+        let ledger = PaymentLedger::with_entries(paid_by, dollars(10), [captured]).unwrap();
+        assert_eq!(ledger.refundable(), dollars(0), "{paid_by:?}");
+    }
+}

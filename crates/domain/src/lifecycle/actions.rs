@@ -307,15 +307,17 @@ impl<'d> Run<'d> {
                 end.map_or(now, |end| end.saturating_add(length))
             }
         };
-        let start = self.earliest_start(part);
+        let start = self.earliest_start_to_come(part);
         let latest = rule
             .not_after_start_minus
             .and_then(|length| Some(start?.saturating_sub(length)));
+        let due = latest.map_or(due, |latest| due.min(latest));
+        // What should have fired in the past fires at once, unless somebody is to have time for an answer.
+        let earliest = rule.at_least.map_or(now, |length| self.after(length));
         let timer = Timer {
             name: rule.name.clone(),
             part,
-            // What should have fired in the past fires at once.
-            due: latest.map_or(due, |latest| due.min(latest)).max(now),
+            due: due.max(earliest),
             to: rule.to,
         };
         self.tree

@@ -128,16 +128,39 @@ impl Run<'_> {
         self.facts_of(part).iter().map(|item| item.start).min()
     }
 
+    /// The earliest start of those of a part's items that stand and are still to come.
+    pub(super) fn earliest_start_to_come(&self, part: OrderPart) -> Option<EpochSeconds> {
+        let mut earliest: Option<EpochSeconds> = None;
+        for item in self.items_near(part) {
+            let stands = self.tree.is_held(item) && !self.withdrawn.contains(&item.index);
+            if stands && let Some(start) = self.start_to_come(item) {
+                earliest = Some(earliest.map_or(start, |known| known.min(start)));
+            }
+        }
+        earliest
+    }
+
+    /// The start of an item, if that is still to come.
+    pub(super) fn start_to_come(&self, item: OrderPart) -> Option<EpochSeconds> {
+        let facts = self.facts.items.get(usize::from(item.index))?;
+        (facts.start > self.facts.now).then_some(facts.start)
+    }
+
     /// The latest end of what is left of a part's items, and of all where nothing is left.
     pub(super) fn latest_end(&self, part: OrderPart) -> Option<EpochSeconds> {
         self.facts_of(part).iter().map(|item| item.end).max()
     }
 
-    fn facts_of(&self, part: OrderPart) -> Vec<&ItemFacts<'_>> {
-        let own = match part.entity {
+    /// The items whose times are those of a part: its own, and all for a refund.
+    fn items_near(&self, part: OrderPart) -> super::targets::Parts {
+        match part.entity {
             Entity::Order | Entity::LineItem | Entity::Fulfillment => self.tree.items_of(part),
             Entity::Refund => self.tree.all_items(),
-        };
+        }
+    }
+
+    fn facts_of(&self, part: OrderPart) -> Vec<&ItemFacts<'_>> {
+        let own = self.items_near(part);
         let is_any_left = own.iter().any(|item| self.tree.is_held(*item));
         own.into_iter()
             .filter(|item| !is_any_left || self.tree.is_held(*item))

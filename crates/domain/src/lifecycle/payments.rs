@@ -58,9 +58,10 @@ impl Run<'_> {
         };
         let mut items = match scope {
             RefundScope::All | RefundScope::CancelledItems => self.tree.all_items(),
+            RefundScope::MovedItems => self.moved_items(),
             RefundScope::Own => self.tree.items_of(part),
         };
-        if scope == RefundScope::CancelledItems {
+        if matches!(scope, RefundScope::CancelledItems | RefundScope::MovedItems) {
             items.retain(|item| !self.tree.is_held(*item));
         }
         let items: SmallVec<[u16; 8]> = items.iter().map(|item| item.index).collect();
@@ -142,8 +143,7 @@ impl Run<'_> {
                 before_start: start.since(self.facts.now),
             });
         }
-        let refunds = self.tree.refunds.iter().map(|refund| &refund.amount);
-        let earlier: Vec<&RefundAmount> = refunds.chain(&self.tree.reductions).collect();
+        let earlier = self.earlier();
         let amount = refunds::refund(&RefundRequest {
             bill,
             items: &asked,
@@ -154,6 +154,15 @@ impl Run<'_> {
             available,
         });
         Ok(amount?)
+    }
+
+    /// What counts as given back: refunds that have failed have given back nothing.
+    fn earlier(&self) -> Vec<&RefundAmount> {
+        let ledger = &self.tree.ledger;
+        let refunds = (0..).zip(&self.tree.refunds);
+        let counted = refunds.filter(|(index, _)| ledger.counts(*index));
+        let counted = counted.map(|(_, refund)| &refund.amount);
+        counted.chain(&self.tree.reductions).collect()
     }
 
     /// A refund, which begins in its own workflow once this one is done.
@@ -270,7 +279,8 @@ impl Run<'_> {
         }
     }
 
-    /// What a refund gives back. One that had failed is requested anew.
+    /// What a refund gives back. One that had failed is requested anew, whole or not at all: it has an amount that people
+    /// have seen, and other refunds may have given back its money since.
     fn refund_of_step(&mut self, part: OrderPart) -> Result<Money, ActionError> {
         let ledger = &self.tree.ledger;
         let requested = ledger.requested_of(part.index);
@@ -281,7 +291,9 @@ impl Run<'_> {
         if !requested.is_zero() || is_given {
             return Ok(requested);
         }
-        let again = crate::ledger::smaller(refund.amount.total, ledger.refundable());
+        let again = refund.amount.total;
+        let (bill, available) = (self.facts.bill, ledger.refundable());
+        refunds::check_left(bill, &refund.amount, &self.earlier(), available)?;
         let mut entry = LedgerEntry::new(LedgerKind::RefundRequested, again, self.facts.now);
         entry.refund = Some(part.index);
         self.tree.ledger.append(entry)?;

@@ -10,6 +10,7 @@ use super::{
     Skipped, Spots, StateIx, StepAnswer, StepResult, TransitionDef, TransitionMode, Trigger,
     UpdateRule,
     invariants::{Before, Invariant},
+    targets::Parts,
 };
 use crate::{
     refunds::RefundShare,
@@ -51,11 +52,27 @@ pub fn run_all(
             error: ActionError::NoFacts,
         });
     }
+    let triggers: SmallVec<[Trigger; 1]> = triggers.into_iter().collect();
     let mut run = Run::new(definition, tree, facts);
+    run.withdrawn = withdrawn_by(&triggers, definition);
     for trigger in triggers {
         run.apply(trigger)?;
     }
     run.finish()
+}
+
+/// The items that triggers withdraw.
+fn withdrawn_by(triggers: &[Trigger], definition: &Definition) -> SmallVec<[u16; 4]> {
+    let mut items = SmallVec::new();
+    for trigger in triggers {
+        if let Trigger::Transition { part, to, .. } = trigger
+            && part.entity == Entity::LineItem
+            && *to == definition.verbs.withdraw
+        {
+            items.push(part.index);
+        }
+    }
+    items
 }
 
 /// A run in progress.
@@ -72,6 +89,8 @@ pub(super) struct Run<'d> {
     pub(super) emitted_before: EventSet,
     /// What this trigger has given back, instead of what the definition says.
     pub(super) refund: Option<RefundShare>,
+    /// Items that its triggers withdraw, those to come among them: they do not stand.
+    pub(super) withdrawn: SmallVec<[u16; 4]>,
     depth: u32,
     /// The transitions of earlier triggers.
     earlier_transitions: usize,
@@ -99,6 +118,7 @@ impl<'d> Run<'d> {
             before: Before::of(&tree),
             emitted_before: tree.emitted,
             refund: None,
+            withdrawn: SmallVec::new(),
             depth: 0,
             earlier_transitions: 0,
             is_touched: false,
@@ -485,6 +505,18 @@ impl<'d> Run<'d> {
     ) -> Option<&'c Condition> {
         let mut conditions = conditions.iter();
         conditions.find(|condition| !self.holds(part, condition))
+    }
+
+    /// The items that this trigger has moved so far, each once, in the order of the order.
+    pub(super) fn moved_items(&self) -> Parts {
+        let mut items = Parts::new();
+        for moved in self.transitions.iter().skip(self.earlier_transitions) {
+            if moved.part.entity == Entity::LineItem && !items.contains(&moved.part) {
+                items.push(moved.part);
+            }
+        }
+        items.sort_unstable();
+        items
     }
 
     pub(super) fn skip(&mut self, part: OrderPart, to: Option<StateIx>, why: SkipReason) {

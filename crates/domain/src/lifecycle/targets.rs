@@ -40,7 +40,9 @@ impl OrderTree {
             Entity::Refund => {
                 let found = self.refunds.get(index).map(|it| it.amount.items.iter());
                 let items = found.into_iter().flatten();
-                items.map(|it| OrderPart::item(it.item)).collect()
+                // Of others nothing was left.
+                let given = items.filter(|it| !it.amount.is_zero());
+                given.map(|it| OrderPart::item(it.item)).collect()
             }
         }
     }
@@ -91,7 +93,7 @@ impl Run<'_> {
     /// The parts that an update of a part names, as they are before it.
     pub(super) fn targets(&self, part: OrderPart, update: &UpdateRule) -> Parts {
         let base = match update.scope {
-            UpdateScope::All => OrderPart::ORDER,
+            UpdateScope::All | UpdateScope::ToCome => OrderPart::ORDER,
             UpdateScope::Own | UpdateScope::Fulfillment | UpdateScope::SameService => part,
         };
         match update.entity {
@@ -110,6 +112,11 @@ impl Run<'_> {
                 for fulfillment in self.tree.fulfillments_of(part) {
                     items.extend(self.tree.items_of(fulfillment));
                 }
+                items
+            }
+            UpdateScope::ToCome => {
+                let mut items = self.tree.items_of(part);
+                items.retain(|item| self.start_to_come(*item).is_some());
                 items
             }
             UpdateScope::SameService => {

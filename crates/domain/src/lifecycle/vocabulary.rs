@@ -45,6 +45,8 @@ pub enum UpdateScope {
     Fulfillment,
     /// Line items of the same service.
     SameService,
+    /// Line items of the order whose slot has not begun.
+    ToCome,
 }
 
 /// A condition. Of a list all have to hold.
@@ -142,6 +144,8 @@ pub enum RefundScope {
     Own,
     /// Those whose spots were given back.
     CancelledItems,
+    /// Those of them that the trigger has moved so far.
+    MovedItems,
 }
 
 /// How much of an item is given back.
@@ -193,8 +197,10 @@ pub struct TimerRule {
     pub name: Name,
     /// When it fires.
     pub due: TimerDue,
-    /// At the latest that long before the earliest start in scope.
+    /// At the latest that long before the earliest start in scope of what still stands and is still to come.
     pub not_after_start_minus: Option<Seconds>,
+    /// At the earliest that long from now, whatever else it says.
+    pub at_least: Option<Seconds>,
     /// The state that it asks for.
     pub to: StateIx,
 }

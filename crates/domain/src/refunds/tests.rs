@@ -236,7 +236,121 @@ fn an_item_that_is_not_on_the_bill_has_no_price() {
     assert_eq!(found, Err(RefundError::NoItem { item: 2 }));
 }
 
+#[test]
+fn the_policy_is_paid_once() {
+    let bill = bill();
+    let policy = Case::of(&[0], RefundShare::Policy);
+    let first = policy.refund(&bill, &[]).unwrap();
+    assert_eq!(first.total, cents(576));
+    let second = policy.refund(&bill, &[&first]).unwrap();
+    assert_eq!(second.total, cents(0));
+    // Whatever was given back of the item counts, and the rest up to the share is left.
+    for (given, expected) in [(100, 476), (576, 0), (900, 0)] {
+        let amount = RefundShare::Amount(cents(given));
+        let goodwill = Case::of(&[0], amount).refund(&bill, &[]).unwrap();
+        let rest = policy.refund(&bill, &[&goodwill]).unwrap();
+        assert_eq!(rest.total, cents(expected), "{given}");
+    }
+    let whole = Case::of(&[], RefundShare::Amount(cents(100)));
+    let whole = whole.refund(&bill, &[]).unwrap();
+    let beside = policy.refund(&bill, &[&whole]).unwrap();
+    assert_eq!(beside.total, cents(576), "of no item in particular");
+}
+
+#[test]
+fn an_amount_is_of_its_items_and_at_most_what_is_left_of_them() {
+    let bill = bill();
+    for (items, asked, expected) in [
+        (vec![0], 100, vec![100]),
+        (vec![0], 9_999, vec![1_151]),
+        (vec![0, 1], 101, vec![50, 51]),
+        (vec![0, 1], 2_302, vec![1_151, 1_151]),
+    ] {
+        let case = Case::of(&items, RefundShare::Amount(cents(asked)));
+        let refund = case.refund(&bill, &[]).unwrap();
+        let parts: Vec<Money> = refund.items.iter().map(|part| part.amount).collect();
+        let expected: Vec<Money> = expected.into_iter().map(cents).collect();
+        assert_eq!(parts, expected, "{asked}");
+    }
+    let case = Case::of(&[0], RefundShare::Amount(cents(500)));
+    let some = case.refund(&bill, &[]).unwrap();
+    let full = Case::of(&[0], share(100)).refund(&bill, &[&some]).unwrap();
+    assert_eq!(full.total, cents(651), "later refunds are reduced by it");
+    let none = case.refund(&bill, &[&some, &full]).unwrap();
+    assert_eq!(none.total, cents(0));
+    // All items: the fees of the order are among what is left.
+    let all = Case::of(&[0, 1], RefundShare::Amount(cents(2_502)));
+    let all = all.refund(&bill, &[]).unwrap();
+    assert_eq!((all.total, all.order_fees), (cents(2_502), cents(200)));
+}
+
+#[test]
+fn a_refund_is_requested_anew_only_if_all_of_it_is_left() {
+    let bill = bill();
+    let refund = Case::of(&[0], share(100)).refund(&bill, &[]).unwrap();
+    let check = |earlier: &[&RefundAmount], available| {
+        check_left(Some(&bill), &refund, earlier, cents(available))
+    };
+    assert_eq!(check(&[], 1_151), Ok(()));
+    let left = |left| Err(RefundError::AboveLeft { left: cents(left) });
+    assert_eq!(check(&[], 1_150), left(1_150));
+    let some = Case::of(&[0], RefundShare::Amount(cents(1)));
+    let some = some.refund(&bill, &[]).unwrap();
+    assert_eq!(check(&[&some], 2_000), left(1_150));
+}
+
+fn any_share() -> impl Strategy<Value = RefundShare> {
+    prop_oneof![
+        (0..=100_u8).prop_map(share),
+        Just(RefundShare::Policy),
+        (0..15_000_i64).prop_map(|amount| RefundShare::Amount(cents(amount))),
+    ]
+}
+
+fn sum(amounts: impl Iterator<Item = Money>) -> Money {
+    amounts.fold(cents(0), |sum, amount| sum.plus(amount).unwrap())
+}
+
 proptest! {
+    #[test]
+    fn no_item_is_given_back_beyond_its_price_nor_the_policy_beyond_its_share(
+        prices in proptest::collection::vec((0..10_000_i64, 0..1_000_i64, 0..500_i64), 1..5),
+        asked in proptest::collection::vec((any_share(), 0..16_u16, any::<bool>()), 0..10),
+    ) {
+        let bill = Bill {
+            items: prices.iter().map(|&(price, taxes, fees)| item(price, taxes, fees)).collect(),
+            order_fees: cents(123),
+        };
+        let mut counted: Vec<(bool, RefundAmount)> = Vec::new();
+        for (share, set, has_failed) in asked {
+            let items: Vec<u16> = (0..u16::try_from(prices.len()).unwrap())
+                .filter(|item| set & 1 << item != 0)
+                .collect();
+            let earlier: Vec<&RefundAmount> = counted.iter().map(|(_, refund)| refund).collect();
+            let refund = Case::of(&items, share).refund(&bill, &earlier).unwrap();
+            if !items.is_empty() {
+                let parts = sum(refund.items.iter().map(|part| part.amount));
+                prop_assert_eq!(parts.plus(refund.order_fees).unwrap(), refund.total);
+            }
+            if !has_failed {
+                counted.push((share == RefundShare::Policy, refund));
+            }
+        }
+        for (index, billed) in (0_u16..).zip(&bill.items) {
+            let parts = counted.iter().flat_map(|(by_policy, refund)| {
+                refund.items.iter().map(move |part| (*by_policy, part))
+            });
+            let of_item: Vec<_> = parts.filter(|(_, part)| part.item == index).collect();
+            let given = sum(of_item.iter().map(|(_, part)| part.amount));
+            prop_assert!(!exceeds(given, billed.total().unwrap()));
+            let by_policy = sum(of_item.iter().filter(|it| it.0).map(|(_, part)| part.amount));
+            let half = billed.total().unwrap().share(percent(50)).unwrap().rounded();
+            prop_assert!(!exceeds(by_policy, half));
+        }
+        let total = sum(counted.iter().map(|(_, refund)| refund.total));
+        prop_assert!(!exceeds(total, bill.total().unwrap()));
+    }
+
     #[test]
     fn refunds_are_never_above_the_bill_and_a_full_one_completes_it(
         prices in proptest::collection::vec((0..10_000_i64, 0..1_000_i64, 0..500_i64), 1..5),

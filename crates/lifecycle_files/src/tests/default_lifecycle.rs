@@ -195,7 +195,13 @@ fn the_customer_has_a_day_or_until_two_hours_before_the_start() {
         ),
         (
             Seconds::new(3_600),
-            START.saturating_sub(Seconds::new(3_600)),
+            // A quarter of an hour at least.
+            START.saturating_sub(Seconds::new(2_700)),
+        ),
+        // The first is under way: it bounds nothing.
+        (
+            Seconds::new(-60),
+            START.saturating_add(Seconds::new(86_460)),
         ),
     ] {
         world.now = START.saturating_sub(before_start);
@@ -227,6 +233,62 @@ fn who_does_not_answer_gets_everything_back() {
         (&again.tree, again.skipped[0].why),
         (&outcome.tree, SkipReason::LateTimer)
     );
+}
+
+#[test]
+fn items_that_are_withdrawn_at_once_do_not_bound_the_time_for_an_answer() {
+    let mut world = World::usual();
+    world.now = START.saturating_sub(Seconds::new(3_600));
+    let tree = world.begin(3, PaidBy::Google).tree;
+    let withdrawals = [1, 0].map(|item| world.to(OrderPart::item(item), "unavailable"));
+    let outcome = world.run_all(&tree, withdrawals.to_vec()).unwrap();
+    let due = outcome.tree.timer(ORDER, "customer_action").unwrap().due;
+    assert_eq!(due, world.now.saturating_add(Seconds::DAY));
+}
+
+#[test]
+fn what_was_had_keeps_its_state_and_its_money_when_nobody_answers() {
+    for had in ["confirmed", "fulfilled", "no_show"] {
+        let mut world = World::usual();
+        // The first item is under way, and the second is to come.
+        world.now = START.saturating_add(Seconds::new(2));
+        let mut tree = world.charged(2);
+        if had != "confirmed" {
+            tree = world.go(&tree, OrderPart::item(0), had).tree;
+        }
+        tree = world.go(&tree, OrderPart::item(1), "unavailable").tree;
+        world.now = tree.timer(ORDER, "customer_action").unwrap().due;
+        let fired = Trigger::Fired {
+            part: ORDER,
+            name: "customer_action".into(),
+        };
+        let outcome = world.run(&tree, fired).unwrap();
+        assert_eq!(world.order_state(&outcome.tree), "timed_out");
+        assert_eq!(world.item_states(&outcome.tree), [had, "cancelled"]);
+        assert!(released(&outcome).is_empty(), "{had}");
+        let refunds = outcome.tree.refunds.iter();
+        let refunds: Vec<_> = refunds
+            .map(|it| (it.amount.total, it.amount.items[0].item))
+            .collect();
+        assert_eq!(refunds, [(dollars(10), 1)], "{had}");
+    }
+}
+
+#[test]
+fn what_a_customer_has_cancelled_by_policy_is_not_paid_in_full_with_what_was_withdrawn() {
+    let world = World::usual();
+    let tree = world.charged(3);
+    let tree = world
+        .run(
+            &tree,
+            world.to_because(OrderPart::item(2), "cancelled", "customer"),
+        )
+        .unwrap()
+        .tree;
+    let tree = world.go(&tree, OrderPart::item(0), "unavailable").tree;
+    let amended = world.go(&tree, ORDER, "processing").tree;
+    assert_eq!(amended.refunds.len(), 1);
+    assert_eq!(amended.refunds[0].amount.total, dollars(10));
 }
 
 #[test]

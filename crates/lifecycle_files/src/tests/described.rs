@@ -50,7 +50,7 @@ fn a_definition_is_described_as_a_whole() {
     assert_eq!(waiting.conditions, "one_line_item_in_states(unavailable)");
     assert_eq!(
         waiting.actions[2],
-        "set_expiration_date(customer_action: in 1d to timed_out; 2h before the start at the latest)"
+        "set_expiration_date(customer_action: in 1d to timed_out; 2h before the start at the latest; in 15m at the earliest)"
     );
     let completed = order.rows.iter().find(|row| row.to == "completed").unwrap();
     assert_eq!(

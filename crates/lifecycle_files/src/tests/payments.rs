@@ -124,6 +124,60 @@ fn a_failed_refund_is_an_alert_and_can_be_tried_again() {
     assert_eq!(world.events(&done), ["order.return"]);
 }
 
+/// An order of 20 with one refund that has failed.
+fn with_failed_refund(world: &World, items: &[u16], share: RefundShare) -> OrderTree {
+    let tree = world.run(&world.charged(2), give_back(items, share));
+    let tree = tree.unwrap().tree;
+    world
+        .end_step(&tree, &StepKind::Refund, StepResult::Failed)
+        .tree
+}
+
+#[test]
+fn money_of_a_failed_refund_can_be_given_back_again() {
+    let world = World::usual();
+    let full = share(100);
+    let failed = with_failed_refund(&world, &[1], full);
+    for (items, expected) in [(vec![1], 10), (vec![0, 1], 20)] {
+        let again = world.run(&failed, give_back(&items, full)).unwrap().tree;
+        assert_eq!(again.refunds[1].amount.total, dollars(expected));
+    }
+    let policy = world.run(&failed, give_back(&[1], RefundShare::Policy));
+    assert_eq!(policy.unwrap().tree.refunds[1].amount.total, dollars(5));
+}
+
+#[test]
+fn a_failed_refund_is_requested_anew_as_it_is_or_not_at_all() {
+    let world = World::usual();
+    let anew =
+        |tree: &OrderTree, index| world.run(tree, world.to(OrderPart::refund(index), "requested"));
+    let refused = |left| {
+        let error = RefundError::AboveLeft {
+            left: dollars(left),
+        };
+        Err(Refused::Action {
+            part: OrderPart::refund(0),
+            error: error.into(),
+        })
+    };
+    let amount = |amount| RefundShare::Amount(dollars(amount));
+    let failed = with_failed_refund(&world, &[1], share(100));
+    assert!(anew(&failed, 0).is_ok());
+    let full = share(100);
+    for (items, share, left) in [
+        (vec![1], amount(4), 6),
+        (vec![0, 1], full, 0),
+        (vec![], amount(15), 5),
+    ] {
+        let given = world.run(&failed, give_back(&items, share)).unwrap().tree;
+        assert_eq!(anew(&given, 0), refused(left), "{items:?}");
+    }
+    // What fails later is left again.
+    let given = world.run(&failed, give_back(&[1], amount(4))).unwrap().tree;
+    let failed = world.end_step(&given, &StepKind::Refund, StepResult::Failed);
+    assert!(anew(&failed.tree, 0).is_ok());
+}
+
 #[test]
 fn what_is_only_authorized_is_voided_or_captured_less() {
     let mut world = World::usual();

@@ -333,6 +333,7 @@ async fn orders_of_a_lifecycle_with_timers_are_stored_as_they_begin() {
             name: Name::from("seen"),
             due: TimerDue::AfterEnd(Seconds::HOUR),
             not_after_start_minus: None,
+            at_least: None,
             to,
         }),
     });

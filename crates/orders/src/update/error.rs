@@ -108,8 +108,15 @@ pub enum ChangeError {
     #[error("the bill of the order is not on record")]
     NoBill,
     /// Nothing can be given back.
-    #[error("nothing was captured here that could be given back")]
+    #[error(
+        "nothing can be given back: nothing was captured here, or it was given back, or the refund terms give nothing now"
+    )]
     NothingToRefund,
+    /// Google has taken the money.
+    #[error(
+        "Google has taken the money of this order, and gives it back; nothing was captured here"
+    )]
+    PaidToGoogle,
     /// More is asked for than can be given back.
     #[error("{available} can be given back at most")]
     AmountTooHigh {
@@ -175,6 +182,7 @@ impl ChangeError {
             Self::NoPolicy { .. } => "NO_REFUND_TERMS",
             Self::NoBill
             | Self::NothingToRefund
+            | Self::PaidToGoogle
             | Self::AmountTooHigh { .. }
             | Self::OtherCurrency(_)
             | Self::OtherAmount { .. } => "REFUND_NOT_POSSIBLE",
@@ -227,6 +235,7 @@ impl ChangeError {
             | Self::NoPolicy { .. }
             | Self::NoBill
             | Self::NothingToRefund
+            | Self::PaidToGoogle
             | Self::AmountTooHigh { .. }
             | Self::OtherCurrency(_)
             | Self::OtherAmount { .. }
@@ -283,6 +292,12 @@ impl ChangeError {
         match error {
             ActionError::Refund(RefundError::NoPolicy { item }) => Self::NoPolicy { item },
             ActionError::NoBill => Self::NoBill,
+            ActionError::Refund(RefundError::AboveLeft { left }) if left.is_zero() => {
+                Self::NothingToRefund
+            }
+            ActionError::Refund(RefundError::AboveLeft { left }) => {
+                Self::AmountTooHigh { available: left }
+            }
             ActionError::Refund(RefundError::Money(_))
             | ActionError::Ledger(LedgerError::Money(_))
             | ActionError::Money(_) => {

@@ -4,7 +4,7 @@ use domain::{
     lifecycle::{Entity, OrderPart, RunOutcome, StateIx, Trigger},
     money::Percent,
     order::BookingStatus,
-    refunds::RefundShare,
+    refunds::{RefundCause, RefundShare},
 };
 use store::StoredOrder;
 
@@ -172,7 +172,11 @@ impl PresentOrder<'_> {
             Entity::LineItem => vec![part.index],
             Entity::Order | Entity::Fulfillment | Entity::Refund => self.all_items(),
         };
-        match self.after(vec![self.give_back(items, RefundChoice::Policy)]) {
+        match self.after(vec![self.give_back(
+            items,
+            RefundChoice::Policy,
+            RefundCause::Customer,
+        )]) {
             Err(ChangeError::NoPolicy { .. }) => RefundInput::Required,
             Ok(_) | Err(_) => RefundInput::Optional,
         }

@@ -1,6 +1,9 @@
 //! From what is asked for to triggers of the lifecycle.
 
+use std::cmp::Ordering;
+
 use domain::{
+    ledger::PaidBy,
     lifecycle::{
         Entity, Name, OrderPart, RunOutcome, Spots, StateIx, StepAnswer, StepKind, StepResult,
         Trigger,
@@ -38,18 +41,20 @@ impl PresentOrder<'_> {
         match change {
             OrderChange::Cancel { items, refund, .. } => {
                 let items = self.known(items)?;
+                self.check_payee(change)?;
                 self.check_amount(*refund)?;
                 Ok(self.cancel(&items, *refund)?)
             }
             OrderChange::Refund { items, refund, .. } => {
+                let mut items = self.known(items)?;
+                self.check_payee(change)?;
                 self.check_amount(*refund)?;
-                let items = self.known(items)?;
-                let items = if items.is_empty() {
-                    self.all_items()
-                } else {
-                    items
-                };
-                Ok(vec![self.give_back(items, *refund)])
+                // An amount without items is of the order as a whole, and later refunds of its items do not count it.
+                if items.is_empty() && !matches!(refund, RefundChoice::Amount(_)) {
+                    items = self.all_items();
+                }
+                let cause = self.cause_of_refund(&items, *refund);
+                Ok(vec![self.give_back(items, *refund, cause)])
             }
             OrderChange::Withdraw { items, .. } => Ok(self.withdraw(self.asked(items)?)),
             OrderChange::CustomerAction(decision) => self.customer_action(*decision),
@@ -93,13 +98,18 @@ impl PresentOrder<'_> {
         let state = self.item_state(BookingStatus::Canceled, "cancelled")?;
         let mut triggers = moves(items, state, Some(&reason));
         if refund != RefundChoice::Nothing {
-            triggers.push(self.give_back(items.to_vec(), refund));
+            let cause = match refund {
+                RefundChoice::Full => RefundCause::Merchant,
+                RefundChoice::Policy | RefundChoice::Nothing | RefundChoice::Amount(_) => {
+                    RefundCause::Customer
+                }
+            };
+            triggers.push(self.give_back(items.to_vec(), refund, cause));
         }
         Ok(triggers)
     }
 
-    /// What was sold is taken back, and what waits for the merchant is declined: nobody has been promised it. The items that
-    /// start first go first: the time for the customer's decision is that of what is left.
+    /// What was sold is taken back, and what waits for the merchant is declined: nobody has been promised it.
     fn withdraw(&self, items: Vec<u16>) -> Vec<Trigger> {
         let (mut sold, mut declined) = (Vec::new(), Vec::new());
         for item in items {
@@ -109,10 +119,6 @@ impl PresentOrder<'_> {
                 sold.push(item);
             }
         }
-        sold.sort_by_key(|item| {
-            let item = self.placed.order.items.get(usize::from(*item));
-            item.map(|item| item.line.start_sec)
-        });
         let mut triggers = Vec::new();
         if let Some(state) = self.declined() {
             triggers.extend(self.decline(declined, state));
@@ -127,7 +133,7 @@ impl PresentOrder<'_> {
         let mut triggers = moves(&items, state, Some(&Name::from(BY_MERCHANT)));
         if !items.is_empty() {
             // What the lifecycle has given back by then is not given back again.
-            triggers.push(self.give_back(items, RefundChoice::Full));
+            triggers.push(self.give_back(items, RefundChoice::Full, RefundCause::Merchant));
         }
         triggers
     }
@@ -211,16 +217,29 @@ impl PresentOrder<'_> {
         }])
     }
 
-    pub(super) fn give_back(&self, items: Vec<u16>, refund: RefundChoice) -> Trigger {
+    pub(super) fn give_back(
+        &self,
+        items: Vec<u16>,
+        refund: RefundChoice,
+        cause: RefundCause,
+    ) -> Trigger {
         Trigger::GiveBack {
             items,
             share: self.share(refund),
-            cause: match refund {
-                RefundChoice::Full => RefundCause::Merchant,
-                RefundChoice::Policy | RefundChoice::Nothing | RefundChoice::Amount(_) => {
-                    RefundCause::Customer
-                }
-            },
+            cause,
+        }
+    }
+
+    /// Who causes a refund of items, or of the order as a whole, that cancels nothing.
+    fn cause_of_refund(&self, items: &[u16], refund: RefundChoice) -> RefundCause {
+        let all = self.all_items();
+        let concerned = if items.is_empty() { &all } else { items };
+        if refund == RefundChoice::Full {
+            RefundCause::Merchant
+        } else if concerned.iter().any(|item| self.is_held(*item)) {
+            RefundCause::Goodwill
+        } else {
+            RefundCause::Customer
         }
     }
 
@@ -333,6 +352,20 @@ impl PresentOrder<'_> {
         left == items
     }
 
+    /// What Google has taken is Google's to give back. Without a word of money an order can be cancelled all the same.
+    fn check_payee(&self, change: &OrderChange) -> Result<(), ChangeError> {
+        let is_refund = matches!(change, OrderChange::Refund { .. });
+        let is_money_asked = match change.refund() {
+            Some(RefundChoice::Full | RefundChoice::Amount(_)) => true,
+            Some(RefundChoice::Policy) => is_refund,
+            Some(RefundChoice::Nothing) | None => false,
+        };
+        if is_money_asked && self.tree.ledger.paid_by() == PaidBy::Google {
+            return Err(ChangeError::PaidToGoogle);
+        }
+        Ok(())
+    }
+
     /// An amount that people have decided is given back as it is, or not at all.
     fn check_amount(&self, refund: RefundChoice) -> Result<(), ChangeError> {
         let RefundChoice::Amount(amount) = refund else {
@@ -371,8 +404,11 @@ impl PresentOrder<'_> {
         };
         if given == expected {
             Ok(())
-        } else {
+        } else if given.compare(expected).is_some_and(Ordering::is_gt) {
             Err(ChangeError::OtherAmount { given })
+        } else {
+            // Less is left of the items than of the order.
+            Err(ChangeError::AmountTooHigh { available: given })
         }
     }
 

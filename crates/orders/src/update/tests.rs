@@ -12,7 +12,7 @@ use domain::{
     lifecycle::Entity,
     money::{Money, Percent},
     order::{Customer, NewOrder, PaymentDetails, PaymentMethod, PaymentProcessor},
-    refunds::{RefundCondition, RefundTerms},
+    refunds::{RefundCause, RefundCondition, RefundTerms},
     time::Seconds,
 };
 use kernel::clock::ManualClock;
@@ -361,6 +361,87 @@ async fn what_was_given_back_is_never_given_back_again() {
     office.work().await;
     let total = office.given(&order).len();
     assert_eq!(total, 3);
+}
+
+#[tokio::test]
+async fn the_policy_is_paid_once_whoever_asks() {
+    let office = Office::new();
+    let policy = RefundChoice::Policy;
+    let order = office.order("a", &[2], Some("approve"));
+    office.changed(&order, refund(&[], policy)).await;
+    let again = office.change(&order, refund(&[], policy)).await;
+    assert_eq!(again, Err(ChangeError::NothingToRefund));
+    let change = cancel(&[], policy);
+    let stored = office.changed(&order, change.clone()).await;
+    assert_eq!(states(&stored).0, "cancelled");
+    assert_eq!(refunds(&stored), [("requested", cents(7_500))]);
+    let note = change.refund_note(&stored).unwrap();
+    assert!(note.starts_with("nothing is given back"), "{note}");
+    let after = office.change(&order, refund(&[], policy)).await;
+    assert_eq!(after, Err(ChangeError::NothingToRefund));
+}
+
+#[tokio::test]
+async fn an_amount_is_bound_to_the_items_that_it_names() {
+    let office = Office::new();
+    let order = office.order("a", &[2, 1], Some("approve"));
+    let amount = |amount| RefundChoice::Amount(cents(amount));
+    for change in [refund(&[1], amount(7_501)), cancel(&[1], amount(7_501))] {
+        let available = cents(7_500);
+        let found = office.change(&order, change).await;
+        assert_eq!(found, Err(ChangeError::AmountTooHigh { available }));
+    }
+    office.changed(&order, refund(&[0], amount(3_000))).await;
+    let change = cancel(&[0], RefundChoice::Full);
+    let stored = office.changed(&order, change.clone()).await;
+    let note = change.refund_note(&stored).unwrap();
+    assert!(
+        note.starts_with("USD 120") || note.starts_with("120"),
+        "{note}"
+    );
+    // The other item has all of its money.
+    let change = cancel(&[1], RefundChoice::Full);
+    let stored = office.changed(&order, change.clone()).await;
+    assert_eq!(change.refund_note(&stored), None);
+    let of: Vec<_> = stored.update.unwrap().tree.refunds;
+    let of: Vec<_> = of
+        .iter()
+        .map(|it| (it.amount.items[0].item, it.amount.total, it.cause))
+        .collect();
+    let expected = [
+        (0, cents(3_000), RefundCause::Goodwill),
+        (0, cents(12_000), RefundCause::Merchant),
+        (1, cents(7_500), RefundCause::Merchant),
+    ];
+    assert_eq!(of[..2], expected[..2]);
+    assert_eq!(of[2].1, expected[2].1);
+}
+
+#[tokio::test]
+async fn what_google_has_taken_is_not_given_back_here() {
+    let office = Office::new();
+    let mut command = command("a", &[1], None);
+    command.order.payment = Some(Box::new(PaymentDetails {
+        processed_by: Some(PaymentProcessor::Google),
+        ..PaymentDetails::default()
+    }));
+    let created = office.app.create(command, None, far()).await;
+    let order = created.unwrap().unwrap().id.clone();
+    let amount = RefundChoice::Amount(cents(1));
+    for change in [
+        cancel(&[], RefundChoice::Full),
+        cancel(&[], amount),
+        refund(&[], RefundChoice::Full),
+        refund(&[], RefundChoice::Policy),
+    ] {
+        let found = office.change(&order, change).await;
+        assert_eq!(found, Err(ChangeError::PaidToGoogle));
+    }
+    let change = cancel(&[], RefundChoice::Policy);
+    let stored = office.changed(&order, change.clone()).await;
+    assert_eq!((states(&stored).0, refunds(&stored)), ("cancelled", vec![]));
+    let note = change.refund_note(&stored).unwrap();
+    assert!(note.starts_with("Google"), "{note}");
 }
 
 #[tokio::test]

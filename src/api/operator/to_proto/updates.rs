@@ -153,10 +153,13 @@ fn fulfillments(id: &OrderId, tree: &NamedTree) -> Vec<v1::Fulfillment> {
 fn refunds(id: &OrderId, tree: &NamedTree) -> Vec<v1::Refund> {
     let mut refunds = Vec::with_capacity(tree.refunds.len());
     for (index, refund) in (0..).zip(&tree.refunds) {
+        // Of others nothing was left.
         let items = refund.amount.items.iter();
+        let items = items.filter(|item| !item.amount.is_zero());
         let cause = match refund.cause {
             RefundCause::Merchant => "caused_by_merchant",
             RefundCause::Customer => "cancelled_by_customer",
+            RefundCause::Goodwill => "goodwill",
         };
         refunds.push(v1::Refund {
             name: part_name(id, OrderPart::refund(index)),

@@ -25,6 +25,8 @@ struct Shop {
     gateway: Arc<SimulatedGateway>,
     clock: Arc<ManualClock>,
     orders: Vec<OrderId>,
+    /// Refunds that a policy has decided, by their orders.
+    by_policy: Vec<(OrderId, u16)>,
     requests: u32,
 }
 
@@ -41,6 +43,7 @@ impl Shop {
             gateway: Arc::default(),
             clock: Arc::new(ManualClock::at(NOW)),
             orders: Vec::new(),
+            by_policy: Vec::new(),
             requests: 0,
         };
         shop.start().await;
@@ -105,12 +108,28 @@ impl Shop {
             .app()
             .change_order(request.clone(), change.clone(), far())
             .await;
+        if let (Some(RefundChoice::Policy), Ok(stored)) = (change.refund(), &first) {
+            self.note_policy(stored);
+        }
         if random.bool() {
             let again = self.app().change_order(request, change, far()).await;
             match (first, again) {
                 (Ok(first), Ok(again)) => assert_eq!(first, again),
                 (Err(_), Err(_)) => {}
                 (first, again) => panic!("{first:?}, and then {again:?}"),
+            }
+        }
+    }
+
+    /// Notes the refunds of a change that the policy has decided.
+    fn note_policy(&mut self, stored: &StoredOrder) {
+        let update = stored.update.as_ref().unwrap();
+        for index in update.entry.ledger.iter().filter_map(|entry| entry.refund) {
+            // After a withdrawal all of it is the merchant's doing.
+            let refund = &update.tree.refunds[usize::from(index)];
+            if refund.cause != RefundCause::Merchant {
+                let order = stored.placed.order.id.clone();
+                self.by_policy.push((order, index));
             }
         }
     }
@@ -128,6 +147,7 @@ impl Shop {
             let stored = self.app().stored_order(order).await.unwrap().unwrap();
             held += held_spots(&stored);
             self.check_money(&stored, case);
+            self.check_refunds(&stored, case);
             self.check_history(&stored, case);
         }
         assert_eq!(open_for_others(self.app()), ALLOTMENT - held, "{case}");
@@ -152,6 +172,39 @@ impl Shop {
         assert!(refunded <= given, "{case}");
         if update.tree.steps.is_empty() {
             assert_eq!(refunded, given, "{case}");
+        }
+    }
+
+    /// No item is given back beyond its price, nor beyond its share by policy.
+    fn check_refunds(&self, stored: &StoredOrder, case: &str) {
+        let (Some(update), Some(bill)) = (&stored.update, &stored.placed.bill) else {
+            return;
+        };
+        let order = &stored.placed.order.id;
+        let counted = |index: u16| update.tree.ledger.counts(index);
+        for (item, billed) in (0_u16..).zip(&bill.bill.items) {
+            let (mut given, mut by_policy) = (0, 0);
+            for (index, refund) in (0_u16..).zip(&update.tree.refunds) {
+                let parts = refund.amount.items.iter();
+                let parts = parts.filter(|part| part.item == item && counted(index));
+                let amount: i64 = parts.map(|part| part.amount.to_micros().unwrap()).sum();
+                given += amount;
+                if self.by_policy.contains(&(order.clone(), index)) {
+                    by_policy += amount;
+                }
+            }
+            let price = billed.total().unwrap().to_micros().unwrap();
+            assert!(given <= price, "{case}, item {item}");
+            assert!(by_policy <= price / 2, "{case}, item {item}");
+        }
+        for (index, refund) in (0_u16..).zip(&update.tree.refunds) {
+            let mut entries = update.tree.ledger.entries().iter();
+            let last = entries.rfind(|entry| entry.refund == Some(index));
+            assert_eq!(
+                last.unwrap().amount,
+                refund.amount.total,
+                "{case}: as it is shown"
+            );
         }
     }
 

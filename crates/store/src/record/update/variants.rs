@@ -50,7 +50,7 @@ mirrored!("destination": Destination = Destination { Order, Email, Address });
 mirrored!("shipment status": ShipmentStatus = ShipmentStatus {
     Pending, Booked, Dispatched, Delivered,
 });
-mirrored!("cause of a refund": RefundCause = RefundCause { Merchant, Customer });
+mirrored!("cause of a refund": RefundCause = RefundCause { Merchant, Customer, Goodwill });
 mirrored!("party that takes the money": PaidBy = PaidBy { Google, Partner, Merchant, Nobody });
 mirrored!("kind of ledger entry": LedgerKind = LedgerKind {
     Authorized, Captured, Declined, Voided, Reduced, RefundRequested, Refunded, RefundFailed,
