@@ -3,11 +3,11 @@
 use boxoffice::store::{
     KeyDeriver, PlacedOrder, Write,
     record::{
-        EncodedRecord, RecordError, RecordFacts, RecordKind, decode_attempt, decode_block, decode_draft,
-        decode_erasure_completed, decode_facts, decode_hold, decode_hold_released, decode_intent,
-        decode_order_if, decode_person_erased, decode_placed, decode_prices, decode_published, decode_replay,
-        decode_slots_forgotten, decode_step_retried, decode_update, encode, encode_erasure_completed,
-        encode_person_erased,
+        EncodedRecord, RecordError, RecordFacts, RecordKind, decode_attempt, decode_block,
+        decode_draft, decode_erasure_completed, decode_facts, decode_hold, decode_hold_released,
+        decode_intent, decode_order_if, decode_person_erased, decode_placed, decode_prices,
+        decode_published, decode_replay, decode_slots_forgotten, decode_step_retried,
+        decode_update, encode, encode_erasure_completed, encode_person_erased,
     },
 };
 

@@ -258,11 +258,12 @@ async fn a_mark_that_says_nothing_beside_orders_is_told() {
 /// Seals the first segment of a store behind its orders, with changes that nothing asks for.
 async fn seal_orders(dir: &Path) {
     let options = LogOptions {
-        segment_bytes: 16 << 10,
+        // More than what is on record, so that the segment ends with changes that no order needs.
+        segment_bytes: 64 << 10,
         ..LogOptions::new(1)
     };
     let store = LogStore::open_with(dir, &options).unwrap();
-    for second in 0..500 {
+    for second in 0..1_000 {
         let forgotten = Write::SlotsForgotten(EpochSeconds::new(second));
         store.commit(&forgotten.into()).await.unwrap();
     }
