@@ -4,10 +4,10 @@ use boxoffice::store::{
     KeyDeriver, PlacedOrder, Write,
     record::{
         EncodedRecord, RecordError, RecordFacts, RecordKind, decode_attempt, decode_block,
-        decode_draft, decode_erasure_completed, decode_facts, decode_hold, decode_hold_released,
-        decode_intent, decode_order_if, decode_person_erased, decode_placed, decode_prices,
-        decode_published, decode_replay, decode_slots_forgotten, decode_step_retried,
-        decode_update, encode, encode_erasure_completed, encode_person_erased,
+        decode_draft, decode_erasure_answer, decode_erasure_completed, decode_facts, decode_hold,
+        decode_hold_released, decode_intent, decode_order_if, decode_person_erased, decode_placed,
+        decode_prices, decode_published, decode_replay, decode_slots_forgotten,
+        decode_step_retried, decode_update, encode, encode_erasure_completed, encode_person_erased,
     },
 };
 
@@ -115,6 +115,10 @@ fn decode_other(kind: RecordKind, bytes: &[u8]) -> Result<Write, RecordError> {
         RecordKind::Prices => Write::Prices(decode_prices(bytes)?),
         RecordKind::SlotsForgotten => Write::SlotsForgotten(decode_slots_forgotten(bytes)?),
         RecordKind::Blocked => Write::Blocked(Box::new(decode_block(bytes)?)),
+        RecordKind::StepRetried => Write::StepRetried(Box::new(decode_step_retried(bytes)?)),
+        RecordKind::Lifecycle => Write::Lifecycle(Box::new(decode_published(bytes)?)),
+        RecordKind::LifecycleDraft => Write::LifecycleDraft(Box::new(decode_draft(bytes)?)),
+        RecordKind::ErasureAnswered => Write::ErasureAnswered(decode_erasure_answer(bytes)?),
         RecordKind::OrderPlaced
         | RecordKind::OrderUpdated
         | RecordKind::PersonErased
