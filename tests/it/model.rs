@@ -776,7 +776,7 @@ async fn start(
     .await
 }
 
-/// The store, once the threads of the server before have let go of it.
+/// The store, once the threads of the server before have released it.
 async fn reopened(dir: &Path) -> LogStore {
     let opened = async {
         loop {

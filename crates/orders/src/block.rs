@@ -130,10 +130,7 @@ impl App {
         request: BlockRequest,
         deadline: Instant,
     ) -> Result<NamedSlot, ChangeError> {
-        let asked = AskedBlock {
-            spots: request.spots,
-            request_id: request.request_id.clone(),
-        };
+        let asked = AskedBlock::of(&request);
         let found = self.slot_to_block(&request).await;
         let slot = found.inspect_err(|error| asked.record(self, None, error.outcome()))?;
         let set = self.set_block_of(slot.clone(), request, deadline, asked.clone());
@@ -415,6 +412,13 @@ struct AskedBlock {
 }
 
 impl AskedBlock {
+    fn of(request: &BlockRequest) -> Self {
+        Self {
+            spots: request.spots,
+            request_id: request.request_id.clone(),
+        }
+    }
+
     /// Records what became of it.
     fn record(&self, app: &App, slot: Option<&NamedSlot>, outcome: AuditedOutcome) {
         let spots = self.spots;
@@ -467,15 +471,6 @@ struct SetBlock {
     request: BlockRequest,
 }
 
-impl SetBlock {
-    fn asked(&self) -> AskedBlock {
-        AskedBlock {
-            spots: self.request.spots,
-            request_id: self.request.request_id.clone(),
-        }
-    }
-}
-
 impl Command for SetBlock {
     type Answer = Result<(), ChangeError>;
     type Taken = (Self, BlockChange);
@@ -490,7 +485,7 @@ impl Command for SetBlock {
             return Ok(Some(Err(ChangeError::RequestReused)));
         }
         let outcome = AuditedOutcome::Repeated { revision: None };
-        self.asked().record(app, Some(&self.slot), outcome);
+        AskedBlock::of(&self.request).record(app, Some(&self.slot), outcome);
         Ok(Some(Ok(())))
     }
 
@@ -529,7 +524,7 @@ impl Command for SetBlock {
                     "slot blocked"
                 );
                 let outcome = AuditedOutcome::Changed { revision: None };
-                command.asked().record(app, Some(&block.slot), outcome);
+                AskedBlock::of(&command.request).record(app, Some(&block.slot), outcome);
                 app.blocks.note(*block);
             }
         }

@@ -56,7 +56,7 @@ impl KnownRevision {
     }
 }
 
-/// The lifecycle in force with all revisions before it. Whoever decides on an order uses one of these from beginning to
+/// The lifecycle in force with all revisions before it. A decision on an order uses one of these from beginning to
 /// end.
 #[derive(Debug)]
 pub struct ActiveLifecycle {

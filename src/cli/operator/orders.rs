@@ -199,7 +199,7 @@ impl OrderList {
             request.page_size = i32::try_from(left.min(PAGE)).unwrap_or(i32::MAX);
             let page = client.search_orders(request.clone()).await?.into_inner();
             orders.extend(page.orders);
-            // Also where a page has none: whoever searches long sees that the search goes on.
+            // Also where a page has none: a long search shows that it goes on.
             progress.show(orders.len());
             request.page_token = page.next_page_token;
             if request.page_token.is_empty() || orders.len() >= limit {

@@ -10,9 +10,8 @@ use boxoffice::api::operator::proto::v1::{
 };
 use serde_json::json;
 use tonic::{Code, Request, Response, Status};
-use tonic_types::StatusExt;
 
-use super::stage::{Ordered, Stage, request_id};
+use super::stage::{Ordered, Stage, named_by, request_id};
 use crate::support::{
     Setup, agree,
     keys::{Keys, basic},
@@ -48,16 +47,6 @@ fn note(id: &str, number: u32, text: &str) -> AddNoteRequest {
     }
 }
 
-/// The reason of a rejection, and the fields that it names.
-fn named(rejection: &Status) -> (Code, String, Vec<String>) {
-    let reason = rejection.get_details_error_info().unwrap().reason;
-    let fields = rejection.get_details_bad_request();
-    let fields = fields.map(|details| details.field_violations);
-    let fields = fields.unwrap_or_default().into_iter();
-    let fields = fields.map(|violation| violation.field).collect();
-    (rejection.code(), reason, fields)
-}
-
 #[tokio::test]
 async fn a_repetition_has_the_same_answer_over_either_transport_and_changes_nothing() {
     let stage = Stage::start().await;
@@ -89,7 +78,7 @@ async fn a_repetition_has_the_same_answer_over_either_transport_and_changes_noth
         "REQUEST_ID_REUSED".to_owned(),
         vec!["request_id".to_owned()],
     );
-    assert_eq!(named(&rejection), expected);
+    assert_eq!(named_by(&rejection), expected);
     stage.stop().await;
 }
 
@@ -113,7 +102,7 @@ async fn an_etag_of_an_earlier_revision_aborts_and_its_repetition_does_not() {
         "ORDER_CHANGED".to_owned(),
         vec!["etag".to_owned()],
     );
-    assert_eq!(named(&rejection), aborted);
+    assert_eq!(named_by(&rejection), aborted);
     let again = stage.orders().add_note(first).await.unwrap();
     assert_eq!(again.into_inner(), answer.into_inner());
     // One that no revision has is no etag.
@@ -129,7 +118,7 @@ async fn an_etag_of_an_earlier_revision_aborts_and_its_repetition_does_not() {
             "INVALID_REQUEST".to_owned(),
             vec!["etag".to_owned()],
         );
-        assert_eq!(named(&rejection), expected);
+        assert_eq!(named_by(&rejection), expected);
     }
     stage.stop().await;
 }
@@ -211,7 +200,7 @@ async fn a_request_id_is_the_same_in_either_letter_case() {
     assert_eq!(again.into_inner(), first);
     let other = noted(lower.to_uppercase(), "not seen");
     let other = stage.orders().add_note(other).await.unwrap_err();
-    assert_eq!(named(&other).1, "REQUEST_ID_REUSED");
+    assert_eq!(named_by(&other).1, "REQUEST_ID_REUSED");
     stage.stop().await;
 }
 
@@ -230,7 +219,7 @@ async fn a_body_with_a_member_twice_changes_nothing() {
         "INVALID_REQUEST".to_owned(),
         vec!["validate_only".to_owned()],
     );
-    assert_eq!(named(&rejection), expected);
+    assert_eq!(named_by(&rejection), expected);
     assert_eq!(order(&stage, &id).await.state, "processing");
     stage.stop().await;
 }
@@ -250,8 +239,8 @@ async fn an_unknown_number_of_an_enum_is_rejected_alike_over_both_transports() {
     let path = format!("/operator/v1/orders/{id}:confirm");
     let by_rest = send(stage.address, post(&path, body)).await.rejection();
     assert_eq!(by_rest.message(), by_grpc.message());
-    assert_eq!(named(&by_rest), named(&by_grpc));
-    assert_eq!(named(&by_rest).2, ["decision"]);
+    assert_eq!(named_by(&by_rest), named_by(&by_grpc));
+    assert_eq!(named_by(&by_rest).2, ["decision"]);
     stage.stop().await;
 }
 
@@ -489,7 +478,7 @@ async fn a_rejection_names_the_field_and_the_rule() {
         let path = format!("orders/{id}{path}");
         let answer: Result<CancelOrderResponse, Status> = stage.post(&path, &body).await;
         let rejection = answer.unwrap_err();
-        let (_, found, named) = named(&rejection);
+        let (_, found, named) = named_by(&rejection);
         assert_eq!(
             (&*found, named),
             (reason, fields.iter().map(|&it| it.to_owned()).collect()),
@@ -504,14 +493,14 @@ async fn a_rejection_names_the_field_and_the_rule() {
     for (body, field) in [(slot, "slot.service_id"), (json!({}), "target")] {
         let answer = stage.post_streamed::<WithdrawItemsResponse>("orders:withdraw", &body);
         let rejection = answer.await.unwrap_err();
-        assert_eq!(named(&rejection).2, [field], "{body}");
+        assert_eq!(named_by(&rejection).2, [field], "{body}");
     }
     let rejection = stage
         .orders()
         .add_note(note("nobody", 1, "x"))
         .await
         .unwrap_err();
-    assert_eq!(named(&rejection).1, "ORDER_NOT_FOUND");
+    assert_eq!(named_by(&rejection).1, "ORDER_NOT_FOUND");
     // Nothing of all this has changed anything.
     assert_eq!(order(&stage, id).await.state, "processing");
     stage.stop().await;
@@ -554,7 +543,7 @@ async fn items_are_withdrawn_as_a_stream_of_one_answer() {
         ..CustomerActionRequest::default()
     };
     let rejection = stage.orders().customer_action(amend).await.unwrap_err();
-    assert_eq!(named(&rejection).1, "CONDITION_NOT_MET");
+    assert_eq!(named_by(&rejection).1, "CONDITION_NOT_MET");
     stage.stop().await;
 }
 

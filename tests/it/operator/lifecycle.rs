@@ -11,7 +11,7 @@ use serde_json::json;
 use tonic::{Code, Request, Response, Status, transport::Channel};
 use tonic_types::StatusExt;
 
-use super::stage::{Ordered, Stage, request_id};
+use super::stage::{Ordered, Stage, named_by, request_id};
 use crate::support::{
     Setup, agree,
     keys::{Keys, basic, replace},
@@ -71,16 +71,6 @@ async fn note(stage: &Stage, id: &str, number: u32) -> Order {
     };
     let noted = stage.orders().add_note(request).await.unwrap();
     noted.into_inner().order.unwrap()
-}
-
-/// The reason of a rejection, and the fields that it names.
-fn named_by(rejection: &Status) -> (Code, String, Vec<String>) {
-    let reason = rejection.get_details_error_info().unwrap().reason;
-    let fields = rejection.get_details_bad_request();
-    let fields = fields.map(|details| details.field_violations);
-    let fields = fields.unwrap_or_default().into_iter();
-    let fields = fields.map(|violation| violation.field).collect();
-    (rejection.code(), reason, fields)
 }
 
 #[tokio::test]

@@ -14,7 +14,8 @@ use http::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tempfile::TempDir;
-use tonic::{Status, transport::Channel};
+use tonic::{Code, Status, transport::Channel};
+use tonic_types::StatusExt;
 
 use crate::support::{
     Item, NOW, Setup, TestServer, edited_catalog, museum_visit, open_store, operator_config,
@@ -197,4 +198,14 @@ pub(super) fn message<M: DeserializeOwned>(answer: &Answer) -> Result<M, Status>
     } else {
         Err(answer.rejection())
     }
+}
+
+/// The reason of a rejection, and the fields that it names.
+pub(super) fn named_by(rejection: &Status) -> (Code, String, Vec<String>) {
+    let reason = rejection.get_details_error_info().unwrap().reason;
+    let fields = rejection.get_details_bad_request();
+    let fields = fields.map(|details| details.field_violations);
+    let fields = fields.unwrap_or_default().into_iter();
+    let fields = fields.map(|violation| violation.field).collect();
+    (rejection.code(), reason, fields)
 }

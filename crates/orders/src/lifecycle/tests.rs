@@ -42,6 +42,23 @@ fn dry_run(number: u32) -> LifecycleRequest {
     }
 }
 
+/// A publication that waits for the work that holds the lifecycle in force.
+async fn waiting_publication(
+    office: &Office,
+) -> tokio::task::JoinHandle<Result<LifecycleRevision, LifecycleError>> {
+    office
+        .app
+        .put_draft(request(1), named("next"))
+        .await
+        .unwrap();
+    let app = Arc::clone(&office.app);
+    let publication = tokio::spawn(async move { app.publish_draft(request(2)).await });
+    while !office.app.lifecycles.is_publication_waiting() {
+        tokio::task::yield_now().await;
+    }
+    publication
+}
+
 /// The default under another name.
 fn named(name: &str) -> String {
     lifecycle_files::DEFAULT.replacen("name = \"default\"", &format!("name = \"{name}\""), 1)
@@ -448,16 +465,7 @@ async fn orders_as_they_began_are_not_stranded_and_follow_the_names() {
 async fn an_order_is_placed_by_the_lifecycle_in_force_which_stays_so_until_it_is_on_record() {
     let office = Office::new();
     let (in_force, guard) = office.app.lifecycles.hold().await;
-    office
-        .app
-        .put_draft(request(1), named("next"))
-        .await
-        .unwrap();
-    let app = Arc::clone(&office.app);
-    let publication = tokio::spawn(async move { app.publish_draft(request(2)).await });
-    while !office.app.lifecycles.is_publication_waiting() {
-        tokio::task::yield_now().await;
-    }
+    let publication = waiting_publication(&office).await;
     let app = Arc::clone(&office.app);
     let command = command("a", &[1], None);
     let creation = tokio::spawn(async move { app.create(command, None, far()).await });
@@ -531,16 +539,7 @@ async fn a_publication_waits_for_changes_under_way_and_they_for_it() {
     let office = Office::new();
     let order = office.order("a", &[1], None);
     let (in_force, guard) = office.app.lifecycles.hold().await;
-    office
-        .app
-        .put_draft(request(1), named("next"))
-        .await
-        .unwrap();
-    let app = Arc::clone(&office.app);
-    let publication = tokio::spawn(async move { app.publish_draft(request(2)).await });
-    while !office.app.lifecycles.is_publication_waiting() {
-        tokio::task::yield_now().await;
-    }
+    let publication = waiting_publication(&office).await;
     let change_request = office.request(&order);
     let app = Arc::clone(&office.app);
     let change =
@@ -666,7 +665,7 @@ fn every_state_of_an_order_counts_and_each_order_once() {
 /// A name of the state in which an item is once its order is placed.
 const ITEM_STATES: [&str; 3] = ["confirmed", "booked", "reserved"];
 
-/// Publications by chance between changes of orders and restarts: no order is ever stranded, and every refusal has a reason.
+/// Publications by chance between changes of orders and restarts: no order is ever stranded, and every rejection has a reason.
 #[tokio::test]
 async fn publications_between_changes_strand_nobody() {
     for seed in seeds(6) {

@@ -101,6 +101,15 @@ fn retry() -> Script {
     Script::Answers(StepOutcome::Retry("busy".to_owned()))
 }
 
+/// An order that was paid by this token and is cancelled, with all of its money to be refunded.
+async fn cancelled(office: &Office, token: &str) -> OrderId {
+    let order = office.order("a", &[2], Some(token));
+    office
+        .changed(&order, cancel(&[], RefundChoice::Full))
+        .await;
+    order
+}
+
 /// The last entry of the history of an order.
 async fn last(office: &Office, order: &OrderId) -> HistoryEntry {
     office.stored(order).await.update.unwrap().entry
@@ -113,10 +122,7 @@ fn ended(update: &OrderUpdate) -> Vec<StepResult> {
 #[tokio::test]
 async fn a_refund_that_is_rejected_has_failed_and_needs_a_person() {
     let office = Office::new();
-    let order = office.order("a", &[2], Some("refund-fails"));
-    office
-        .changed(&order, cancel(&[], RefundChoice::Full))
-        .await;
+    let order = cancelled(&office, "refund-fails").await;
     office.work().await;
     let stored = office.stored(&order).await;
     assert_eq!(refunds(&stored), [("failed", cents(15_000))]);
@@ -142,10 +148,7 @@ async fn a_refund_that_is_rejected_has_failed_and_needs_a_person() {
 #[tokio::test]
 async fn a_refund_that_was_given_up_is_made_when_a_person_has_it_tried_again() {
     let office = Office::new();
-    let order = office.order("a", &[2], Some("refund-fails-3"));
-    office
-        .changed(&order, cancel(&[], RefundChoice::Full))
-        .await;
+    let order = cancelled(&office, "refund-fails-3").await;
     office.work().await;
     office.clock.advance(Seconds::days(7));
     office.work().await;
@@ -214,10 +217,7 @@ async fn a_step_that_was_given_up_is_tried_again_under_its_key_or_left_alone() {
 #[tokio::test]
 async fn a_refund_without_an_answer_is_asked_for_again_and_given_once() {
     let office = Office::new();
-    let order = office.order("a", &[2], Some("refund-fails-3"));
-    office
-        .changed(&order, cancel(&[], RefundChoice::Full))
-        .await;
+    let order = cancelled(&office, "refund-fails-3").await;
     let number = 1;
     for attempts in 1..=3 {
         office.work().await;
@@ -241,10 +241,7 @@ async fn a_refund_without_an_answer_is_asked_for_again_and_given_once() {
 #[tokio::test]
 async fn attempts_count_on_and_wait_on_over_restarts() {
     let mut office = Office::new();
-    let order = office.order("a", &[2], Some("refund-fails-3"));
-    office
-        .changed(&order, cancel(&[], RefundChoice::Full))
-        .await;
+    let order = cancelled(&office, "refund-fails-3").await;
     for attempts in 1..=3 {
         office.work().await;
         let before = office.app.step_attempts(&order, 1).unwrap();
@@ -267,10 +264,7 @@ async fn attempts_count_on_and_wait_on_over_restarts() {
 #[tokio::test]
 async fn a_step_that_is_due_anew_is_tried_then_and_counts_on() {
     let office = Office::new();
-    let order = office.order("a", &[2], Some("refund-fails-3"));
-    office
-        .changed(&order, cancel(&[], RefundChoice::Full))
-        .await;
+    let order = cancelled(&office, "refund-fails-3").await;
     office.work().await;
     office.clock.advance(Seconds::ONE);
     office
@@ -286,10 +280,7 @@ async fn a_step_that_is_due_anew_is_tried_then_and_counts_on() {
 #[tokio::test]
 async fn a_process_that_ends_while_a_step_is_in_doubt_leaves_it_to_the_next() {
     let office = Office::new();
-    let order = office.order("a", &[2], Some("refund-fails-3"));
-    office
-        .changed(&order, cancel(&[], RefundChoice::Full))
-        .await;
+    let order = cancelled(&office, "refund-fails-3").await;
     // The money has gone back, and nobody has heard of it.
     office.work().await;
     assert_eq!(office.given(&order), [cents(15_000)]);
@@ -311,10 +302,7 @@ async fn a_process_that_ends_while_a_step_is_in_doubt_leaves_it_to_the_next() {
 #[tokio::test]
 async fn a_step_that_follows_another_is_begun_by_the_next_process() {
     let office = office_that_tells_of(Entity::Refund, "done");
-    let order = office.order("a", &[2], Some("approve"));
-    office
-        .changed(&order, cancel(&[], RefundChoice::Full))
-        .await;
+    let order = cancelled(&office, "approve").await;
     // Only the refund: the process ends before what follows it is begun.
     let refund = due_of(&office, &order).remove(0);
     let handler = Scripted::with([]);
@@ -506,10 +494,7 @@ async fn the_runner_does_what_becomes_due_while_it_runs() {
         let runner = runner.clone();
         async move { runner.run().await }
     });
-    let order = office.order("a", &[2], Some("approve"));
-    office
-        .changed(&order, cancel(&[], RefundChoice::Full))
-        .await;
+    let order = cancelled(&office, "approve").await;
     while office.app.timers_and_steps() != (0, 0) {
         // Paused time goes on by itself whenever nothing else does.
         tokio::time::sleep(Duration::from_millis(100)).await;

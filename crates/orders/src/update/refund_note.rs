@@ -19,7 +19,7 @@ impl OrderChange {
         }
         let bill = changed.placed.bill.as_deref()?;
         let given = requested(update).ok()?;
-        // What is only authorized is let go of, which is no refund.
+        // What is only authorized is voided, which is no refund.
         if update.tree.ledger.balance().captured.is_zero() {
             return None;
         }

@@ -150,11 +150,7 @@ pub(super) struct OrderFact {
 impl OrderFact {
     /// What an index of slots has of it.
     pub(super) fn slot_entries(&self) -> impl Iterator<Item = SlotEntry> {
-        let position = self.position;
-        self.slots.iter().map(move |slot| SlotEntry {
-            slot: *slot,
-            position,
-        })
+        SlotEntry::of_order(self.position, &self.slots)
     }
 }
 

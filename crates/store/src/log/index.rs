@@ -223,11 +223,7 @@ impl PendingEntries {
 
     /// Adds the slots of an order.
     pub(super) fn add_slots(&mut self, slots: &[SlotKey], position: Position) {
-        let entry = |slot: &SlotKey| SlotEntry {
-            slot: *slot,
-            position,
-        };
-        self.slots.extend(slots.iter().map(entry));
+        self.slots.extend(SlotEntry::of_order(position, slots));
     }
 
     /// Adds an order. Returns its link: the position of the order before it in the list of its user.

@@ -39,13 +39,9 @@ impl LogReader {
             return Ok(None);
         };
         let (public, personal) = parts(&record)?;
-        let update = match newest {
-            Some(newest) => Some(self.update_at(newest.position)?),
-            None => None,
-        };
         Ok(Some(StoredOrder {
             placed: record::decode_placed(public, personal)?,
-            update,
+            update: self.update_of(newest)?,
         }))
     }
 

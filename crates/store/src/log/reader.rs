@@ -20,7 +20,7 @@ use super::{
     disk::Disk,
     frame::StoredRecord,
     index::{Index, PendingEntries},
-    open_work::{OpenWork, TrackedHold, WorkEffects},
+    open_work::{OpenWork, TrackedHold, UpdateEntry, WorkEffects},
     overwriting::Overwriting,
     planted::{PlantedFault, is_planted},
     position::Position,
@@ -219,10 +219,17 @@ impl LogReader {
         Ok((updated, begun))
     }
 
-    pub(super) fn update_at(&self, position: Position) -> Result<OrderUpdate, ReadError> {
-        let record = self.read(position)?;
+    /// The update of an index entry, if there is one.
+    pub(super) fn update_of(
+        &self,
+        newest: Option<UpdateEntry>,
+    ) -> Result<Option<OrderUpdate>, ReadError> {
+        let Some(newest) = newest else {
+            return Ok(None);
+        };
+        let record = self.read(newest.position)?;
         let (public, personal) = parts(&record)?;
-        Ok(record::decode_update(public, personal)?)
+        Ok(Some(record::decode_update(public, personal)?))
     }
 
     /// Hands over the blocks that a slot had, newest first, until `take` breaks.
@@ -551,14 +558,9 @@ impl LogReader {
         let Some(placed) = record::decode_order_if(public, personal, output.may_see)? else {
             return Ok(ControlFlow::Continue(()));
         };
-        let newest = match OrderKey::of_id(&placed.order.id) {
-            Some(key) => self.work.newest_update(&key),
-            None => None,
-        };
-        let update = match newest {
-            Some(newest) => Some(self.update_at(newest.position)?),
-            None => None,
-        };
+        let key = OrderKey::of_id(&placed.order.id);
+        let newest = key.and_then(|key| self.work.newest_update(&key));
+        let update = self.update_of(newest)?;
         Ok((output.take)(ListedOrder {
             order: *placed.order,
             begun: placed.begun,

@@ -48,6 +48,19 @@ pub(super) struct SlotEntry {
     pub(super) position: Position,
 }
 
+impl SlotEntry {
+    /// Those of an order at these slots.
+    pub(super) fn of_order(
+        position: Position,
+        slots: &[SlotKey],
+    ) -> impl Iterator<Item = Self> + '_ {
+        slots.iter().map(move |slot| Self {
+            slot: *slot,
+            position,
+        })
+    }
+}
+
 /// Slots to look for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SlotRange {
